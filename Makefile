@@ -1,0 +1,54 @@
+# Every target sets up .venv by itself; nothing but Python >= 3.12 is needed before it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+.PHONY: demo test lint bench calibrate clean
+
+demo: $(STAMP)
+	$(BIN)/python -m bayesmtl.demo
+
+# Calibration runs take hours, not minutes: `make calibrate`.
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not calibration"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+calibrate: $(STAMP)
+	$(BIN)/python -m pytest -m calibration
+
+clean:
+	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache
+	find bayesmtl tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is written last, so that an interrupted installation starts again. Commands of
+# pyenv exist for versions that are not installed, hence each candidate is run, not just found.
+$(STAMP): pyproject.toml
+	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	    python=; \
+	    for candidate in $$(type -aP python3.13 python3.12 python3); do \
+	        if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))' \
+	            >/dev/null 2>&1; then python=$$candidate; break; fi; \
+	    done; \
+	    if [ -z "$$python" ]; then \
+	        echo "No Python >= 3.12 with venv was found on the path: install one, e.g. \`pyenv install 3.13\`" >&2; \
+	        exit 1; \
+	    fi; \
+	    echo "Setting up $(VENV) with $$("$$python" --version)"; \
+	    "$$python" -m venv --clear $(VENV); \
+	fi
+	@rm -f $@
+	@echo "Installing into $(VENV); the first time this takes minutes (PyTorch is large)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[gp,dev]'
+	@touch $@

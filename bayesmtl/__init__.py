@@ -1,0 +1,55 @@
+"""Bayesian multi-task learning: posterior task relations and honest predictions from a data frame."""
+
+from bayesmtl.data import to_long
+from bayesmtl.datasets import list_datasets, load_dataset, simulate
+from bayesmtl.errors import (
+    BayesMTLError,
+    BayesMTLWarning,
+    InvalidDataError,
+    InvalidModelError,
+    InvalidTypeError,
+    SavedFitError,
+    UnsupportedError,
+)
+from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.model import Model
+from bayesmtl.plots import plot_sharing, plot_task_relations, plot_weights
+from bayesmtl.posterior.access import task_relations
+from bayesmtl.posterior.diagnostics import diagnose
+from bayesmtl.posterior.log_likelihood import compute_log_likelihood
+from bayesmtl.posterior.predict import predict
+from bayesmtl.posterior.storage import load, save
+from bayesmtl.priors import Prior
+from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
+
+__all__ = [
+    "BayesMTLError",
+    "BayesMTLWarning",
+    "Exchangeable",
+    "Gaussian",
+    "Independent",
+    "InvalidDataError",
+    "InvalidModelError",
+    "InvalidTypeError",
+    "Model",
+    "Pooled",
+    "Prior",
+    "SavedFitError",
+    "UnsupportedError",
+    "__version__",
+    "compute_log_likelihood",
+    "diagnose",
+    "list_datasets",
+    "load",
+    "load_dataset",
+    "plot_sharing",
+    "plot_task_relations",
+    "plot_weights",
+    "predict",
+    "save",
+    "simulate",
+    "task_relations",
+    "to_long",
+]
+
+__version__ = "0.1.0"

@@ -1,0 +1,308 @@
+"""From data and settings to what the samplers work on: sites, priors and scaling, all arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bayesmtl.data import Rows
+from bayesmtl.errors import InvalidDataError
+from bayesmtl.likelihoods.gaussian import Gaussian, Sites, gaussian_sites
+from bayesmtl.numerics.lanes import pack_tasks
+from bayesmtl.priors import Prior, PriorLike, table_row
+from bayesmtl.relations.exchangeable.prior import Block, Exchangeable, Features, Independent, Pooled
+from bayesmtl.relations.exchangeable.state import (
+    DIAGONAL,
+    HUANG_WAND,
+    JOINT,
+    NORMAL,
+    OTHER,
+    SEPARATE,
+    SET,
+    PopulationPrior,
+)
+
+__all__ = ["INTERCEPT", "Problem", "Relation", "Scaling", "assemble", "resolve_blocks"]
+
+INTERCEPT = "Intercept"
+Relation = Independent | Pooled | Exchangeable
+_COVARIANCE = {"diagonal": DIAGONAL, "huang_wand": HUANG_WAND, "separate": SEPARATE}
+
+
+class Scaling(NamedTuple):
+    """``internal = (user - center) / scale``, for features, task features and the response.
+
+    Parameters
+    ----------
+    feature_center, feature_scale : (feature,)
+        Centres are zero unless the model has an intercept outside the relation.
+    task_feature_center, task_feature_scale : (task_feature,)
+    response_center, response_scale : float
+    """
+
+    feature_center: np.ndarray
+    feature_scale: np.ndarray
+    task_feature_center: np.ndarray
+    task_feature_scale: np.ndarray
+    response_center: float
+    response_scale: float
+
+
+class Problem(NamedTuple):
+    """One data set under one model, in internal units.
+
+    Coefficients are the separate intercept, if there is one, then the features.
+
+    Parameters
+    ----------
+    rows : Rows
+        With ``features`` as the relation sees them (a column of ones for a shared intercept).
+    features : tuple of str
+    separate_intercept : bool
+    scaling : Scaling
+    task_features : (task, task_feature)
+        User scale.
+    blocks : list of Block
+        Resolved priors, intercept first, on the user's scale.
+    prior : PopulationPrior
+    design : (row, p)
+        Internal features of the rows, intercept column first where it is separate.
+    response, weight : (row,)
+        Internal response without its offset; weight of each row (known standard errors included).
+    sites : Sites
+    reference_sd : float
+        Pooled sd of the response, the scale of its defaults; user units.
+    reference_noise : float
+        Noise variance that the joint prior refers to where the noise is fixed; internal units.
+    """
+
+    rows: Rows
+    features: tuple[str, ...]
+    separate_intercept: bool
+    scaling: Scaling
+    task_features: np.ndarray
+    blocks: list[Block]
+    prior: PopulationPrior
+    design: np.ndarray
+    response: np.ndarray
+    weight: np.ndarray
+    sites: Sites
+    reference_sd: float
+    reference_noise: float
+
+
+def _pooled_scale(values: np.ndarray, standardize: bool) -> np.ndarray:
+    """Standard deviations of the columns, 1 for constant ones and without standardisation."""
+    n_columns = values.shape[1]
+    if not standardize or values.shape[0] == 0:
+        return np.ones(n_columns)
+    sd = values.std(axis=0)
+    # A constant column has a spread of rounding errors only.
+    noise = 1e-13 * np.abs(values).max(axis=0, initial=0.0)
+    return np.where(sd > noise, sd, 1.0)
+
+
+def _scaling(
+    rows: Rows,
+    response: np.ndarray,
+    task_features: np.ndarray,
+    *,
+    separate: bool,
+    any_intercept: bool,
+    standardize: bool,
+    names: Sequence[str],
+) -> Scaling:
+    center = rows.features.mean(axis=0) if separate else np.zeros(rows.features.shape[1])
+    scale = _pooled_scale(rows.features, standardize)
+    if not separate:
+        scale = np.where([name == INTERCEPT for name in names], 1.0, scale)
+    spread = float(response.std())
+    if standardize and not spread > 1e-13 * float(np.abs(response).max(initial=0.0)):
+        raise InvalidDataError(
+            f"the response is constant ({response[0]:g} in all {response.size} rows), so it cannot "
+            "set the scale of the priors; check the column, or use standardize=False with priors "
+            "of your own"
+        )
+    return Scaling(
+        center,
+        scale,
+        task_features.mean(axis=0),
+        _pooled_scale(task_features, standardize),
+        float(response.mean()) if any_intercept else 0.0,
+        spread if standardize else 1.0,
+    )
+
+
+def resolve_blocks(
+    relation: Relation,
+    intercept: Relation | None,
+    features: Sequence[str],
+    scaling: Scaling,
+) -> list[Block]:
+    """Priors of the coefficients with all defaults filled in, the separate intercept first."""
+    effect_unit = tuple((1.0 / scaling.task_feature_scale).tolist())
+    blocks = []
+    if intercept is not None:
+        center, unit = (scaling.response_center,), (scaling.response_scale,)
+        blocks.append(intercept.resolve(Features((INTERCEPT,), center, unit, effect_unit)))
+    location = tuple(scaling.response_center if name == INTERCEPT else 0.0 for name in features)
+    unit = tuple((scaling.response_scale / scaling.feature_scale).tolist())
+    blocks.append(relation.resolve(Features(tuple(features), location, unit, effect_unit)))
+    return blocks
+
+
+def _mean_kind(value: PriorLike | None) -> int:
+    if value is None:
+        return JOINT
+    if isinstance(value, Prior):
+        return NORMAL if value.family == "Normal" else OTHER
+    return SET
+
+
+def _population_prior(
+    blocks: list[Block], features: Sequence[str], scaling: Scaling, task_features: np.ndarray
+) -> PopulationPrior:
+    """Tables of the resolved priors, in internal units."""
+    n_tasks = task_features.shape[0]
+    standard = (task_features - scaling.task_feature_center) / scaling.task_feature_scale
+    z = np.column_stack([np.ones(n_tasks), standard])
+    means = [row for block in blocks for row in block.mean]
+    scales = [scale for block in blocks for scale in block.scale]
+    p, q = len(scales), z.shape[1]
+    extra = p - len(features)
+    unit = np.concatenate(
+        [
+            np.full(extra, scaling.response_scale),
+            scaling.response_scale / scaling.feature_scale,
+        ]
+    )
+    location = np.zeros((p, q))
+    names = [INTERCEPT] * extra + list(features)
+    location[:, 0] = [scaling.response_center if name == INTERCEPT else 0.0 for name in names]
+    mean_unit = np.column_stack([unit, *(unit / scale for scale in scaling.task_feature_scale)])
+    last = blocks[-1]
+    row_length = table_row(0.0).size
+    flat = [table_row(0.0 if value is None else value) for row in means for value in row]
+    return PopulationPrior(
+        mean_prior=np.array(flat).reshape(p, q, row_length),
+        mean_location=location,
+        mean_unit=mean_unit.reshape(p, q),
+        mean_kind=np.array([_mean_kind(value) for row in means for value in row], dtype=np.int64),
+        scale_prior=np.array([table_row(0.0 if s is None else s) for s in scales]).reshape(
+            p, row_length
+        ),
+        scale_unit=unit,
+        joint=np.array([scale is None for scale in scales], dtype=np.bool_),
+        r2_prior=table_row(last.r2),
+        shared_prior=table_row(last.shared),
+        covariance=_COVARIANCE[last.covariance],
+        block=extra,
+        half_t_scale=np.ones(p),
+        correlation_shape=last.correlation_shape,
+        task_features=pack_tasks(z),
+        task_cross=z.T @ z,
+        n_tasks=n_tasks,
+    )
+
+
+def assemble(
+    rows: Rows,
+    features: tuple[str, ...],
+    task_features: np.ndarray,
+    *,
+    relation: Relation,
+    intercept: Relation | None,
+    likelihood: Gaussian,
+    columns: dict[str, Any],
+    standardize: bool,
+) -> Problem:
+    """Put data and model together.
+
+    Parameters
+    ----------
+    rows : Rows
+        Features as the relation sees them.
+    features : tuple of str
+    task_features : (task, task_feature)
+    relation : relation of the weights
+    intercept : relation of a separate intercept, or None
+    likelihood : Gaussian
+    columns : dict
+        Names of the "se", "weights" and "offset" columns in ``rows.extra``, or None.
+    standardize : bool
+
+    Raises
+    ------
+    InvalidDataError
+        For a constant response, or standard errors and weights that are not positive.
+    """
+    assert rows.response is not None
+    response = rows.response
+    if columns["offset"] is not None:
+        response = response - rows.extra[columns["offset"]]
+    scaling = _scaling(
+        rows,
+        response,
+        task_features,
+        separate=intercept is not None,
+        any_intercept=intercept is not None or INTERCEPT in features,
+        standardize=standardize,
+        names=features,
+    )
+    blocks = resolve_blocks(relation, intercept, features, scaling)
+    prior = _population_prior(blocks, features, scaling, task_features)
+    design = (rows.features - scaling.feature_center) / scaling.feature_scale
+    if intercept is not None:
+        design = np.column_stack([np.ones(len(design)), design])
+    internal = (response - scaling.response_center) / scaling.response_scale
+    weight, noise = _row_weights(rows, columns, likelihood, scaling.response_scale)
+    return Problem(
+        rows=rows,
+        features=features,
+        separate_intercept=intercept is not None,
+        scaling=scaling,
+        task_features=task_features,
+        blocks=blocks,
+        prior=prior,
+        design=design,
+        response=internal,
+        weight=weight,
+        sites=gaussian_sites(design, internal, rows.task, weight, len(rows.tasks)),
+        reference_sd=scaling.response_scale,
+        reference_noise=noise,
+    )
+
+
+def _row_weights(
+    rows: Rows, columns: dict[str, Any], likelihood: Gaussian, unit: float
+) -> tuple[np.ndarray, float]:
+    """Weight of each row, and the noise variance where it is fixed (internal units)."""
+    weight = np.ones(len(rows.task))
+    noise = 1.0
+    if columns["weights"] is not None:
+        weight = rows.extra[columns["weights"]]
+        _require_positive(rows, columns["weights"], "weights", zero_allowed=True)
+        if not weight.sum() > 0:
+            raise InvalidDataError(f"weights column {columns['weights']!r} sums to zero")
+    if columns["se"] is not None:
+        _require_positive(rows, columns["se"], "standard errors", zero_allowed=False)
+        variance = (rows.extra[columns["se"]] / unit) ** 2
+        weight = weight / variance
+        noise = float(variance.mean())
+    elif likelihood.fixed:
+        noise = float(np.mean((likelihood.fixed_sds(rows.tasks) / unit) ** 2))
+    return weight, noise
+
+
+def _require_positive(rows: Rows, column: str, what: str, *, zero_allowed: bool) -> None:
+    values = rows.extra[column]
+    bad = values < 0 if zero_allowed else values <= 0
+    if bad.any():
+        first = rows.position[bad][:5].tolist()
+        bound = "not be negative" if zero_allowed else "be positive"
+        raise InvalidDataError(
+            f"{what} in column {column!r} must {bound}: {int(bad.sum())} rows are not, "
+            f"first rows {first}"
+        )

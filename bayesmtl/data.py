@@ -1,0 +1,163 @@
+"""The door for data: long rows of a frame in, arrays and task labels out."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+from warnings import warn
+
+import narwhals as nw
+import numpy as np
+
+from bayesmtl.design import Design, features_of, formula_columns, response_of
+from bayesmtl.errors import BayesMTLWarning, InvalidDataError, InvalidTypeError
+from bayesmtl.formulas.parsing import parse_formula
+from bayesmtl.frames.columns import Column, exact_values
+from bayesmtl.frames.labels import check_task_column, code_labels, read_labels
+from bayesmtl.frames.missing import kept_rows, read_columns
+from bayesmtl.frames.opening import count_text, fix_hint, open_frame, require_columns, shorten
+from bayesmtl.task_features import read_task_features
+from bayesmtl.wide import to_long
+
+__all__ = ["Rows", "open_frame", "read_rows", "read_task_features", "to_long"]
+
+
+class Rows(NamedTuple):
+    """Rows of a frame as arrays.
+
+    Attributes
+    ----------
+    features : numpy.ndarray, shape (row, feature)
+        Features on the user's scale, without an intercept column.
+    response : numpy.ndarray, shape (row,), or None
+        The response; None when not asked for.
+    task : numpy.ndarray, shape (row,)
+        int64 position of each row's task in `tasks`.
+    tasks : numpy.ndarray, shape (task,)
+        Labels: objects of str, int64, bool or datetime64[D]; sorted, or in category order.
+    position : numpy.ndarray, shape (row,)
+        int64 position of each row in the user's frame.
+    extra : dict of str to numpy.ndarray, shape (row,)
+        Further numeric columns that were asked for.
+    n_dropped : int
+        Number of rows removed by `missing="drop"`.
+    """
+
+    features: np.ndarray
+    response: np.ndarray | None
+    task: np.ndarray
+    tasks: np.ndarray
+    position: np.ndarray
+    extra: dict[str, np.ndarray]
+    n_dropped: int
+
+
+def read_rows(
+    data: Any,
+    design: Design,
+    *,
+    task: str,
+    tasks: np.ndarray | None = None,
+    extra: Sequence[str] = (),
+    also: Sequence[str] = (),
+    missing: Literal["error", "drop"] = "error",
+    need_response: bool = True,
+    warn_single: bool = True,
+) -> Rows:
+    """Read the rows of a frame.
+
+    Parameters
+    ----------
+    data : data frame
+        Rows in long format, by position.
+    design : Design
+        A learned design.
+    task : str
+        Column that names the task.
+    tasks : numpy.ndarray, shape (task,), optional
+        Known labels, kept in their order; others are appended, sorted. Learned when None.
+    extra : sequence of str, optional
+        Numeric columns to return: standard errors, weights, offsets.
+    also : sequence of str, optional
+        Columns whose missing values count, but which are read elsewhere: those of task features.
+    missing : {"error", "drop"}
+        What to do about a missing value in any of these columns.
+    need_response : bool
+        Whether to compute the response.
+    warn_single : bool
+        Whether to warn of tasks with one row; not where the noise is known.
+
+    Returns
+    -------
+    Rows
+        The rows that were kept.
+
+    Raises
+    ------
+    InvalidModelError
+        If a column has two roles, or `missing` is not one of the two words.
+    InvalidDataError
+        If a column is not there, or a value is missing, infinite or of an unusable type.
+
+    Warns
+    -----
+    BayesMTLWarning
+        If rows are dropped; if labels are learned and there is one task, or tasks with one row.
+    """
+    frame = open_frame(data)
+    parsed = parse_formula(design.formula)
+    both_sides = formula_columns(design.formula)
+    check_task_column(task, design.formula, both_sides, (*extra, *also))
+    names = both_sides if need_response else parsed.columns
+    require_columns(frame, (task,), role="task=", error=InvalidDataError)
+    role = f"the formula {design.formula!r}"
+    require_columns(frame, names, role=role, error=InvalidDataError)
+    require_columns(frame, (*extra, *also), role="the model", error=InvalidDataError)
+    columns = read_columns(frame, tuple(dict.fromkeys((*names, *extra, *also))))
+    labels = read_labels(frame, task)
+    masks = {task: labels.missing, **{name: item.missing for name, item in columns.items()}}
+    rows = kept_rows(masks, missing)
+    codes, found = code_labels(labels, rows, tasks)
+    if tasks is None:
+        _warn_tasks(codes, found, warn_single)
+    return Rows(
+        features=features_of(design, frame, columns, rows),
+        response=response_of(design, frame, columns, rows) if need_response else None,
+        task=codes,
+        tasks=found,
+        position=rows,
+        extra={name: _extra_values(frame, columns[name])[rows] for name in extra},
+        n_dropped=len(frame) - len(rows),
+    )
+
+
+def _extra_values(frame: nw.DataFrame[Any], column: Column) -> np.ndarray:
+    if column.kind not in {"number", "boolean"}:
+        raise InvalidTypeError(
+            f'column "{column.name}" must hold numbers, but holds {column.kind}; convert it: '
+            f"{fix_hint(frame, column.name, 'float')}"
+        )
+    return exact_values(frame, column)
+
+
+def _warn_tasks(codes: np.ndarray, tasks: np.ndarray, warn_single: bool) -> None:
+    """Warn where a fit is sound but the data cannot speak of relations or of noise."""
+    if len(tasks) == 1:
+        warn(
+            f"the data hold one task ({tasks[0]}): what is said about relations between tasks "
+            "comes from the prior alone",
+            BayesMTLWarning,
+            stacklevel=3,
+        )
+    single = np.flatnonzero(np.bincount(codes, minlength=len(tasks)) == 1)
+    if warn_single and len(single):
+        lesson = (
+            "noise and differences between tasks cannot be told apart without known standard errors"
+            if len(single) == len(tasks)
+            else "their estimates lean on the other tasks"
+        )
+        verb = "has" if len(single) == 1 else "have"
+        warn(
+            f"{len(single)} of {count_text(len(tasks), 'task')} {verb} a single row "
+            f"({shorten(list(tasks[single]))}): {lesson}",
+            BayesMTLWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,250 @@
+"""Design: a formula and what it learned from the data, and the features it makes of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+
+from bayesmtl.errors import InvalidDataError, InvalidModelError
+from bayesmtl.formulas.encoding import build_matrix, compute_numbers, warn_constant
+from bayesmtl.formulas.expressions import Expression
+from bayesmtl.formulas.levels import learn_levels
+from bayesmtl.formulas.parsing import formula_columns, parse_formula
+from bayesmtl.frames.columns import Column
+from bayesmtl.frames.missing import complete_columns, missing_text, read_columns
+from bayesmtl.frames.opening import open_frame, require_columns, shorten
+
+__all__ = [
+    "Design",
+    "feature_matrix",
+    "features_of",
+    "formula_columns",
+    "learn_design",
+    "response_of",
+    "response_vector",
+]
+
+
+@dataclass(frozen=True)
+class Design:
+    """A formula with everything that it learned from data; makes the same features of new rows.
+
+    Attributes
+    ----------
+    formula : str
+        The formula as the user wrote it.
+    response : str or None
+        Text of the left side; None for a one-sided formula.
+    features : tuple of str
+        Names of the features, without the intercept.
+    intercept : bool
+        Whether the formula has an intercept.
+    encoding : dict
+        `levels` of each categorical factor, `state` of each `center` and `scale`; JSON keeps it.
+    """
+
+    formula: str
+    response: str | None
+    features: tuple[str, ...]
+    intercept: bool
+    encoding: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the design as a dict that JSON can hold."""
+        return {**asdict(self), "features": list(self.features)}
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> Design:
+        """Make a design from the dict of `to_dict`, also after a round trip through JSON.
+
+        Parameters
+        ----------
+        d : mapping
+            The dict.
+
+        Raises
+        ------
+        InvalidModelError
+            If the dict is not one of a design or its formula holds what is not allowed.
+        """
+        names = set(cls.__dataclass_fields__)
+        if set(d) != names or set(d["encoding"]) != {"levels", "state"}:
+            raise InvalidModelError(
+                f"a saved design needs the entries {shorten(sorted(names))} and in encoding "
+                f"levels and state, but has {shorten(sorted(map(str, d)))}"
+            )
+        parsed = parse_formula(d["formula"])
+        if (parsed.response_text, parsed.intercept) != (d["response"], d["intercept"]):
+            raise InvalidModelError(
+                f"the saved design does not fit its formula {d['formula']!r}; it was changed "
+                "by hand or saved by another version"
+            )
+        return cls(**{**d, "features": tuple(d["features"])})
+
+
+def learn_design(formula: str, data: Any, *, also: Sequence[str] = ()) -> Design:
+    """Learn category levels, means and scales of a formula from data.
+
+    Rows with a missing value in a column of the formula are left out here without a word; what to
+    do about them is decided, and said, where the rows are read.
+
+    Parameters
+    ----------
+    formula : str
+        `"y ~ x1 + C(g) + I(x - 22)"`, or one-sided `"~ x"`.
+    data : data frame
+        Rows in long format.
+    also : sequence of str, optional
+        Further columns whose missing rows are left out.
+
+    Returns
+    -------
+    Design
+        The formula and what it learned.
+
+    Raises
+    ------
+    InvalidModelError
+        If the formula cannot be read or names a column that the data do not have.
+    InvalidDataError
+        If a column cannot be used, or no row is complete.
+
+    Warns
+    -----
+    BayesMTLWarning
+        If a feature is constant.
+    """
+    parsed = parse_formula(formula)
+    frame = open_frame(data)
+    names = formula_columns(formula)
+    where = f"the formula {formula!r}"
+    require_columns(frame, names, role=where, error=InvalidModelError)
+    require_columns(frame, also, role="the model", error=InvalidDataError)
+    columns = read_columns(frame, (*names, *also))
+    masks = {name: column.missing for name, column in columns.items()}
+    rows = np.flatnonzero(~sum(masks.values(), np.zeros(len(frame), dtype=bool)))
+    if len(rows) == 0:
+        raise InvalidDataError(
+            f"no row is complete in the columns of {where}: {missing_text(masks)}; fill them in"
+        )
+    encoding: dict[str, Any] = {"levels": {}, "state": {}}
+    for factor in parsed.factors.values():
+        levels = learn_levels(frame, factor, columns, rows)
+        if levels is not None:
+            encoding["levels"][factor.text] = levels
+    matrix = build_matrix(parsed, frame, columns, rows, encoding)
+    features = tuple(str(name) for name in matrix.columns)
+    if len(set(features)) < len(features) or "Intercept" in features:
+        raise InvalidModelError(
+            f"{where} makes features of the same name, or one named Intercept: "
+            f"{shorten(features)}; rename the columns"
+        )
+    warn_constant(parsed, matrix, encoding)
+    return Design(formula, parsed.response_text, features, parsed.intercept, encoding)
+
+
+def feature_matrix(design: Design, data: Any) -> np.ndarray:
+    """Make the features of rows.
+
+    Parameters
+    ----------
+    design : Design
+        A learned design.
+    data : data frame
+        Rows; only the columns of the right side are read.
+
+    Returns
+    -------
+    numpy.ndarray, shape (row, feature)
+        Features on the user's scale, without an intercept column.
+
+    Raises
+    ------
+    InvalidDataError
+        If a column or value is missing or unusable, or a category has not been learned.
+    """
+    frame = open_frame(data)
+    names = parse_formula(design.formula).columns
+    columns = complete_columns(frame, names, f"the formula {design.formula!r}")
+    return features_of(design, frame, columns, np.arange(len(frame)))
+
+
+def response_vector(design: Design, data: Any) -> np.ndarray:
+    """Compute the response of rows.
+
+    Parameters
+    ----------
+    design : Design
+        A learned design with a left side.
+    data : data frame
+        Rows in long format.
+
+    Returns
+    -------
+    numpy.ndarray, shape (row,)
+        The response.
+
+    Raises
+    ------
+    InvalidModelError
+        If the formula has no left side.
+    InvalidDataError
+        If a column or value is missing or unusable.
+    """
+    frame = open_frame(data)
+    response = _response(design)
+    columns = complete_columns(frame, response.columns, f"the formula {design.formula!r}")
+    return response_of(design, frame, columns, np.arange(len(frame)))
+
+
+def features_of(
+    design: Design, frame: nw.DataFrame[Any], columns: Mapping[str, Column], rows: np.ndarray
+) -> np.ndarray:
+    """Make the features of some complete rows of columns that are already read.
+
+    Raises
+    ------
+    InvalidDataError
+        If a value is unusable or a category has not been learned.
+    InvalidModelError
+        If the design was changed by hand and its names no longer fit.
+    """
+    parsed = parse_formula(design.formula)
+    # A state that grows here was not saved with the design.
+    state = dict(design.encoding["state"])
+    matrix = build_matrix(parsed, frame, columns, rows, {**design.encoding, "state": state})
+    if tuple(matrix.columns) != design.features or len(state) > len(design.encoding["state"]):
+        raise InvalidModelError(
+            f"the design of {design.formula!r} holds the features {shorten(design.features)} but "
+            f"makes {shorten(list(matrix.columns))}; it was changed by hand: learn it again"
+        )
+    return np.ascontiguousarray(matrix.to_numpy(dtype=np.float64))
+
+
+def response_of(
+    design: Design, frame: nw.DataFrame[Any], columns: Mapping[str, Column], rows: np.ndarray
+) -> np.ndarray:
+    """Compute the response of some complete rows of columns that are already read.
+
+    Raises
+    ------
+    InvalidDataError
+        If a value is unusable.
+    InvalidModelError
+        If the formula has no left side.
+    """
+    return compute_numbers(_response(design), frame, columns, rows, {})
+
+
+def _response(design: Design) -> Expression:
+    response = parse_formula(design.formula).response
+    if response is None:
+        raise InvalidModelError(
+            f"the formula {design.formula!r} has no left side, and a response is needed; "
+            f'write "y {design.formula if "~" in design.formula else "~ " + design.formula}"'
+        )
+    return response

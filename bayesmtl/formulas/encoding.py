@@ -1,0 +1,161 @@
+"""From checked columns to a design matrix: categories, expressions, and their refusals."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from warnings import warn
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+from formulaic.formula import SimpleFormula
+from formulaic.materializers import PandasMaterializer
+from formulaic.parser.types import Factor, Term
+
+from bayesmtl.errors import (
+    BayesMTLWarning,
+    InvalidDataError,
+    InvalidTypeError,
+)
+from bayesmtl.formulas.arithmetic import compute
+from bayesmtl.formulas.expressions import Expression
+from bayesmtl.formulas.levels import encode_levels
+from bayesmtl.formulas.parsing import Formula
+from bayesmtl.frames.columns import Column, exact_values
+from bayesmtl.frames.opening import count_text, fix_hint, rows_text, shorten
+
+__all__ = ["build_matrix", "compute_numbers", "warn_constant"]
+
+
+def compute_numbers(
+    factor: Expression,
+    frame: nw.DataFrame[Any],
+    columns: Mapping[str, Column],
+    rows: np.ndarray,
+    state: dict[str, dict[str, float]],
+) -> np.ndarray:
+    """Compute a numeric factor on complete rows.
+
+    Returns
+    -------
+    numpy.ndarray, shape (used,)
+        Finite values.
+
+    Raises
+    ------
+    InvalidTypeError
+        If a column that it reads does not hold numbers.
+    InvalidDataError
+        If a value is not finite, such as the logarithm of zero.
+    """
+    values = {}
+    for name in factor.columns:
+        column = columns[name]
+        if column.kind not in {"number", "boolean"}:
+            what = {"date": "dates", "category": "categories"}.get(column.kind, "text")
+            hint = fix_hint(frame, name, "float")
+            advice = (
+                "turn them into days since a start" if what == "dates" else f"convert it: {hint}"
+            )
+            raise InvalidTypeError(
+                f'column "{name}" holds {what}, but {factor.text} in the formula needs numbers; '
+                f"{advice}"
+            )
+        values[name] = exact_values(frame, column)[rows]
+    with np.errstate(all="ignore"):
+        result = np.asarray(compute(factor.node, values, state), dtype=np.float64)
+    broken = np.flatnonzero(~np.isfinite(result))
+    if len(broken):
+        first = ", ".join(f"{name} = {column[broken[0]]:g}" for name, column in values.items())
+        raise InvalidDataError(
+            f"{factor.text} in the formula is not a finite number in "
+            f"{count_text(len(broken), 'row')} ({rows_text(rows[broken])}; {first} in the first); "
+            "change the formula or these rows"
+        )
+    return result
+
+
+def build_matrix(
+    parsed: Formula,
+    frame: nw.DataFrame[Any],
+    columns: Mapping[str, Column],
+    rows: np.ndarray,
+    encoding: Mapping[str, Any],
+) -> pd.DataFrame:
+    """Build the features of complete rows; factors are computed here, terms by formulaic.
+
+    Parameters
+    ----------
+    parsed : Formula
+        The formula.
+    frame : narwhals.DataFrame
+        The opened data.
+    columns : mapping of str to Column
+        Columns that are already read.
+    rows : numpy.ndarray, shape (used,)
+        Positions of the rows.
+    encoding : mapping
+        `levels` and `state`; calls that `state` does not hold are learned and added.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (used, feature)
+        Named features, without the intercept.
+
+    Raises
+    ------
+    InvalidDataError
+        If a value is unusable or a category is not among the levels.
+    """
+    # Stand-ins, since formulaic would read a column named "1" or "a:b" in its own way.
+    stand_in = {text: f"\x00{i}\x00" for i, text in enumerate(parsed.factors)}
+    series: dict[str, Any] = {}
+    for text, factor in parsed.factors.items():
+        levels = encoding["levels"].get(text)
+        if levels is None:
+            values: Any = compute_numbers(factor, frame, columns, rows, encoding["state"])
+        else:
+            values = encode_levels(factor, columns[factor.columns[0]], rows, levels)
+        series[stand_in[text]] = values
+    terms = [
+        Term([Factor(stand_in[text], eval_method="lookup") for text in term])
+        if term
+        else Term([Factor("1", eval_method="literal")])
+        for term in parsed.terms
+    ]
+    computed = pd.DataFrame(series, index=pd.RangeIndex(len(rows)))
+    matrix = PandasMaterializer(computed).get_model_matrix(
+        SimpleFormula(terms, _ordering="degree"), output="pandas", na_action="ignore"
+    )
+    texts = list(parsed.factors)
+    named = pd.DataFrame(matrix).drop(columns="Intercept", errors="ignore")
+    named.columns = pd.Index(
+        [re.sub("\x00(\\d+)\x00", lambda m: texts[int(m[1])], name) for name in named.columns]
+    )
+    return named
+
+
+def warn_constant(parsed: Formula, matrix: pd.DataFrame, encoding: Mapping[str, Any]) -> None:
+    """Warn of features that the data cannot tell from the intercept or from nothing.
+
+    Warns
+    -----
+    BayesMTLWarning
+        Once, with every constant feature and every category of one level.
+    """
+    low, high = matrix.min(), matrix.max()
+    constant = [
+        str(name)
+        for name in matrix.columns
+        if low[name] == high[name] and (parsed.intercept or low[name] == 0.0)
+    ]
+    if parsed.intercept:
+        constant += [text for text, levels in encoding["levels"].items() if len(levels) == 1]
+    if constant:
+        warn(
+            f"{count_text(len(constant), 'constant feature')} in the data: {shorten(constant)}; "
+            "the data say nothing about the effect, so its posterior is its prior (a category of "
+            "one level adds no feature)",
+            BayesMTLWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,161 @@
+"""Opening data frames of any library, and saying what is wrong with them."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+
+from bayesmtl.errors import InvalidDataError, InvalidTypeError
+
+__all__ = [
+    "count_text",
+    "fix_hint",
+    "nearest_text",
+    "open_frame",
+    "require_columns",
+    "rows_text",
+    "shorten",
+]
+
+SHOWN = 5
+
+
+def open_frame(data: Any) -> nw.DataFrame[Any]:
+    """Open an eager data frame of pandas, polars or pyarrow, without copying or changing it.
+
+    Parameters
+    ----------
+    data : pandas.DataFrame, polars.DataFrame, pyarrow.Table or narwhals.DataFrame
+        Rows in long format. Rows are taken by position; a pandas index is ignored.
+
+    Returns
+    -------
+    narwhals.DataFrame
+        A view of the same data.
+
+    Raises
+    ------
+    InvalidTypeError
+        If `data` is not an eager data frame.
+    InvalidDataError
+        If two columns share a name or there are no rows.
+    """
+    try:
+        opened = nw.from_native(data, pass_through=True)
+    except nw.exceptions.DuplicateError as error:
+        detail = " ".join(str(error).split()).removeprefix("Expected unique column names, got: ")
+        raise InvalidDataError(
+            f"the data have several columns of the same name ({detail}); rename or drop all but one"
+        ) from error
+    if isinstance(opened, nw.LazyFrame):
+        raise InvalidTypeError(
+            "the data are a lazy frame, which holds a query and no rows; "
+            "pass data.collect() instead of data"
+        )
+    if not isinstance(opened, nw.DataFrame):
+        raise InvalidTypeError(
+            f"the data must be a pandas or polars DataFrame or a pyarrow Table, not "
+            f"{type(data).__name__}; for columns in a dict or records in a list use "
+            "pandas.DataFrame(data)"
+        )
+    _check_names(list(opened.columns))
+    if len(opened) == 0:
+        raise InvalidDataError("the data have 0 rows; pass a frame with at least one row")
+    return opened
+
+
+def _check_names(names: Sequence[Any]) -> None:
+    """Refuse repeated column names, which some libraries report only when a column is read."""
+    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidDataError(
+            f"the data have several columns of the same name ({shorten(twice)}); "
+            "rename or drop all but one"
+        )
+
+
+def nearest_text(name: str, candidates: Sequence[Any]) -> str:
+    """Return "did you mean ..." with the nearest candidate, or the list of candidates."""
+    texts = [candidate for candidate in candidates if isinstance(candidate, str)]
+    folded = {text.casefold(): text for text in texts}
+    near = get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
+    if near:
+        return f'did you mean "{folded[near[0]]}"?'
+    return f"the columns are {shorten(texts, 12)}"
+
+
+def require_columns(
+    frame: nw.DataFrame[Any], names: Sequence[str], *, role: str, error: type[Exception]
+) -> None:
+    """Raise unless every name is a column of the frame.
+
+    Parameters
+    ----------
+    frame : narwhals.DataFrame
+        The opened data.
+    names : sequence of str
+        Columns that are needed.
+    role : str
+        What needs them, for the message: `task=`, `the formula`.
+    error : type of Exception
+        The error to raise: of the model at learning, of the data at prediction.
+
+    Raises
+    ------
+    Exception
+        Of type `error`, naming the first missing column and its nearest match.
+    """
+    for name in names:
+        if name not in frame.columns:
+            raise error(
+                f'{role} names the column "{name}", which the data do not have; '
+                f"{nearest_text(str(name), frame.columns)}"
+            )
+
+
+def shorten(items: Sequence[Any], limit: int = SHOWN) -> str:
+    """Return the first items, quoted where they are text, and how many more there are."""
+    shown = ", ".join(f'"{item}"' if isinstance(item, str) else str(item) for item in items[:limit])
+    more = len(items) - limit
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def count_text(count: int, noun: str) -> str:
+    """Return the count with its noun, in the plural where it is not one."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def rows_text(positions: np.ndarray) -> str:
+    """Return "row 3" or "rows 0, 4, 7 and 12 more", counted from 0."""
+    noun = "row" if len(positions) == 1 else "rows"
+    return f"{noun} {shorten([int(position) for position in positions])}"
+
+
+def fix_hint(frame: nw.DataFrame[Any], name: str, kind: str) -> str:
+    """Return one line of code that converts a column, in the user's own library.
+
+    Parameters
+    ----------
+    frame : narwhals.DataFrame
+        The opened data; tells which library.
+    name : str
+        The column.
+    kind : {"float", "str"}
+        What to convert to.
+
+    Returns
+    -------
+    str
+        A line of Python.
+    """
+    implementation = frame.implementation
+    if implementation.is_polars():
+        target = "pl.Float64" if kind == "float" else "pl.String"
+        return f'df = df.with_columns(pl.col("{name}").cast({target}))'
+    if implementation.is_pyarrow():
+        target = "pa.float64()" if kind == "float" else "pa.string()"
+        position = list(frame.columns).index(name)
+        return f'df = df.set_column({position}, "{name}", df["{name}"].cast({target}))'
+    return f'df["{name}"] = df["{name}"].astype({kind})'

@@ -1,0 +1,181 @@
+"""Gibbs sampling: the relation draws weights and structure, the likelihood its noise, in turn."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bayesmtl.assembly import Problem
+from bayesmtl.inference.chains import ChainControl, run_chains
+from bayesmtl.inference.draws import Draws, join_chains
+from bayesmtl.likelihoods.gaussian import Gaussian, NoiseState, noise_state
+from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL, update_noise
+from bayesmtl.numerics.lanes import residual_sums, unpack_tasks
+from bayesmtl.relations.exchangeable.density import log_joint
+from bayesmtl.relations.exchangeable.gibbs import signal_variance, sweep
+from bayesmtl.relations.exchangeable.state import (
+    DIAGONAL,
+    HUANG_WAND,
+    PopulationState,
+    initial_state,
+)
+
+__all__ = ["ChainState", "gibbs_step", "sample_gibbs", "start_chain"]
+
+
+class ChainState(NamedTuple):
+    """All that one chain changes.
+
+    Parameters
+    ----------
+    sites : Sites
+        The problem's sites with the precision lanes of this chain's noise.
+    population : PopulationState
+    noise : NoiseState
+    square : (block, lane)
+        Residual sums of squares at the current weights.
+    """
+
+    sites: Any
+    population: PopulationState
+    noise: NoiseState
+    square: np.ndarray
+
+
+def start_chain(problem: Problem, likelihood: Gaussian, rng: np.random.Generator) -> ChainState:
+    """A dispersed starting point."""
+    noise = noise_state(
+        likelihood,
+        problem.sites,
+        problem.rows.tasks,
+        problem.reference_sd,
+        problem.scaling.response_scale,
+        rng,
+    )
+    sites = problem.sites._replace(precision=noise.precision)
+    population = initial_state(problem.prior, rng)
+    return ChainState(sites, population, noise, np.zeros_like(noise.log_sd))
+
+
+def _noise_variance(problem: Problem, noise: NoiseState) -> float:
+    """The noise variance that R-squared refers to: shared, median over tasks, or known."""
+    if noise.kind == FIXED_NOISE:
+        return problem.reference_noise
+    return float(np.exp(2.0 * noise.log_median[0]))
+
+
+def gibbs_step(problem: Problem, chain: ChainState, rng: np.random.Generator) -> None:
+    """One sweep over weights, structure and noise, in place."""
+    sites, population, noise, square = chain
+    sweep(sites, problem.prior, population, _noise_variance(problem, noise), rng)
+    residual_sums(sites.gram, sites.moment, sites.total, population.weights, square)
+    if noise.kind != FIXED_NOISE:
+        signal = signal_variance(problem.prior, population)
+        update_noise(noise, square, signal, problem.prior.r2_prior, rng)
+
+
+def sample_gibbs(
+    problem: Problem,
+    likelihood: Gaussian,
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    cores: int,
+    random_seed: int | None,
+    progressbar: bool,
+    keep_weights: bool,
+) -> tuple[Draws, bool]:
+    """Sample the posterior.
+
+    Returns
+    -------
+    draws : Draws
+        (chain, draw, ...), internal units.
+    interrupted : bool
+        Whether Ctrl-C ended the run; the draws are then those that every kept chain had finished.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When it was interrupted before any chain had a draw.
+    """
+    rng = np.random.default_rng(0)
+    scratch = start_chain(problem, likelihood, rng)
+    # Compiles what the chains will call, before they start.
+    gibbs_step(problem, scratch, rng)
+    _record(problem, scratch, _storage(problem, scratch, 1, keep_weights), 0)
+
+    def chain(rng: np.random.Generator, control: ChainControl) -> tuple[Draws, int]:
+        state = start_chain(problem, likelihood, rng)
+        storage = _storage(problem, state, draws, keep_weights)
+        for iteration in range(tune + draws):
+            if control.stop.is_set():
+                return storage, max(0, iteration - tune)
+            gibbs_step(problem, state, rng)
+            if iteration >= tune:
+                _record(problem, state, storage, iteration - tune)
+            control.advance()
+        return storage, draws
+
+    run = run_chains(
+        chain,
+        chains=chains,
+        cores=cores,
+        iterations=tune + draws,
+        random_seed=random_seed,
+        progressbar=progressbar,
+    )
+    finished = [(storage, count) for storage, count in run.results if count > 0]
+    if not finished:
+        raise KeyboardInterrupt("interrupted before any draw was finished")
+    fewest = min(count for _, count in finished)
+    return join_chains([storage for storage, _ in finished], fewest), run.interrupted
+
+
+def _storage(problem: Problem, chain: ChainState, draws: int, keep_weights: bool) -> Draws:
+    p, q = chain.population.means.shape
+    n_tasks = problem.prior.n_tasks
+    kind = chain.noise.kind
+    hierarchical = kind == HIERARCHICAL
+    per_task = (n_tasks,) if hierarchical else ()
+    full = problem.prior.covariance != DIAGONAL
+    joint = bool(problem.prior.joint.any())
+    return Draws(
+        means=np.empty((draws, p, q)),
+        scale=np.empty((draws, p)),
+        correlation=np.empty((draws, p, p)) if full else None,
+        shared=np.empty(draws) if joint else None,
+        noise_median=np.empty(draws) if hierarchical else None,
+        noise_spread=np.empty(draws) if hierarchical else None,
+        log_noise=np.empty((draws, *per_task)) if kind != FIXED_NOISE else None,
+        weights=np.empty((draws, n_tasks, p)) if keep_weights else None,
+        lp=np.empty(draws),
+    )
+
+
+def _record(problem: Problem, chain: ChainState, storage: Draws, draw: int) -> None:
+    """Write the current state as one draw."""
+    population, noise, n_tasks = chain.population, chain.noise, problem.prior.n_tasks
+    storage.means[draw] = population.means
+    storage.scale[draw] = population.scale
+    if storage.correlation is not None:
+        storage.correlation[draw] = population.covariance
+        if problem.prior.covariance == HUANG_WAND:
+            sd = np.sqrt(np.diag(population.covariance))
+            storage.scale[draw] *= sd
+            storage.correlation[draw] /= np.outer(sd, sd)
+    if storage.shared is not None:
+        storage.shared[draw] = population.shared[0]
+    if storage.noise_median is not None and storage.noise_spread is not None:
+        storage.noise_median[draw] = np.exp(noise.log_median[0])
+        storage.noise_spread[draw] = noise.spread[0]
+    if storage.log_noise is not None:
+        per_task = storage.log_noise.ndim == 2
+        flat = unpack_tasks(noise.log_sd, n_tasks) if per_task else noise.log_median[0]
+        storage.log_noise[draw] = flat
+    if storage.weights is not None:
+        storage.weights[draw] = unpack_tasks(population.weights, n_tasks)
+    variance = _noise_variance(problem, noise)
+    storage.lp[draw] = log_joint(problem.prior, population, noise, chain.square, variance)

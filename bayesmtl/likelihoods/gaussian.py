@@ -1,0 +1,269 @@
+"""Gaussian likelihood: settings, exact sites from rows, and the state of its noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from bayesmtl.errors import InvalidModelError
+from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL, SHARED
+from bayesmtl.numerics.lanes import LANES, pack_tasks
+from bayesmtl.priors import Prior, PriorLike, table_row
+from bayesmtl.relations.settings import clean, require_support
+
+__all__ = ["Gaussian", "NoiseState", "Sites", "gaussian_sites", "noise_state"]
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """``y_i ~ Normal(predictor_i, noise^2)``.
+
+    Parameters
+    ----------
+    noise : {"hierarchical", "shared"}
+        One noise sd per task with ``log sd_t ~ Normal(log median, spread)``, or one for all tasks.
+    noise_sd : Prior, float, array or {task: float}
+        Shared noise: prior of the sd, default HalfNormal(s_y). Hierarchical: prior of the median over
+        tasks, default LogNormal(log s_y, 1). A number is the noise sd of every task, an array or a
+        mapping that of each.
+    noise_spread : Prior or float
+        Hierarchical noise: sd of the log noise sds, default HalfNormal(0.5).
+    se : str
+        Column with the known standard error of each row; then nothing is learned of the noise.
+
+    Raises
+    ------
+    InvalidModelError
+        For a prior whose support does not fit, or settings that exclude each other.
+    """
+
+    noise: str = "hierarchical"
+    noise_sd: Any = None
+    noise_spread: Any = None
+    se: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.noise not in ("hierarchical", "shared"):
+            raise InvalidModelError(f"noise must be 'hierarchical' or 'shared', got {self.noise!r}")
+        for name in ("noise_sd", "noise_spread"):
+            object.__setattr__(self, name, clean(getattr(self, name), name))
+            require_support(getattr(self, name), name, 0.0)
+        if isinstance(self.noise_spread, Mapping | tuple):
+            raise InvalidModelError("noise_spread must be one prior or number")
+        for value, name in ((self.noise_sd, "noise_sd"), (self.noise_spread, "noise_spread")):
+            self._check_numbers(value, name)
+        if self.se is not None and (self.noise_sd is not None or self.noise_spread is not None):
+            raise InvalidModelError("se= fixes the noise: leave noise_sd and noise_spread out")
+        if self.noise == "shared" and self.noise_spread is not None:
+            raise InvalidModelError("noise_spread belongs to noise='hierarchical'")
+
+    @staticmethod
+    def _check_numbers(value: Any, name: str) -> None:
+        entries = list(value.values()) if isinstance(value, Mapping) else value
+        for entry in entries if isinstance(entries, list | tuple) else [entries]:
+            if isinstance(entries, list) and isinstance(entry, Prior):
+                raise InvalidModelError(f"{name}: a mapping {{task: sd}} holds numbers, got {entry}")
+            if isinstance(entry, float) and not entry > 0.0:
+                raise InvalidModelError(f"{name} must be positive, got {entry:g}")
+
+    @property
+    def fixed(self) -> bool:
+        """Whether nothing is learned of the noise."""
+        return self.se is not None or (
+            self.noise_sd is not None
+            and not isinstance(self.noise_sd, Prior)
+            and not isinstance(self.noise_spread, Prior)
+        )
+
+    def priors(self, response_sd: float) -> tuple[PriorLike, PriorLike]:
+        """Prior (or number) of the shared or median noise sd and of the spread, defaults filled in."""
+        if self.noise == "shared":
+            default: PriorLike = Prior("HalfNormal", sigma=response_sd)
+        else:
+            default = Prior("LogNormal", mu=math.log(response_sd), sigma=1.0)
+        sd = self.noise_sd if isinstance(self.noise_sd, Prior | float) else default
+        spread = Prior("HalfNormal", sigma=0.5) if self.noise_spread is None else self.noise_spread
+        return sd, spread
+
+    def fixed_sds(self, tasks: np.ndarray) -> np.ndarray:
+        """Noise sd of each task where it is fixed.
+
+        Raises
+        ------
+        InvalidModelError
+            When the numbers do not match the tasks.
+        """
+        if isinstance(self.noise_sd, Mapping):
+            missing = [str(task) for task in tasks if str(task) not in self.noise_sd]
+            if missing:
+                raise InvalidModelError(f"noise_sd has no entry for task {missing[0]!r}")
+            unknown = set(self.noise_sd) - {str(task) for task in tasks}
+            if unknown:
+                raise InvalidModelError(f"noise_sd: {min(unknown)!r} is no task of the data")
+            return np.array([float(self.noise_sd[str(task)]) for task in tasks])
+        values = np.atleast_1d(np.asarray(self.noise_sd, dtype=np.float64))
+        if values.size not in (1, len(tasks)):
+            raise InvalidModelError(f"noise_sd has {values.size} numbers for {len(tasks)} tasks")
+        return np.broadcast_to(values, (len(tasks),)).copy()
+
+
+class Sites(NamedTuple):
+    """Lanes of the sites: ``G_t = precision_t gram_t`` and ``h_t = precision_t moment_t``.
+
+    Parameters
+    ----------
+    gram : (block, p (p + 1) / 2, lane)
+    moment : (block, p, lane)
+    precision : (block, lane)
+    total : (block, lane)
+        Sum of squares of the response.
+    rows : (block, lane)
+        Number (sum of weights) of rows.
+    """
+
+    gram: np.ndarray
+    moment: np.ndarray
+    precision: np.ndarray
+    total: np.ndarray
+    rows: np.ndarray
+
+
+class NoiseState(NamedTuple):
+    """Noise of the tasks in internal units, updated in place; see `update_noise`.
+
+    Parameters
+    ----------
+    kind : int
+        FIXED_NOISE, SHARED or HIERARCHICAL.
+    unit : float
+        User value of one internal unit.
+    sd_prior, spread_prior : (6,)
+    log_median, spread : (1,)
+    log_sd, precision, rows : (block, lane)
+    n_tasks : int
+    """
+
+    kind: int
+    unit: float
+    sd_prior: np.ndarray
+    spread_prior: np.ndarray
+    log_median: np.ndarray
+    spread: np.ndarray
+    log_sd: np.ndarray
+    precision: np.ndarray
+    rows: np.ndarray
+    n_tasks: int
+
+
+@numba.njit(nogil=True, cache=True)
+def _accumulate(features, response, weight, task, gram, moment, total, rows):  # type: ignore[no-untyped-def]
+    p = features.shape[1]
+    for r in range(features.shape[0]):
+        k, v = task[r] // LANES, task[r] % LANES
+        w, y = weight[r], response[r]
+        for i in range(p):
+            wx = w * features[r, i]
+            if wx != 0.0:
+                moment[k, i, v] += wx * y
+                row = i * (i + 1) // 2
+                for j in range(i + 1):
+                    gram[k, row + j, v] += wx * features[r, j]
+        total[k, v] += w * y * y
+        rows[k, v] += w
+
+
+def gaussian_sites(
+    features: np.ndarray, response: np.ndarray, task: np.ndarray, weight: np.ndarray, n_tasks: int
+) -> Sites:
+    """Sufficient statistics of each task, noise precision 1.
+
+    Parameters
+    ----------
+    features : (row, p)
+        Intercept column included.
+    response, weight : (row,)
+    task : (row,)
+        Codes below ``n_tasks``.
+    """
+    p = features.shape[1]
+    lanes = pack_tasks(np.zeros((n_tasks, 1)))[:, 0]
+    n_blocks = lanes.shape[0]
+    sites = Sites(
+        np.zeros((n_blocks, p * (p + 1) // 2, LANES)),
+        np.zeros((n_blocks, p, LANES)),
+        np.ones_like(lanes),
+        np.zeros_like(lanes),
+        np.zeros_like(lanes),
+    )
+    _accumulate(
+        np.ascontiguousarray(features),
+        response,
+        weight,
+        task,
+        sites.gram,
+        sites.moment,
+        sites.total,
+        sites.rows,
+    )
+    return sites
+
+
+def noise_state(
+    likelihood: Gaussian,
+    sites: Sites,
+    tasks: np.ndarray,
+    response_sd: float,
+    unit: float,
+    rng: np.random.Generator,
+) -> NoiseState:
+    """A dispersed start of the noise (or its fixed value) and the lanes of its precision.
+
+    Parameters
+    ----------
+    likelihood : Gaussian
+    sites : Sites
+        ``sites.precision`` is only read for its shape.
+    tasks : (task,)
+        Labels, for fixed values by task.
+    response_sd : float
+        Scale of the defaults, user units.
+    unit : float
+        User value of one internal unit.
+    """
+    sd_prior, spread_prior = likelihood.priors(response_sd)
+    log_sd = np.zeros_like(sites.precision)
+    spread = np.array([spread_prior if isinstance(spread_prior, float) else rng.uniform(0.1, 0.5)])
+    if likelihood.se is not None:
+        kind, log_median = FIXED_NOISE, 0.0
+    elif likelihood.fixed:
+        kind = FIXED_NOISE
+        log_sds = np.log(likelihood.fixed_sds(tasks) / unit)
+        log_sd = pack_tasks(log_sds)
+        log_median = float(log_sds.mean())
+    else:
+        kind = SHARED if likelihood.noise == "shared" else HIERARCHICAL
+        start = rng.uniform(0.3, 1.2) * response_sd
+        if isinstance(sd_prior, Prior):
+            low, high = max(sd_prior.lower, 0.0), sd_prior.upper
+            inside = 0.5 * (low + high) if math.isfinite(high) else 2.0 * max(low, start)
+            log_median = math.log((start if low < start < high else inside) / unit)
+        else:
+            log_median = math.log(sd_prior / unit)
+        log_sd[:] = log_median
+    return NoiseState(
+        kind,
+        unit,
+        table_row(sd_prior),
+        table_row(spread_prior),
+        np.array([log_median]),
+        spread,
+        log_sd,
+        np.exp(-2.0 * log_sd),
+        sites.rows,
+        len(tasks),
+    )

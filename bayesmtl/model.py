@@ -1,0 +1,414 @@
+"""The model: a generative story for several tasks, fitted to a data frame."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from bayesmtl.assembly import INTERCEPT, Problem, Relation, assemble
+from bayesmtl.data import read_rows, read_task_features
+from bayesmtl.design import Design, formula_columns, learn_design
+from bayesmtl.errors import BayesMTLWarning, InvalidModelError
+from bayesmtl.inference.chains import available_cores
+from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
+from bayesmtl.specification import part_from_dict, part_to_dict, story
+
+__all__ = ["Model", "Prepared"]
+
+_RELATIONS = (Independent, Pooled, Exchangeable)
+_WEIGHT_BYTES = 1 << 30
+
+
+class Prepared(NamedTuple):
+    """A model that has seen its data."""
+
+    problem: Problem
+    design: Design
+    task_design: Design | None
+    columns: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Model:
+    """Several related tasks under one prior that says how they relate.
+
+    Parameters
+    ----------
+    formula : str
+        ``"y ~ x1 + x2"``; the right side holds the features of every task.
+    task : str
+        Column that names the task.
+    relation : Independent, Pooled or Exchangeable
+        Prior of the task weights.
+    likelihood : Gaussian
+    intercept : None, "exchangeable", "none", "relation" or a relation
+        None follows the formula. "relation" makes the intercept the feature "Intercept"; a relation sets
+        the priors of a separate intercept, which speak of the point where all features are at their
+        pooled means.
+    task_features : str, optional
+        One-sided formula of predictors of the tasks themselves, one value per task.
+    weights : str, optional
+        Column of row weights, multiplying each row's log-likelihood.
+    offset : str, optional
+        Column added to the predictor.
+    missing : {"error", "drop"}
+    standardize : bool
+        Whether pooled standard deviations set the scale of the default priors.
+
+    Raises
+    ------
+    InvalidModelError
+        For settings that are wrong or exclude each other.
+
+    Examples
+    --------
+    >>> import bayesmtl as bm
+    >>> model = bm.Model("log_radon ~ floor", task="county", relation=bm.Exchangeable())
+    >>> idata = model.fit(bm.load_dataset("radon"), random_seed=1)  # doctest: +SKIP
+    """
+
+    formula: str
+    task: str
+    relation: Relation = field(default_factory=Exchangeable)
+    likelihood: Gaussian = field(default_factory=Gaussian)
+    intercept: Any = None
+    task_features: str | None = None
+    weights: str | None = None
+    offset: str | None = None
+    missing: str = "error"
+    standardize: bool = True
+
+    def __post_init__(self) -> None:
+        formula_columns(self.formula)
+        if not isinstance(self.task, str):
+            raise InvalidModelError(f"task must be the name of a column, got {self.task!r}")
+        if not isinstance(self.relation, _RELATIONS):
+            raise InvalidModelError(
+                f"relation must be one of bm.Independent(), bm.Pooled(), bm.Exchangeable(), got "
+                f"{self.relation!r}"
+            )
+        if not isinstance(self.likelihood, Gaussian):
+            raise InvalidModelError(f"likelihood must be bm.Gaussian(), got {self.likelihood!r}")
+        if self.missing not in ("error", "drop"):
+            raise InvalidModelError(f"missing must be 'error' or 'drop', got {self.missing!r}")
+        self._check_intercept()
+        if self.task_features is not None:
+            formula_columns(self.task_features)
+            parts = (self.relation, self.intercept)
+            if self.intercept in ("none", "relation") or not isinstance(self.intercept, str | None):
+                if not any(isinstance(part, Exchangeable) for part in parts):
+                    raise InvalidModelError(
+                        "task_features predict what is drawn from a population: use "
+                        "bm.Exchangeable() for the relation or the intercept"
+                    )
+
+    def _check_intercept(self) -> None:
+        words = ("exchangeable", "none", "relation")
+        if isinstance(self.intercept, _RELATIONS):
+            if isinstance(self.intercept, Exchangeable) and (
+                self.intercept.feature_covariance != "diagonal"
+                or self.intercept.r2 is not None
+                or self.intercept.shared is not None
+            ):
+                raise InvalidModelError(
+                    "intercept=bm.Exchangeable(...) takes mean=, scale= and task_effects= only"
+                )
+        elif self.intercept is not None and self.intercept not in words:
+            raise InvalidModelError(
+                f"intercept must be None, one of {', '.join(map(repr, words))}, or bm.Exchangeable(...)"
+                f", bm.Pooled(...), bm.Independent(...), got {self.intercept!r}"
+            )
+
+    def __str__(self) -> str:
+        intercept = self.intercept
+        if intercept is None or intercept == "exchangeable":
+            intercept = "none" if self._formula_drops_intercept() else Exchangeable()
+        return story(
+            self.formula, self.task, self.relation, intercept, self.likelihood, self.task_features
+        )
+
+    def _formula_drops_intercept(self) -> bool:
+        from bayesmtl.formulas.parsing import parse_formula
+
+        return not parse_formula(self.formula).intercept
+
+    def _resolve_intercept(self, design: Design) -> Relation | str:
+        """The relation of a separate intercept, or "none" or "relation"."""
+        if self.intercept is None:
+            return Exchangeable() if design.intercept else "none"
+        if not design.intercept and self.intercept != "none":
+            raise InvalidModelError(
+                f"the formula {self.formula!r} has no intercept, but intercept={self.intercept!r} asks "
+                "for one: drop '0 +' or '- 1' from the formula"
+            )
+        if self.intercept == "exchangeable":
+            return Exchangeable()
+        return self.intercept  # type: ignore[no-any-return]
+
+    def prepare(self, data: Any) -> Prepared:
+        """Read the data and put them together with the model.
+
+        Raises
+        ------
+        InvalidDataError, InvalidModelError
+            See the messages: each names the column, task or value and what to do.
+        """
+        design = learn_design(self.formula, data)
+        columns = {"se": self.likelihood.se, "weights": self.weights, "offset": self.offset}
+        extra = [name for name in columns.values() if name is not None]
+        also = () if self.task_features is None else formula_columns(self.task_features)
+        rows = read_rows(
+            data,
+            design,
+            task=self.task,
+            extra=extra,
+            also=also,
+            missing=self.missing,  # type: ignore[arg-type]
+            warn_single=self.likelihood.se is None,
+        )
+        task_design, z = None, np.zeros((len(rows.tasks), 0))
+        if self.task_features is not None:
+            task_design = learn_design(self.task_features, data)
+            z = read_task_features(
+                data,
+                task_design,
+                task=self.task,
+                tasks=rows.tasks,
+                missing=self.missing,  # type: ignore[arg-type]
+            )
+        intercept = self._resolve_intercept(design)
+        features = design.features
+        if intercept == "relation":
+            features = (INTERCEPT, *features)
+            ones = np.ones((len(rows.features), 1))
+            rows = rows._replace(features=np.hstack([ones, rows.features]))
+        if not features and isinstance(intercept, str):
+            raise InvalidModelError(
+                f"the formula {self.formula!r} has neither features nor an intercept"
+            )
+        problem = assemble(
+            rows,
+            features,
+            z,
+            relation=self.relation,
+            intercept=None if isinstance(intercept, str) else intercept,
+            likelihood=self.likelihood,
+            columns=columns,
+            standardize=self.standardize,
+        )
+        return Prepared(problem, design, task_design, columns)
+
+    def fit(
+        self,
+        data: Any,
+        *,
+        inference: str = "gibbs",
+        draws: int = 1000,
+        tune: int = 1000,
+        chains: int = 4,
+        cores: int | None = None,
+        random_seed: int | None = None,
+        progressbar: bool = True,
+    ) -> xr.DataTree:
+        """Sample the posterior.
+
+        Parameters
+        ----------
+        data : pandas, polars or pyarrow data frame
+            One row per observation.
+        inference : {"gibbs", "nuts"}
+            Collapsed and interweaved Gibbs sampling, or the same model as a PyMC graph sampled by nutpie.
+        draws, tune, chains : int
+        cores : int, optional
+            Chains that run at the same time; all available processors by default. The draws do not
+            depend on it.
+        random_seed : int, optional
+            The same seed, data and versions give the same draws.
+        progressbar : bool
+
+        Returns
+        -------
+        xarray.DataTree
+            Groups posterior, sample_stats, observed_data, constant_data and task_relations. Ctrl-C
+            returns the draws finished so far, with the attribute ``incomplete`` set to 1.
+
+        Raises
+        ------
+        InvalidDataError, InvalidModelError
+        """
+        _check_sizes(draws=draws, tune=tune, chains=chains, cores=cores, random_seed=random_seed)
+        if inference not in ("gibbs", "nuts"):
+            raise InvalidModelError(f"inference must be 'gibbs' or 'nuts', got {inference!r}")
+        prepared = self.prepare(data)
+        cores = cores or min(available_cores(), chains)
+        settings = {
+            "draws": draws,
+            "tune": tune,
+            "chains": chains,
+            "cores": cores,
+            "random_seed": random_seed,
+            "progressbar": progressbar,
+        }
+        return _run(self, prepared, inference, settings)
+
+    def log_evidence(self, data: Any) -> float:
+        """Exact log marginal likelihood of the response, for fixed hyperparameters.
+
+        Raises
+        ------
+        UnsupportedError
+            When a scale or the noise is not fixed, or a mean has a prior that is not Normal.
+        """
+        from bayesmtl.evidence import log_evidence
+
+        return log_evidence(self.prepare(data).problem, self.likelihood)
+
+    def prior_predictive(
+        self, data: Any, *, draws: int = 500, random_seed: int | None = None
+    ) -> xr.DataTree:
+        """Simulate structure, weights and responses from the prior, for the rows of ``data``.
+
+        The data set the scale of the default priors, nothing else.
+
+        Returns
+        -------
+        xarray.DataTree
+            Groups prior, prior_predictive, observed_data and constant_data.
+        """
+        from bayesmtl.prior_predictive import prior_predictive
+
+        _check_sizes(draws=draws, tune=0, chains=1, cores=None, random_seed=random_seed)
+        return prior_predictive(self.prepare(data), self.likelihood, draws, random_seed)
+
+    def to_pymc(self, data: Any, *, likelihood: str = "rows") -> Any:
+        """The same model as a PyMC graph.
+
+        Parameters
+        ----------
+        data : data frame
+        likelihood : {"rows", "sites"}
+            "rows" has the response as an observed variable, for users to extend; "sites" has the
+            sufficient statistics, so its cost does not depend on the number of rows.
+
+        Returns
+        -------
+        pymc.Model
+        """
+        from bayesmtl.inference.nuts import build_graph
+
+        if likelihood not in ("rows", "sites"):
+            raise InvalidModelError(f"likelihood must be 'rows' or 'sites', got {likelihood!r}")
+        return build_graph(self.prepare(data), self.likelihood, likelihood)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as a dict that JSON can hold."""
+        intercept = self.intercept
+        return {
+            "formula": self.formula,
+            "task": self.task,
+            "relation": part_to_dict(self.relation),
+            "likelihood": part_to_dict(self.likelihood),
+            "intercept": part_to_dict(intercept) if isinstance(intercept, _RELATIONS) else intercept,
+            "task_features": self.task_features,
+            "weights": self.weights,
+            "offset": self.offset,
+            "missing": self.missing,
+            "standardize": self.standardize,
+        }
+
+    @classmethod
+    def from_dict(cls, spec: Mapping[str, Any]) -> Model:
+        """Inverse of `to_dict`.
+
+        Raises
+        ------
+        InvalidModelError
+            For an unknown setting.
+        """
+        known = set(cls.__dataclass_fields__)
+        unknown = sorted(set(spec) - known)
+        if unknown:
+            raise InvalidModelError(
+                f"a model has no setting {unknown[0]!r}; its settings are {', '.join(sorted(known))}"
+            )
+        parts = {
+            key: part_from_dict(value) if isinstance(value, Mapping) else value
+            for key, value in spec.items()
+        }
+        return cls(**parts)
+
+
+def _check_sizes(
+    *, draws: int, tune: int, chains: int, cores: int | None, random_seed: int | None
+) -> None:
+    bounds = {"draws": (draws, 1), "tune": (tune, 0), "chains": (chains, 1), "cores": (cores, 1)}
+    for name, (value, least) in bounds.items():
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise InvalidModelError(f"{name} must be an integer of at least {least}, got {value!r}")
+    if random_seed is not None and (
+        isinstance(random_seed, bool)
+        or not isinstance(random_seed, int | np.integer)
+        or random_seed < 0
+    ):
+        raise InvalidModelError(
+            f"random_seed must be a non-negative integer or None, got {random_seed!r}"
+        )
+
+
+def _run(model: Model, prepared: Prepared, inference: str, settings: dict[str, Any]) -> xr.DataTree:
+    from bayesmtl.posterior.build import FitRecord, build_tree
+
+    problem = prepared.problem
+    per_draw = problem.prior.n_tasks * problem.design.shape[1] * 8
+    keep = per_draw * settings["draws"] * settings["chains"] <= _WEIGHT_BYTES
+    started = time.perf_counter()
+    if inference == "gibbs":
+        from bayesmtl.inference.gibbs import sample_gibbs
+
+        draws, interrupted = sample_gibbs(
+            problem, model.likelihood, keep_weights=keep, **settings
+        )
+        stats: dict[str, np.ndarray] = {}
+    else:
+        from bayesmtl.inference.nuts import sample_nuts
+
+        draws, stats, interrupted = sample_nuts(prepared, model.likelihood, **settings)
+    record = FitRecord(
+        model=model.to_dict(),
+        design=prepared.design,
+        task_design=prepared.task_design,
+        inference={
+            "method": inference,
+            **{name: settings[name] for name in ("draws", "tune", "chains")},
+        },
+        random_seed=settings["random_seed"],
+        seconds=time.perf_counter() - started,
+        incomplete=interrupted,
+        constant_sharing=_constant_sharing(model, problem),
+        columns=prepared.columns,
+    )
+    tree = build_tree(problem, draws, record, sample_stats=stats, cores=settings["cores"])
+    diagnosis = json.loads(tree.attrs["diagnostics"])
+    if not diagnosis["passed"]:
+        warnings.warn(tree.attrs["verdict"], BayesMTLWarning, stacklevel=3)
+    return tree
+
+
+def _constant_sharing(model: Model, problem: Problem) -> float | None:
+    """0 where tasks share nothing, 1 where they share all; without features the intercept decides."""
+    part = model.relation
+    if not problem.features and isinstance(model.intercept, _RELATIONS):
+        part = model.intercept
+    elif not problem.features:
+        return None
+    return {Independent: 0.0, Pooled: 1.0}.get(type(part))

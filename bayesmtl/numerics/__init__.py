@@ -1,0 +1,3 @@
+"""Pure array functions: densities, slice sampling, small matrices, tasks as SIMD lanes."""
+
+__all__: list[str] = []

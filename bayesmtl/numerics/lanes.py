@@ -1,0 +1,323 @@
+"""Per-task linear algebra with eight tasks side by side, one in each SIMD lane.
+
+Arrays over tasks are stored as (block, ..., lane): task ``t`` is lane ``t % 8`` of block ``t // 8``.
+Symmetric matrices keep the lower triangle, element (i, j) at ``i * (i + 1) / 2 + j``. The last block is
+padded with tasks that have no data.
+"""
+
+import math
+
+import numba
+import numpy as np
+
+__all__ = [
+    "LANES",
+    "draw_deviations",
+    "mean_moments",
+    "pack_symmetric",
+    "pack_tasks",
+    "residual_sums",
+    "prior_shares",
+    "rescaling_moments",
+    "scale_moments",
+    "task_means",
+    "unpack_tasks",
+]
+
+LANES = 8
+# Contraction to fused multiply-add only: NaN and infinity keep their meaning.
+_KERNEL = {"nogil": True, "cache": True, "fastmath": {"contract"}}
+
+
+def pack_tasks(values: np.ndarray) -> np.ndarray:
+    """(task, ...) -> (block, ..., lane), padded with zeros."""
+    n_tasks = values.shape[0]
+    n_blocks = max(1, math.ceil(n_tasks / LANES))
+    padded = np.zeros((n_blocks * LANES, *values.shape[1:]))
+    padded[:n_tasks] = values
+    split = padded.reshape(n_blocks, LANES, *values.shape[1:])
+    return np.ascontiguousarray(np.moveaxis(split, 1, -1))
+
+
+def unpack_tasks(values: np.ndarray, n_tasks: int) -> np.ndarray:
+    """(block, ..., lane) -> (task, ...), without the padding."""
+    split = np.moveaxis(values, -1, 1)
+    return np.ascontiguousarray(split.reshape(-1, *split.shape[2:])[:n_tasks])
+
+
+def pack_symmetric(matrices: np.ndarray) -> np.ndarray:
+    """(task, p, p) symmetric -> (block, p (p + 1) / 2, lane)."""
+    row, column = np.tril_indices(matrices.shape[1])
+    return pack_tasks(matrices[:, row, column])
+
+
+@numba.njit(**_KERNEL)
+def task_means(means, task_features, out):  # type: ignore[no-untyped-def]
+    """``out[t] = means @ task_features[t]``; means (p, q), task_features (block, q, lane)."""
+    p, q = means.shape
+    for k in range(out.shape[0]):
+        for i in range(p):
+            for v in range(LANES):
+                out[k, i, v] = means[i, 0] * task_features[k, 0, v]
+            for a in range(1, q):
+                for v in range(LANES):
+                    out[k, i, v] += means[i, a] * task_features[k, a, v]
+
+
+@numba.njit(**_KERNEL)
+def _multiply(gram, k, x, out):  # type: ignore[no-untyped-def]
+    """``out = G x`` for the eight packed symmetric matrices of block ``k``."""
+    p = x.shape[0]
+    for i in range(p):
+        for v in range(LANES):
+            out[i, v] = 0.0
+    for i in range(p):
+        row = i * (i + 1) // 2
+        for j in range(i):
+            for v in range(LANES):
+                out[i, v] += gram[k, row + j, v] * x[j, v]
+                out[j, v] += gram[k, row + j, v] * x[i, v]
+        for v in range(LANES):
+            out[i, v] += gram[k, row + i, v] * x[i, v]
+
+
+@numba.njit(**_KERNEL)
+def _cholesky(a, p):  # type: ignore[no-untyped-def]
+    """Packed lower Cholesky factor in place; the diagonal holds its reciprocals."""
+    for j in range(p):
+        jj = j * (j + 1) // 2
+        for i in range(j, p):
+            ii = i * (i + 1) // 2
+            for m in range(j):
+                for v in range(LANES):
+                    a[ii + j, v] -= a[ii + m, v] * a[jj + m, v]
+        for v in range(LANES):
+            a[jj + j, v] = 1.0 / math.sqrt(a[jj + j, v])
+        for i in range(j + 1, p):
+            ii = i * (i + 1) // 2
+            for v in range(LANES):
+                a[ii + j, v] *= a[jj + j, v]
+
+
+@numba.njit(**_KERNEL)
+def draw_deviations(  # type: ignore[no-untyped-def]
+    gram, moment, precision, center, scale, prior_precision, rng, out
+):
+    """Draw every task's standardised deviation from its full conditional.
+
+    With ``w_t = center_t + scale * z_t`` and ``z_t ~ N(0, prior_precision^-1)``, the conditional of
+    ``z_t`` has precision ``A = prior_precision + scale G_t scale`` and mean ``A^-1 scale (h_t - G_t
+    center_t)``. A scale of zero is allowed: that deviation is drawn from its prior.
+    """
+    p = scale.shape[0]
+    a = np.empty((p * (p + 1) // 2, LANES))
+    x = np.empty((p, LANES))
+    for k in range(gram.shape[0]):
+        _multiply(gram, k, center[k], x)
+        for i in range(p):
+            row = i * (i + 1) // 2
+            for j in range(i + 1):
+                both = scale[i] * scale[j]
+                base = prior_precision[i, j]
+                for v in range(LANES):
+                    a[row + j, v] = gram[k, row + j, v] * precision[k, v] * both + base
+            for v in range(LANES):
+                x[i, v] = (moment[k, i, v] - x[i, v]) * precision[k, v] * scale[i]
+        _cholesky(a, p)
+        for i in range(p):
+            row = i * (i + 1) // 2
+            for j in range(i):
+                for v in range(LANES):
+                    x[i, v] -= a[row + j, v] * x[j, v]
+            for v in range(LANES):
+                x[i, v] *= a[row + i, v]
+        for i in range(p):
+            for v in range(LANES):
+                x[i, v] += rng.standard_normal()
+        for i in range(p - 1, -1, -1):
+            row = i * (i + 1) // 2
+            for v in range(LANES):
+                x[i, v] *= a[row + i, v]
+            for j in range(i):
+                for v in range(LANES):
+                    x[j, v] -= a[row + j, v] * x[i, v]
+        for i in range(p):
+            for v in range(LANES):
+                out[k, i, v] = x[i, v]
+
+
+@numba.njit(**_KERNEL)
+def residual_sums(gram, moment, total, weights, out):  # type: ignore[no-untyped-def]
+    """Residual sum of squares of each task: ``total - 2 w'h + w'G w``, never negative."""
+    p = weights.shape[1]
+    x = np.empty((p, LANES))
+    for k in range(gram.shape[0]):
+        _multiply(gram, k, weights[k], x)
+        for v in range(LANES):
+            out[k, v] = total[k, v]
+        for i in range(p):
+            for v in range(LANES):
+                out[k, v] += weights[k, i, v] * (x[i, v] - 2.0 * moment[k, i, v])
+        for v in range(LANES):
+            out[k, v] = max(out[k, v], 0.0)
+
+
+@numba.njit(**_KERNEL)
+def _spread(packed, p):  # type: ignore[no-untyped-def]
+    """Sum over lanes of a packed symmetric matrix, as a full (p, p) matrix."""
+    out = np.empty((p, p))
+    for i in range(p):
+        for j in range(i + 1):
+            out[i, j] = out[j, i] = packed[i * (i + 1) // 2 + j].sum()
+    return out
+
+
+@numba.njit(**_KERNEL)
+def mean_moments(  # type: ignore[no-untyped-def]
+    gram, moment, precision, deviation, scale, task_features
+):
+    """Precision (p q, p q) and linear term (p q,) of the means (row-major (p, q)) at fixed deviations."""
+    n_blocks, p, _ = deviation.shape
+    q = task_features.shape[1]
+    half = p * (p + 1) // 2
+    packed = np.zeros((q * (q + 1) // 2, half, LANES))
+    linear_lanes = np.zeros((p, q, LANES))
+    x = np.empty((p, LANES))
+    step = np.empty((p, LANES))
+    factor = np.empty(LANES)
+    for k in range(n_blocks):
+        for i in range(p):
+            for v in range(LANES):
+                step[i, v] = scale[i] * deviation[k, i, v]
+        _multiply(gram, k, step, x)
+        for a in range(q):
+            for v in range(LANES):
+                factor[v] = task_features[k, a, v] * precision[k, v]
+            for i in range(p):
+                for v in range(LANES):
+                    linear_lanes[i, a, v] += factor[v] * (moment[k, i, v] - x[i, v])
+            for b in range(a + 1):
+                ab = a * (a + 1) // 2 + b
+                for v in range(LANES):
+                    factor[v] = (
+                        task_features[k, a, v] * task_features[k, b, v] * precision[k, v]
+                    )
+                for e in range(half):
+                    for v in range(LANES):
+                        packed[ab, e, v] += gram[k, e, v] * factor[v]
+    joint = np.empty((p * q, p * q))
+    linear = np.empty(p * q)
+    for a in range(q):
+        for i in range(p):
+            linear[i * q + a] = linear_lanes[i, a].sum()
+        for b in range(a + 1):
+            pair = _spread(packed[a * (a + 1) // 2 + b], p)
+            for i in range(p):
+                for j in range(p):
+                    joint[i * q + a, j * q + b] = pair[i, j]
+                    joint[i * q + b, j * q + a] = pair[i, j]
+    return joint, linear
+
+
+@numba.njit(**_KERNEL)
+def scale_moments(gram, moment, precision, center, deviation):  # type: ignore[no-untyped-def]
+    """Precision (p, p) and linear term (p,) of the scales at fixed means and deviations."""
+    n_blocks, p, _ = deviation.shape
+    packed = np.zeros((p * (p + 1) // 2, LANES))
+    linear_lanes = np.zeros((p, LANES))
+    x = np.empty((p, LANES))
+    weighted = np.empty((p, LANES))
+    for k in range(n_blocks):
+        _multiply(gram, k, center[k], x)
+        for i in range(p):
+            for v in range(LANES):
+                weighted[i, v] = deviation[k, i, v] * precision[k, v]
+                linear_lanes[i, v] += weighted[i, v] * (moment[k, i, v] - x[i, v])
+        for i in range(p):
+            row = i * (i + 1) // 2
+            for j in range(i + 1):
+                for v in range(LANES):
+                    packed[row + j, v] += gram[k, row + j, v] * weighted[i, v] * deviation[k, j, v]
+    linear = np.empty(p)
+    for i in range(p):
+        linear[i] = linear_lanes[i].sum()
+    return _spread(packed, p), linear
+
+
+@numba.njit(**_KERNEL)
+def rescaling_moments(gram, moment, precision, weights, member):  # type: ignore[no-untyped-def]
+    """``(A, b)`` of the log-likelihood ``-A c^2 / 2 + b c`` when the member weights are multiplied by c."""
+    n_blocks, p, _ = weights.shape
+    part = np.zeros((p, LANES))
+    rest = np.zeros((p, LANES))
+    x = np.empty((p, LANES))
+    quadratic = np.zeros(LANES)
+    linear = np.zeros(LANES)
+    for k in range(n_blocks):
+        for i in range(p):
+            for v in range(LANES):
+                part[i, v] = weights[k, i, v] if member[i] else 0.0
+                rest[i, v] = weights[k, i, v] - part[i, v]
+        _multiply(gram, k, part, x)
+        for i in range(p):
+            for v in range(LANES):
+                quadratic[v] += part[i, v] * x[i, v] * precision[k, v]
+        _multiply(gram, k, rest, x)
+        for i in range(p):
+            for v in range(LANES):
+                linear[v] += part[i, v] * (moment[k, i, v] - x[i, v]) * precision[k, v]
+    return quadratic.sum(), linear.sum()
+
+
+@numba.njit(**_KERNEL)
+def prior_shares(gram, precision, scale, prior_precision, block, out):  # type: ignore[no-untyped-def]
+    """``tr[(G_t + D^-1)^-1 D^-1] / d`` of coefficients ``block`` and on, the others integrated out.
+
+    In standardised coefficients D^-1 is ``prior_precision`` and G_t ``scale G_t scale``; a scale of zero
+    counts as 1. ``out`` is (block, lane).
+    """
+    p = scale.shape[0]
+    a = np.empty((p * (p + 1) // 2, LANES))
+    x = np.empty((p, LANES))
+    for k in range(gram.shape[0]):
+        for i in range(p):
+            row = i * (i + 1) // 2
+            for j in range(i + 1):
+                both = scale[i] * scale[j]
+                base = prior_precision[i, j]
+                for v in range(LANES):
+                    a[row + j, v] = gram[k, row + j, v] * precision[k, v] * both + base
+        _cholesky(a, p)
+        out[k] = 0.0
+        # Column m of the inverse factor, rows m to p - 1; its products give the trace.
+        for m in range(p - 1, -1, -1):
+            for i in range(m, p):
+                row = i * (i + 1) // 2
+                for v in range(LANES):
+                    x[i, v] = 1.0 if i == m else 0.0
+                for j in range(m, i):
+                    for v in range(LANES):
+                        x[i, v] -= a[row + j, v] * x[j, v]
+                for v in range(LANES):
+                    x[i, v] *= a[row + i, v]
+            if m >= block:
+                _add_trace(a, prior_precision, x, m, block, out, k)
+        for v in range(LANES):
+            out[k, v] /= p - block
+
+
+@numba.njit(**_KERNEL)
+def _add_trace(a, prior_precision, column, m, block, out, k):  # type: ignore[no-untyped-def]
+    """Add ``sum_j prior_precision[m, j] (A^-1)_jm`` by solving with the factor's transpose."""
+    p = column.shape[0]
+    for i in range(p - 1, block - 1, -1):
+        if i < m:
+            for v in range(LANES):
+                column[i, v] = 0.0
+        for j in range(i + 1, p):
+            for v in range(LANES):
+                column[i, v] -= a[j * (j + 1) // 2 + i, v] * column[j, v]
+        for v in range(LANES):
+            column[i, v] *= a[i * (i + 1) // 2 + i, v]
+        for v in range(LANES):
+            out[k, v] += prior_precision[m, i] * column[i, v]

@@ -1,0 +1,154 @@
+"""Text beside points without overlaps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from bayesmtl.plots.common import INK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
+    from numpy.typing import NDArray
+
+__all__ = ["place_labels"]
+
+FONT_SIZE = 7.5
+DISTANCES = (6, 14, 26, 42, 62, 86)  # points
+DISTANCE_PRICE = 0.05  # a covered obstacle costs as much as 20 points of distance
+DIRECTIONS = [(dx, dy) for dx in (1.0, -1.0, 0.3, -0.3, 0.0) for dy in (0, 1, -1) if dx or dy]
+SIDES_X = {1: "left", -1: "right", 0: "center"}
+SIDES_Y = {1: "bottom", -1: "top", 0: "center"}
+
+
+def place_labels(
+    ax: Axes,
+    points: NDArray[np.float64],
+    texts: Sequence[str],
+    obstacles: NDArray[np.float64],
+) -> list[Annotation]:
+    """Write texts beside points, each where it covers no text and the fewest obstacles.
+
+    Parameters
+    ----------
+    ax
+        Axes with its final limits; the layout of the figure is settled here.
+    points : (text, 2)
+        The points to name, in data coordinates.
+    texts
+        Their names; a name without room is left out.
+    obstacles : (point, 2)
+        What the names should not cover, in data coordinates.
+
+    Returns
+    -------
+    list of Annotation
+        The texts written.
+    """
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+    pixels = ax.transData.transform(obstacles)
+    legend = ax.get_legend()
+    taken = [legend.get_window_extent()] if legend is not None else []
+    written = []
+    for point, text in zip(points.tolist(), texts, strict=True):
+        place = _best_place(ax, (point[0], point[1]), text, taken, pixels)
+        if place is None:
+            continue
+        written.append(_annotate(ax, (point[0], point[1]), text, place.offset))
+        taken.append(place.box)
+        pixels = np.concatenate([pixels, place.line])
+    return written
+
+
+class Place(NamedTuple):
+    """A candidate for the place of a text."""
+
+    price: float
+    offset: tuple[float, float]  # points
+    box: Bbox  # pixels
+    line: NDArray[np.float64]  # (point, 2), pixels along the leading line
+
+
+def _best_place(
+    ax: Axes,
+    point: tuple[float, float],
+    text: str,
+    taken: list[Bbox],
+    obstacles: NDArray[np.float64],
+) -> Place | None:
+    """Return the cheapest place for a text: covers little and is near; None without room."""
+    probe = ax.text(*point, text, fontsize=FONT_SIZE)
+    size = probe.get_window_extent().size
+    probe.remove()
+    anchor = ax.transData.transform(point)
+    scale = ax.figure.dpi / 72
+    places = []
+    for distance in DISTANCES:
+        for dx, dy in DIRECTIONS:
+            offset = (dx * distance, dy * distance)
+            box = _text_box(anchor + scale * np.array(offset), np.asarray(size), offset)
+            line = _leader(anchor, box)
+            price = DISTANCE_PRICE * distance + _price(box, line, ax.bbox, taken, obstacles)
+            places.append(Place(price, offset, box, line))
+    best = min(places, key=lambda place: place.price)
+    return best if np.isfinite(best.price) else None
+
+
+def _text_box(
+    position: NDArray[np.float64], size: NDArray[np.float64], offset: tuple[float, float]
+) -> Bbox:
+    """Return the box in pixels, with a small margin, of a text that grows along its offset."""
+    from matplotlib.transforms import Bbox
+
+    corner = position + size * (np.sign(offset) - 1) / 2
+    return Bbox([corner - 2, corner + size + 2])
+
+
+def _annotate(
+    ax: Axes, point: tuple[float, float], text: str, offset: tuple[float, float]
+) -> Annotation:
+    """Write a text at an offset from a point, with a line where it is far."""
+    far = max(map(abs, offset)) > DISTANCES[0]
+    line = {"arrowstyle": "-", "color": INK, "lw": 0.5, "shrinkA": 0, "shrinkB": 2}
+    note = ax.annotate(
+        text,
+        point,
+        offset,
+        textcoords="offset points",
+        fontsize=FONT_SIZE,
+        color=INK,
+        ha=SIDES_X[int(np.sign(offset[0]))],
+        va=SIDES_Y[int(np.sign(offset[1]))],
+        arrowprops=line if far else None,
+    )
+    note.set_in_layout(False)
+    return note
+
+
+def _leader(point: NDArray[np.float64], box: Bbox) -> NDArray[np.float64]:
+    """Return points (point, 2) in pixels on the line from a point to the nearest side of a box."""
+    end = np.clip(point, box.min, box.max)
+    return np.asarray(point + np.linspace(0.1, 0.9, 9)[:, None] * (end - point))
+
+
+def _n_inside(points: NDArray[np.float64], box: Bbox) -> int:
+    """Count the points (point, 2) inside a box."""
+    return int(np.all((points > box.min) & (points < box.max), axis=1).sum())
+
+
+def _price(
+    box: Bbox,
+    line: NDArray[np.float64],
+    frame: Bbox,
+    taken: list[Bbox],
+    obstacles: NDArray[np.float64],
+) -> float:
+    """Return infinity for a place that cannot be used, else the number of obstacles covered."""
+    inside = bool(np.all(box.min >= frame.min) and np.all(box.max <= frame.max))
+    blocked = any(box.overlaps(other) or _n_inside(line, other) for other in taken)
+    return float(_n_inside(obstacles, box)) if inside and not blocked else np.inf

@@ -1,0 +1,239 @@
+"""How much the tasks share, and how much each of them borrows from the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmtl.errors import InvalidDataError
+from bayesmtl.plots.common import (
+    POINT,
+    POSTERIOR,
+    get_group,
+    label_texts,
+    new_figure,
+    state,
+)
+from bayesmtl.plots.placing import place_labels
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+__all__ = ["plot_sharing"]
+
+INTERVAL = (0.05, 0.95)
+CONSTANT = 1e-9
+ENDS = ("0\nseparate\nestimates", "0.25", "0.5", "0.75", "1\none common\nmodel")
+N_EXTREMES = 3
+MAX_NAMED = 30
+
+
+def plot_sharing(idata: xr.DataTree, *, figsize: tuple[float, float] | None = None) -> Figure:
+    """Draw the posterior of the sharing between tasks beside each task's borrowing.
+
+    Left: density of `sharing` with its mean and 90% interval; 0 means separate estimates and 1
+    one common model. Right: `borrowing`, the share of a task's estimate that comes from the
+    other tasks, with 90% intervals, against the task's number of rows.
+
+    Parameters
+    ----------
+    idata
+        Result of `model.fit`; reads ``posterior`` and ``constant_data``.
+    figsize
+        Width and height in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Two axes, or one where the fit has only one of the two quantities.
+
+    Raises
+    ------
+    InvalidDataError
+        If a group is missing, or the posterior has neither quantity.
+    InvalidTypeError
+        If `idata` is not a DataTree.
+    """
+    posterior = get_group(idata, "posterior")
+    constant = get_group(idata, "constant_data")
+    names = [name for name in ("sharing", "borrowing") if name in posterior]
+    if not names:
+        msg = (
+            "The group 'posterior' has neither 'sharing' nor 'borrowing': "
+            "pass the object that model.fit returned."
+        )
+        raise InvalidDataError(msg)
+    size = figsize or (5.0 + 6.0 * (len(names) - 1), 4.4)
+    figure, axes = new_figure(1, len(names), size, (1.0, 1.25)[: len(names)])
+    panels = dict(zip(names, axes[0], strict=True))
+    if "sharing" in panels:
+        _draw_sharing(panels["sharing"], posterior["sharing"].to_numpy().ravel())
+    if "borrowing" in panels:
+        borrowing = posterior["borrowing"].transpose("chain", "draw", "task").to_numpy()
+        n_rows = np.asarray(constant["n_rows"].sel(task=posterior["task"]))
+        _draw_borrowing(panels["borrowing"], borrowing, n_rows, posterior["task"].to_numpy())
+    return figure
+
+
+def reflected_density(
+    draws: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Estimate a density on [0, 1] with a Gaussian kernel, mirrored at both ends.
+
+    Parameters
+    ----------
+    draws : (draw,)
+        Values in [0, 1] that are not all equal.
+
+    Returns
+    -------
+    grid, density : (point,)
+        The density integrates to one over [0, 1].
+    """
+    from scipy.stats import gaussian_kde
+
+    kernel = gaussian_kde(draws)
+    width = float(np.sqrt(kernel.covariance[0, 0]))
+    low, high = max(draws.min() - 4 * width, 0.0), min(draws.max() + 4 * width, 1.0)
+    grid = np.linspace(low, high, 400)
+    return grid, kernel(grid) + kernel(-grid) + kernel(2.0 - grid)
+
+
+def _draw_sharing(ax: Axes, draws: NDArray[np.float64]) -> None:
+    """Draw the density of sharing, or say its value where it does not vary."""
+    title = "How much the tasks share"
+    ax.set_title(title, fontsize=11)
+    draws = draws[np.isfinite(draws)]
+    if not len(draws):
+        state(ax, "Sharing is not defined for this fit.")
+        return
+    if np.ptp(draws) < CONSTANT:
+        state(ax, _say_constant(float(draws[0])))
+        return
+    grid, density = reflected_density(draws)
+    mean = float(draws.mean())
+    low, high = (float(value) for value in np.quantile(draws, INTERVAL))
+    inside = (grid >= low) & (grid <= high)
+    ax.fill_between(grid, density, color=POSTERIOR, alpha=0.15, lw=0)
+    ax.fill_between(
+        grid[inside],
+        density[inside],
+        color=POSTERIOR,
+        alpha=0.35,
+        lw=0,
+        label=f"90% interval {low:.2f} to {high:.2f}",
+    )
+    ax.plot(grid, density, color=POSTERIOR, lw=1.5)
+    ax.axvline(mean, color=POINT, lw=1.5, ls="--", label=f"posterior mean {mean:.2f}")
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, float(density.max()) * 1.3)
+    ax.set_xticks(np.linspace(0, 1, 5), ENDS)
+    ax.set_yticks([])
+    ax.set_ylabel("posterior density")
+    ax.set_xlabel("sharing")
+    ax.legend(loc="upper left" if mean > 0.5 else "upper right", fontsize=8, frameon=False)
+
+
+def _say_constant(value: float) -> str:
+    """Put a sharing that the model fixes into words."""
+    if abs(value) < CONSTANT:
+        return "Sharing is 0 in every draw: this relation estimates each task separately."
+    if abs(value - 1) < CONSTANT:
+        return "Sharing is 1 in every draw: this relation fits one common model to all tasks."
+    return f"Sharing is {value:.2f} in every draw (0: separate estimates, 1: one common model)."
+
+
+def _draw_borrowing(
+    ax: Axes, draws: NDArray[np.float64], n_rows: NDArray[np.int64], labels: NDArray[Any]
+) -> None:
+    """Draw each task's borrowing against its number of rows."""
+    ax.set_title("How much each task borrows from the others", fontsize=11)
+    mean = draws.mean(axis=(0, 1))
+    low, high = np.quantile(draws, INTERVAL, axis=(0, 1))
+    n_tasks = len(mean)
+    ax.set_ylim(-0.05, 1.05)
+    ax.set_yticks(np.linspace(0, 1, 5), ["0\nnothing", "0.25", "0.5", "0.75", "1\neverything"])
+    ax.set_ylabel("borrowing (share of the estimate)")
+    ax.grid(color="#E5E5E5", lw=0.5)
+    ax.set_axisbelow(True)
+    x = n_rows.astype(np.float64)
+    equal = n_rows.min() == n_rows.max()
+    if equal:
+        x = _use_rank_axis(ax, mean, int(n_rows[0]), label_texts(labels))
+    else:
+        _use_log_axis(ax, n_rows)
+    alpha = float(np.clip(20 / n_tasks, 0.15, 0.6))
+    ax.vlines(x, low, high, color=POSTERIOR, lw=1.0, alpha=alpha, label="90% interval")
+    dots = float(np.clip(300 / n_tasks, 8, 30))
+    ax.scatter(x, mean, s=dots, color=POSTERIOR, lw=0, zorder=3, label="posterior mean")
+    ax.legend(fontsize=8, loc="best", framealpha=0.9)
+    if np.ptp(mean) > 0.01 and not (equal and n_tasks <= MAX_NAMED):
+        chosen, texts = name_extremes(x, mean, labels)
+        along = np.linspace(low, high, 5).ravel()
+        obstacles = np.column_stack([np.tile(x, 5), along])
+        place_labels(ax, np.column_stack([x, mean])[chosen], texts, obstacles)
+
+
+def _use_rank_axis(
+    ax: Axes, mean: NDArray[np.float64], rows: int, texts: list[str]
+) -> NDArray[np.float64]:
+    """Use the rank of the tasks where all have as many rows; return the rank (task)."""
+    order = np.argsort(mean, kind="stable")
+    rank = np.empty(len(order))
+    rank[order] = np.arange(1, len(order) + 1)
+    each = f"{rows:,} {'row' if rows == 1 else 'rows'}"
+    ax.set_xlabel(f"tasks in order of borrowing (each has {each})")
+    ax.set_xlim(0.4, len(order) + 0.6)
+    if len(order) <= MAX_NAMED:
+        style: dict[str, Any] = {
+            "rotation": 45,
+            "ha": "right",
+            "rotation_mode": "anchor",
+            "fontsize": 7,
+        }
+        ax.set_xticks(range(1, len(order) + 1), [texts[i] for i in order], **style)
+    return rank
+
+
+def _use_log_axis(ax: Axes, n_rows: NDArray[np.int64]) -> None:
+    """Use a log axis with few, plain tick labels."""
+    low, high = max(int(n_rows.min()), 1), int(n_rows.max())
+    steps = (1, 3) if high / low > 50 else (1, 2, 5)
+    ticks = [s * 10**p for p in range(10) for s in steps if low * 0.8 <= s * 10**p <= high * 1.25]
+    ax.set_xscale("log")
+    ax.set_xlim(low / 1.15, high * 1.15)
+    ax.set_xticks(ticks or [low, high], [f"{tick:,}" for tick in ticks or [low, high]])
+    ax.set_xticks([], minor=True)
+    ax.set_xlabel("rows of the task (log scale)")
+
+
+def name_extremes(
+    x: NDArray[np.float64], mean: NDArray[np.float64], labels: NDArray[Any]
+) -> tuple[list[int], list[str]]:
+    """Choose the tasks that borrow most and least, naming tasks at one point together.
+
+    Parameters
+    ----------
+    x, mean : (task,)
+        Coordinates of the points.
+    labels : (task,)
+        Task labels.
+
+    Returns
+    -------
+    chosen, texts
+        Positions of the tasks and the text for each.
+    """
+    names = label_texts(labels)
+    together: dict[tuple[float, float], list[int]] = {}
+    for i in np.argsort(-mean, kind="stable").tolist():
+        together.setdefault((float(x[i]), round(float(mean[i]), 2)), []).append(i)
+    groups = list(together.values())
+    if len(groups) > 2 * N_EXTREMES:
+        groups = groups[:N_EXTREMES] + groups[-N_EXTREMES:]
+    more = [f" and {len(group) - 1} more" if len(group) > 1 else "" for group in groups]
+    return [g[0] for g in groups], [names[g[0]] + m for g, m in zip(groups, more, strict=True)]

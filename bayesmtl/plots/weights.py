@@ -1,0 +1,250 @@
+"""Task weights beside their unpooled estimates: shrinkage at a glance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from bayesmtl.errors import InvalidDataError
+from bayesmtl.plots.common import (
+    BAND,
+    INK,
+    POINT,
+    POSTERIOR,
+    get_group,
+    label_texts,
+    new_figure,
+    panel_height,
+    rows_that_fit,
+    shorten,
+    tell_thinning,
+    thin,
+    write_note,
+)
+from bayesmtl.plots.estimates import (
+    Estimates,
+    choose_names,
+    find_limits,
+    find_outside,
+    panel_names,
+    read_intercept,
+    read_weight,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+__all__ = ["plot_weights"]
+
+FONT_SIZE = 7.0
+
+
+def plot_weights(
+    idata: xr.DataTree,
+    *,
+    features: str | Sequence[str] | None = None,
+    max_panels: int = 12,
+    max_tasks: int = 1000,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw the weights of all tasks beside their unpooled estimates, one panel per feature.
+
+    In each panel the tasks are sorted by their posterior mean. Filled: posterior mean with
+    50% and 90% intervals. Hollow: the least-squares estimate from the rows of that task alone,
+    joined to its posterior mean by a thin line whose length is the shrinkage; at the edge, an
+    arrow where it lies outside. Shaded: where the weight of a new task would lie, population
+    mean plus and minus one population sd.
+
+    Parameters
+    ----------
+    idata
+        Result of `model.fit`; reads ``posterior``, ``constant_data`` and ``observed_data``.
+    features
+        Features to show, in this order; ``"intercept"`` stands for the intercepts. By default
+        the intercepts and then the features that vary most between tasks.
+    max_panels
+        Largest number of panels when `features` is not given.
+    max_tasks
+        Above it, so many tasks evenly spaced among the sorted ones are drawn.
+    figsize
+        Width and height in inches; more room shows more task labels.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One axes per feature.
+
+    Raises
+    ------
+    InvalidDataError
+        If a group or a feature is missing, or a limit is not positive.
+    InvalidTypeError
+        If `idata` is not a DataTree.
+    UnsupportedError
+        If the draws of the weights are not stored in this fit.
+    """
+    posterior = get_group(idata, "posterior")
+    constant = get_group(idata, "constant_data")
+    if min(max_panels, max_tasks) < 1:
+        msg = f"max_panels={max_panels} and max_tasks={max_tasks}: both must be at least 1."
+        raise InvalidDataError(msg)
+    stored = idata.attrs.get("weights_stored", 1) != 0
+    names = panel_names(posterior, constant, stored)
+    chosen = names[:max_panels] if features is None else choose_names(features, names)
+    observed = idata["observed_data"].to_dataset() if "observed_data" in idata else xr.Dataset()
+    panels = [
+        read_intercept(posterior, constant, observed)
+        if name == "intercept" and "intercept" in posterior
+        else read_weight(posterior, constant, name)
+        for name in chosen
+    ]
+    labels = posterior["task"].to_numpy()
+    n_columns = min(len(panels), 3 if len(panels) <= 6 else 4)
+    n_rows = -(-len(panels) // n_columns)
+    size = figsize or _default_size(n_rows, n_columns, label_texts(labels, 24))
+    figure, axes = new_figure(n_rows, n_columns, size)
+    for ax in axes.flat[len(panels) :]:
+        ax.remove()
+    orders = [
+        _draw_panel(ax, panel, max_tasks) for ax, panel in zip(axes.flat, panels, strict=False)
+    ]
+    _add_legend(figure, panels)
+    notes = _notes(panels, len(names) if features is None else 0, max_tasks)
+    if "task_effects" in posterior or "intercept_task_effects" in posterior:
+        notes.append("The shaded band is that of a new task with average task features.")
+    write_note(figure, [*notes, " "])  # takes its room before the labels are counted
+    write_note(figure, [*notes, _label_tasks(list(axes.flat[: len(panels)]), orders, labels)])
+    return figure
+
+
+def _default_size(n_rows: int, n_columns: int, texts: list[str]) -> tuple[float, float]:
+    """Return a size in inches that gives every panel room for its labels."""
+    height = float(np.clip(0.16 * len(texts) + 0.5, 1.6, 5.4 if n_rows == 1 else 4.2))
+    label = max(map(len, texts)) * FONT_SIZE * 0.55 / 72
+    return max(n_columns * (2.6 + label) + 0.3, 7.0), n_rows * (height + 0.4) + 1.6
+
+
+def _draw_panel(ax: Axes, panel: Estimates, max_tasks: int) -> NDArray[np.int64]:
+    """Draw one feature; return the tasks from the bottom to the top."""
+    order = np.argsort(panel.mean, kind="stable")
+    if len(order) > max_tasks:
+        order = order[np.linspace(0, len(order) - 1, max_tasks).round().astype(np.int64)]
+    place = np.arange(len(order))
+    limits = find_limits(panel)
+    crowded = float(np.clip(30 / len(order), 0.08, 1.0))
+    mean, sd = panel.population
+    if np.isfinite(mean):
+        ax.axvspan(mean - sd, mean + sd, color=BAND, lw=0, zorder=0)
+        ax.axvline(mean, color=INK, lw=0.8, ls="--", zorder=1)
+    low, low_half, high_half, high = panel.quantiles[:, order]
+    ax.hlines(place, low, high, color=POSTERIOR, lw=max(4 * crowded, 0.5), alpha=0.35, zorder=2)
+    ax.hlines(place, low_half, high_half, color=POSTERIOR, lw=max(4 * crowded, 0.9), zorder=3)
+    size = 40 * max(crowded, 0.1)
+    edge: dict[str, Any] = {"edgecolors": "white", "lw": 0.8 if crowded > 0.5 else 0.0}
+    ax.scatter(panel.mean[order], place, s=size, facecolors=POSTERIOR, zorder=5, **edge)
+    _draw_unpooled(ax, panel, order, limits, max(crowded, 0.2))
+    ax.set_xlim(*limits)
+    ax.set_ylim(-0.8, len(order) - 0.2)
+    ax.set_title(shorten(panel.title, 40).replace("$", r"\$"), fontsize=10)
+    ax.tick_params(axis="x", labelsize=8)
+    ax.grid(axis="x", color="#DDDDDD", lw=0.5)
+    ax.set_axisbelow(True)
+    return order
+
+
+def _draw_unpooled(
+    ax: Axes,
+    panel: Estimates,
+    order: NDArray[np.int64],
+    limits: tuple[float, float],
+    crowded: float,
+) -> None:
+    """Draw hollow markers joined to the posterior means, and arrows for those outside."""
+    unpooled = panel.unpooled[order]
+    place = np.arange(len(order))
+    there = np.isfinite(unpooled)
+    shown = np.clip(unpooled, *limits)
+    inside = there & (shown == unpooled)
+    ax.hlines(
+        place[there],
+        np.minimum(panel.mean[order], shown)[there],
+        np.maximum(panel.mean[order], shown)[there],
+        color=POINT,
+        lw=0.8 * max(crowded, 0.5),
+        alpha=0.6,
+        zorder=1,
+    )
+    hollow: dict[str, Any] = {
+        "facecolors": "white",
+        "edgecolors": POINT,
+        "zorder": 4,
+        "lw": max(crowded, 0.6),
+    }
+    ax.scatter(unpooled[inside], place[inside], s=26 * crowded, marker="o", **hollow)
+    for marker, outside in (("<", there & (unpooled < shown)), (">", there & (unpooled > shown))):
+        ax.scatter(
+            shown[outside], place[outside], s=40 * crowded, marker=marker, clip_on=False, **hollow
+        )
+
+
+def _add_legend(figure: Figure, panels: list[Estimates]) -> None:
+    """Explain the marks that occur, once for all panels."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    hollow: dict[str, Any] = {"color": POINT, "mfc": "white", "ls": "none", "ms": 5}
+    handles: list[Artist] = [
+        Line2D([], [], color=POSTERIOR, marker="o", ms=6, ls="none", label="posterior mean"),
+        Line2D([], [], color=POSTERIOR, lw=4, label="50% interval"),
+        Line2D([], [], color=POSTERIOR, lw=4, alpha=0.35, label="90% interval"),
+    ]
+    if any(np.isfinite(panel.population[0]) for panel in panels):
+        handles.append(Patch(color=BAND, label="population mean ± sd: a new task"))
+    if any(np.isfinite(panel.unpooled).any() for panel in panels):
+        label = "least squares, the task's rows alone"
+        handles.append(Line2D([], [], marker="o", **hollow, label=label))
+    if any(find_outside(panel).any() for panel in panels):
+        handles.append(Line2D([], [], marker=">", **hollow, label="the same, beyond the axis"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=8, frameon=False)
+
+
+def _notes(panels: list[Estimates], n_names: int, max_tasks: int) -> list[str]:
+    """Say what is not shown."""
+    notes = []
+    if len(panels) < n_names:
+        notes.append(
+            f"{len(panels)} of {n_names} panels: the features that vary most between tasks "
+            "(features= chooses others)."
+        )
+    n_tasks = len(panels[0].mean)
+    if n_tasks > max_tasks:
+        notes.append(f"{max_tasks:,} of {n_tasks:,} tasks, evenly spaced in rank (max_tasks=).")
+    alone = {panel.title: int(np.isnan(panel.unpooled).sum()) for panel in panels}
+    if any(alone.values()):
+        each = ", ".join(f"{title} {count}" for title, count in alone.items() if count)
+        text = each if len(set(alone.values())) > 1 else str(alone[panels[0].title])
+        note = f"Tasks whose own rows alone give no estimate, of {n_tasks}: {text}."
+        notes.append(note.replace("$", r"\$"))
+    return notes
+
+
+def _label_tasks(
+    axes: Sequence[Axes], orders: list[NDArray[np.int64]], labels: NDArray[Any]
+) -> str:
+    """Write the task labels that fit; return a note."""
+    texts = np.array(label_texts(labels, 24), dtype=object)
+    for ax in axes:
+        ax.set_yticks([])
+    n_shown = len(orders[0])
+    shown = thin(n_shown, rows_that_fit(panel_height(axes[0]), FONT_SIZE))
+    for ax, order in zip(axes, orders, strict=True):
+        ax.set_yticks(shown, texts[order[shown]], fontsize=FONT_SIZE)
+    sentence = "Tasks are sorted by posterior mean, in each panel on its own"
+    return tell_thinning(sentence, shown, n_shown)

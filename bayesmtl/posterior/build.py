@@ -1,0 +1,184 @@
+"""The result of a fit: one DataTree with the user's labels."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from bayesmtl.assembly import Problem
+from bayesmtl.design import Design
+from bayesmtl.inference.draws import Draws
+from bayesmtl.posterior.diagnostics import diagnosis_attrs
+from bayesmtl.posterior.redraw import redraw, sites_group
+from bayesmtl.posterior.relations import borrowing, sharing, task_relations
+from bayesmtl.posterior.unpooled import unpooled_weights
+from bayesmtl.posterior.user_scale import posterior_variables
+
+__all__ = ["SCHEMA_VERSION", "FitRecord", "build_tree", "constant_data", "versions"]
+
+SCHEMA_VERSION = 1
+
+
+class FitRecord(NamedTuple):
+    """What a fit has to say of itself.
+
+    Parameters
+    ----------
+    model : dict
+        ``model.to_dict()``.
+    design, task_design : Design or None
+    inference : dict
+        Method and settings.
+    random_seed : int or None
+    seconds : float
+    incomplete : bool
+    constant_sharing : float or None
+        0 or 1 where the relation fixes it.
+    columns : dict
+        Names of the "se", "weights" and "offset" columns, or None.
+    """
+
+    model: dict[str, Any]
+    design: Design
+    task_design: Design | None
+    inference: dict[str, Any]
+    random_seed: int | None
+    seconds: float
+    incomplete: bool
+    constant_sharing: float | None
+    columns: dict[str, Any]
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that make a fit."""
+    names = ("bayesmtl", "numpy", "scipy", "numba", "xarray", "arviz", "pymc", "nutpie")
+    return {name: version(name) for name in names}
+
+
+def build_tree(
+    problem: Problem,
+    draws: Draws,
+    record: FitRecord,
+    *,
+    sample_stats: dict[str, np.ndarray],
+    cores: int,
+) -> xr.DataTree:
+    """Draws, data and summaries as one DataTree, diagnosed.
+
+    Parameters
+    ----------
+    problem : Problem
+    draws : Draws
+        (chain, draw, ...), internal units.
+    record : FitRecord
+    sample_stats : dict of (chain, draw) arrays
+        Beside ``lp``; names of the ArviZ schema.
+    cores : int
+    """
+    z_names = () if record.task_design is None else record.task_design.features
+    posterior = posterior_variables(problem, draws, z_names)
+    stored = draws.weights is not None
+    full = draws if stored else redraw(problem, draws)
+    fixed = record.constant_sharing
+    share = sharing(problem, draws)
+    borrowed, complete = borrowing(problem, draws, cores)
+    attrs = {}
+    if fixed is not None:
+        share, borrowed, attrs = np.full_like(share, fixed), np.full_like(borrowed, fixed), {"constant": 1}
+    posterior["sharing"] = (("chain", "draw"), share, attrs)
+    if complete:
+        posterior["borrowing"] = (("chain", "draw", "task"), borrowed, attrs)
+    stats = {"lp": draws.lp, **sample_stats}
+    sample_coords = {name: posterior[name].values for name in ("chain", "draw")}
+    groups = {
+        "posterior": posterior,
+        "sample_stats": xr.Dataset(
+            {name: (("chain", "draw"), values) for name, values in stats.items()}, sample_coords
+        ),
+        "observed_data": observed_data(problem, record.design),
+        "constant_data": constant_data(problem, record.columns, z_names),
+        "task_relations": task_relations(problem, full, share, borrowed, cores),
+    }
+    if not stored:
+        groups["sites"] = sites_group(problem)
+    inference_attrs = {
+        "inference_library": "bayesmtl",
+        "inference_library_version": version("bayesmtl"),
+        "modeling_interface": "bayesmtl",
+        "sampling_time": record.seconds,
+        "tuning_steps": record.inference["tune"],
+    }
+    groups["posterior"].attrs.update(inference_attrs)
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs.update(_root_attrs(record, stored))
+    tree.attrs.update(diagnosis_attrs(tree))
+    return tree
+
+
+def _root_attrs(record: FitRecord, stored: bool) -> dict[str, Any]:
+    task_design = None if record.task_design is None else record.task_design.to_dict()
+    return {
+        "modeling_interface": "bayesmtl",
+        "modeling_interface_version": version("bayesmtl"),
+        "creation_library": "bayesmtl",
+        "creation_library_version": version("bayesmtl"),
+        "schema_version": SCHEMA_VERSION,
+        "model": json.dumps(record.model),
+        "design": json.dumps({"rows": record.design.to_dict(), "task_features": task_design}),
+        "inference": json.dumps(record.inference),
+        "random_seed": str(record.random_seed),
+        "sampling_seconds": record.seconds,
+        "incomplete": int(record.incomplete),
+        "weights_stored": int(stored),
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": json.dumps(versions()),
+    }
+
+
+def observed_data(problem: Problem, design: Design) -> xr.Dataset:
+    """The response, named as in the formula (``y`` where that is the name of a dimension)."""
+    dims = {"chain", "draw", "obs", "task", "task_bis", "feature", "feature_bis", "task_feature"}
+    name = str(design.response)
+    name = "y" if name in dims else name
+    coords = {"obs": np.arange(len(problem.rows.task))}
+    return xr.Dataset({name: (("obs",), problem.rows.response)}, coords)
+
+
+def constant_data(
+    problem: Problem, columns: dict[str, Any], task_feature_names: tuple[str, ...]
+) -> xr.Dataset:
+    """Features, task of each row, scaling, and the estimates of each task by itself."""
+    rows, scaling = problem.rows, problem.scaling
+    names = np.array(problem.features, dtype=object)
+    centred = rows.features - scaling.feature_center
+    counts = np.bincount(rows.task, minlength=len(rows.tasks))
+    out: dict[str, Any] = {
+        "task_index": (("obs",), rows.task),
+        "row_position": (("obs",), rows.position),
+        "n_rows": (("task",), counts),
+    }
+    for name, role in (("standard_error", "se"), ("row_weight", "weights"), ("offset", "offset")):
+        if columns[role] is not None:
+            out[name] = (("obs",), rows.extra[columns[role]])
+    coords: dict[str, Any] = {"obs": np.arange(len(rows.task)), "task": rows.tasks}
+    if problem.features:
+        coords |= {"feature": names, "feature_bis": names}
+        estimate, sd = unpooled_weights(problem)
+        out |= {
+            "features": (("obs", "feature"), rows.features),
+            "feature_center": (("feature",), scaling.feature_center),
+            "feature_scale": (("feature",), scaling.feature_scale),
+            "second_moment": (("feature", "feature_bis"), centred.T @ centred / len(centred)),
+            "unpooled_weights": (("task", "feature"), estimate),
+            "unpooled_sd": (("task", "feature"), sd),
+        }
+    if task_feature_names:
+        coords["task_feature"] = np.array(task_feature_names, dtype=object)
+        out["task_features"] = (("task", "task_feature"), problem.task_features)
+        out["task_feature_center"] = (("task_feature",), scaling.task_feature_center)
+    return xr.Dataset(out, coords)

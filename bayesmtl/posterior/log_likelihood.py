@@ -1,0 +1,72 @@
+"""Log-likelihood of every row under every draw, for leave-one-out cross-validation."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayesmtl.errors import InvalidDataError
+from bayesmtl.posterior.predictor import check_size, known_tasks, predictor_blocks
+from bayesmtl.posterior.rows import PredictorRows, name_labels, new_rows, task_labels, training_rows
+from bayesmtl.posterior.settings import fit_settings
+
+__all__ = ["compute_log_likelihood"]
+
+
+def compute_log_likelihood(idata: xr.DataTree, data: Any = None) -> xr.DataTree:
+    """Add the group `log_likelihood`: log p(y_i | draw) of each row.
+
+    Parameters
+    ----------
+    idata : xarray.DataTree
+        A fit; the group is added in place.
+    data : data frame, optional
+        Rows of tasks of the fit, with the response; by default those that were fitted. With row
+        weights in the model a row counts with its weight.
+
+    Returns
+    -------
+    xarray.DataTree
+        The same object, ready for ``az.loo``.
+
+    Raises
+    ------
+    InvalidDataError
+        If the data are not as `predict` needs them, or hold a task that was not in the fit.
+    UnsupportedError
+        If the result would take more than 8 GiB, or the weights were not stored.
+    """
+    settings = fit_settings(idata)
+    if data is None:
+        rows, coordinate = training_rows(idata, settings), idata["observed_data"].get("obs")
+    else:
+        rows = new_rows(data, idata, settings, need_response=True, need_noise=True)
+        _refuse_unseen(rows, len(task_labels(idata)), settings.task)
+        coordinate = None
+    posterior = idata["posterior"]
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"], rows.task.size)
+    check_size(1, shape[0] * shape[1], shape[2], "thin the draws first, idata.sel(draw=slice(...))")
+    values = np.empty((shape[0] * shape[1], shape[2]))
+    for block in predictor_blocks(rows, known_tasks(idata), len(values)):
+        response = rows.response[block.rows, None]  # type: ignore[index]
+        z = (response - block.mean) / block.noise_sd
+        density = -0.5 * z**2 - np.log(block.noise_sd) - 0.5 * np.log(2 * np.pi)
+        values[:, block.rows] = (rows.weight[block.rows, None] * density).T
+    variable = xr.DataArray(
+        values.reshape(shape),
+        dims=("chain", "draw", "obs"),
+        coords={"chain": posterior["chain"], "draw": posterior["draw"]},
+    )
+    variable = variable.assign_coords(obs=rows.position if coordinate is None else coordinate)
+    idata["log_likelihood"] = xr.DataTree(xr.Dataset({settings.response: variable}))
+    return idata
+
+
+def _refuse_unseen(rows: PredictorRows, n_known: int, task: str) -> None:
+    """Refuse rows of tasks without draws."""
+    unseen = rows.tasks[n_known:]
+    if unseen.size:
+        raise InvalidDataError(
+            f"{name_labels(unseen)} in column '{task}' but not in the fit: leave these rows out, or "
+            "fit with them"
+        )

@@ -1,0 +1,164 @@
+"""Draws for tasks the fit has not seen: from the population, or conditioned on given rows."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayesmtl.data import read_task_features
+from bayesmtl.errors import BayesMTLWarning, InvalidDataError
+from bayesmtl.posterior.conditional import TaskRows, conditional_draws, log_evidence, reduce_rows
+from bayesmtl.posterior.importance import smoothed_weights, systematic
+from bayesmtl.posterior.population import (
+    Population,
+    draw_noise,
+    prior_of_task,
+    read_population,
+    task_draws,
+)
+from bayesmtl.posterior.predictor import TaskDraws
+from bayesmtl.posterior.rows import PredictorRows, name_labels, new_rows, task_labels
+from bayesmtl.posterior.settings import FitSettings
+
+__all__ = ["new_task_draws"]
+
+PARETO_K_LIMIT = 0.7
+
+
+def new_task_draws(
+    idata: xr.DataTree,
+    settings: FitSettings,
+    rows: PredictorRows,
+    frames: tuple[Any, Any],
+    new_task: str,
+    rng: np.random.Generator,
+) -> list[TaskDraws]:
+    """Draw intercept, weights and noise of every task in `rows` that the fit has not seen.
+
+    Parameters
+    ----------
+    idata, settings
+        The fit and its settings.
+    rows : PredictorRows
+        Rows to predict; unseen tasks follow the known ones in `rows.tasks`.
+    frames : pair of data frames
+        The data to predict, and the given rows of new tasks or None.
+    new_task : str
+        "error" or "population", for unseen tasks without given rows.
+    rng : numpy.random.Generator
+        Used task after task, in the order of `rows.tasks`.
+
+    Returns
+    -------
+    list of TaskDraws
+        One per unseen task: all rows of a task share its draws.
+
+    Raises
+    ------
+    InvalidDataError
+        If given rows belong to a task of the fit, or a task is unseen and `new_task` is "error".
+    UnsupportedError
+        If the relation or the noise of the model says nothing about new tasks.
+
+    Warns
+    -----
+    BayesMTLWarning
+        If the given rows of a task disagree so much with the fit that it should be repeated.
+    """
+    n_known = len(task_labels(idata))
+    unseen = rows.tasks[n_known:]
+    given = _given_rows(idata, settings, frames[1])
+    without = np.array([label for label in unseen.tolist() if label not in given], dtype=object)
+    if without.size and new_task == "error":
+        raise InvalidDataError(
+            f"{name_labels(without)} in column '{settings.task}' but not in the fit: use "
+            'new_task="population" to predict a task like the others, or given= with rows of it'
+        )
+    if not unseen.size:
+        return []
+    population = read_population(idata, known_noise=settings.standard_error is not None)
+    features = _task_features(settings, unseen, given, frames)
+    return [
+        _draw_task(population, label, features.get(label), given.get(label), rng)
+        for label in unseen.tolist()
+    ]
+
+
+def _given_rows(idata: xr.DataTree, settings: FitSettings, given: Any) -> dict[Any, PredictorRows]:
+    """Read the given rows and part them by task."""
+    if given is None:
+        return {}
+    rows = new_rows(given, idata, settings, need_response=True, need_noise=True)
+    n_known = len(task_labels(idata))
+    known = np.unique(rows.task[rows.task < n_known])
+    if known.size:
+        raise InvalidDataError(
+            f"{name_labels(rows.tasks[known])} in given= and in the fit: give rows of new tasks "
+            "only, or fit again with all rows"
+        )
+    labels = rows.tasks[n_known:].tolist()
+    return {label: rows.of_task(n_known + k) for k, label in enumerate(labels)}
+
+
+def _task_features(
+    settings: FitSettings,
+    unseen: np.ndarray,
+    given: dict[Any, PredictorRows],
+    frames: tuple[Any, Any],
+) -> dict[Any, np.ndarray]:
+    """Read the features of unseen tasks: from the given rows where there are any."""
+    if settings.task_design is None:
+        return {}
+    found: dict[Any, np.ndarray] = {}
+    is_given = np.array([label in given for label in unseen.tolist()])
+    for frame, labels in zip(frames, (unseen[~is_given], unseen[is_given]), strict=True):
+        if labels.size:
+            values = read_task_features(
+                frame,
+                settings.task_design,
+                task=settings.task,
+                tasks=labels,
+                missing=settings.missing,
+            )
+            found.update(zip(labels.tolist(), values, strict=True))
+    return found
+
+
+def _draw_task(
+    population: Population,
+    label: Any,
+    features: np.ndarray | None,
+    rows: PredictorRows | None,
+    rng: np.random.Generator,
+) -> TaskDraws:
+    """Draw the parameters of one new task, given its rows if there are any."""
+    prior = prior_of_task(population, features)
+    noise = draw_noise(population, rng)
+    samples = np.arange(len(prior.mean))
+    sigma = np.ones(len(samples)) if noise is None else noise
+    evidence = None
+    if rows is not None:
+        evidence = _reduce(population, rows)
+        weights, pareto_k = smoothed_weights(log_evidence(prior, evidence, sigma))
+        if pareto_k > PARETO_K_LIMIT:
+            warnings.warn(
+                f"the given rows of task {label!r} tell so much that few draws of the fit agree "
+                f"with them (Pareto k {pareto_k:.2f} > {PARETO_K_LIMIT}): refit with these rows",
+                BayesMTLWarning,
+                stacklevel=5,
+            )
+        samples = systematic(weights, rng)
+    parameters = conditional_draws(prior, evidence, sigma, samples, rng)
+    return task_draws(population, parameters, None if noise is None else noise[samples])
+
+
+def _reduce(population: Population, rows: PredictorRows) -> TaskRows:
+    """Reduce given rows to what they say about the parameters."""
+    design = rows.features
+    if population.center is not None:
+        design = np.column_stack([np.ones(len(design)), design - population.center])
+    error = rows.standard_error
+    precision = np.ones(len(design)) if error is None else 1 / error**2
+    response = rows.response - rows.offset
+    return reduce_rows(design, response, rows.weight, precision)

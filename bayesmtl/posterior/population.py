@@ -1,0 +1,169 @@
+"""The distribution of a new task under each posterior draw."""
+
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from bayesmtl.errors import UnsupportedError
+from bayesmtl.posterior.conditional import TaskPrior
+from bayesmtl.posterior.predictor import TaskDraws, stack_draws
+from bayesmtl.posterior.rows import feature_names
+
+__all__ = ["Population", "draw_noise", "prior_of_task", "read_population", "task_draws"]
+
+
+class Population(NamedTuple):
+    """Per draw, on the user's scale: parameters are the intercept at the centre, then the weights.
+
+    With ``intercept="relation"`` the intercept is one of the weights, and `center` is None.
+    """
+
+    prior: TaskPrior  # without task features
+    effects: np.ndarray | None  # (sample, parameter, task_feature)
+    effects_center: np.ndarray | None  # (task_feature,)
+    center: np.ndarray | None  # (feature,); None: no parameter for the intercept
+    noise_sd: np.ndarray | None  # (sample,) shared by all tasks
+    noise_log_normal: tuple[np.ndarray, np.ndarray] | None  # median and log-sd, (sample,) each
+
+
+def read_population(idata: xr.DataTree, *, known_noise: bool) -> Population:
+    """Read the distribution of new tasks from a fit.
+
+    Parameters
+    ----------
+    idata : xarray.DataTree
+        A fit.
+    known_noise : bool
+        Whether the standard errors are data, so that there is no noise to read.
+
+    Raises
+    ------
+    UnsupportedError
+        If the relation or the noise of the model says nothing about new tasks.
+    """
+    posterior = idata["posterior"].to_dataset()
+    names = feature_names(idata)
+    separate = "intercept" in posterior
+    wanted = ["population_mean", "population_sd"] if names else []
+    wanted += ["intercept_mean", "intercept_sd"] if separate else []
+    missing = [name for name in wanted if name not in posterior]
+    if missing:
+        raise UnsupportedError(
+            f"the fit does not say how the weights of a new task are distributed (no '{missing[0]}'"
+            " in its posterior): fit again with the rows of the new task"
+        )
+    center = idata["constant_data"]["feature_center"].to_numpy() if separate and names else None
+    shared, log_normal = None, None
+    if not known_noise:
+        shared, log_normal = _noise(posterior)
+    effects, effects_center = _effects(idata, posterior, separate=separate, features=bool(names))
+    return Population(
+        prior=_prior(posterior, separate=separate, features=bool(names)),
+        effects=effects,
+        effects_center=effects_center,
+        center=np.zeros(0) if separate and center is None else center,
+        noise_sd=shared,
+        noise_log_normal=log_normal,
+    )
+
+
+def _prior(posterior: xr.Dataset, *, separate: bool, features: bool) -> TaskPrior:
+    """Stack intercept and weights."""
+    means, sds = [], []
+    if separate:
+        means.append(stack_draws(posterior["intercept_mean"])[:, None])
+        sds.append(stack_draws(posterior["intercept_sd"])[:, None])
+    if features:
+        means.append(stack_draws(posterior["population_mean"]))
+        sds.append(stack_draws(posterior["population_sd"]))
+    root = None
+    if "feature_correlation" in posterior:
+        correlation = stack_draws(
+            posterior["feature_correlation"].transpose(..., "feature", "feature_bis")
+        )
+        shift, n_features = int(separate), correlation.shape[1]
+        root = np.zeros((len(correlation), shift + n_features, shift + n_features))
+        root[:, :shift, :shift] = 1.0
+        root[:, shift:, shift:] = _root(correlation)
+    return TaskPrior(np.concatenate(means, axis=1), np.concatenate(sds, axis=1), root)
+
+
+def _root(correlation: np.ndarray) -> np.ndarray:
+    """Factor R = root root', also where it is singular up to rounding."""
+    try:
+        return np.linalg.cholesky(correlation)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(correlation)
+        return vectors * np.sqrt(values.clip(min=0))[:, None, :]
+
+
+def _noise(
+    posterior: xr.Dataset,
+) -> tuple[np.ndarray | None, tuple[np.ndarray, np.ndarray] | None]:
+    """Read the noise of a new task: shared, or log-normal around a median."""
+    if "task" not in posterior["noise_sd"].dims:
+        return stack_draws(posterior["noise_sd"]), None
+    if "noise_median" not in posterior:
+        raise UnsupportedError(
+            "the fit does not say how the noise of a new task is distributed (no 'noise_median' in "
+            "its posterior): fit again with the rows of the new task"
+        )
+    return None, (stack_draws(posterior["noise_median"]), stack_draws(posterior["noise_spread"]))
+
+
+def _effects(
+    idata: xr.DataTree, posterior: xr.Dataset, *, separate: bool, features: bool
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Stack the effects of the task features on intercept and weights."""
+    if "task_features" not in idata["constant_data"]:
+        return None, None
+    center = idata["constant_data"]["task_feature_center"].to_numpy()
+    n_samples = posterior.sizes["chain"] * posterior.sizes["draw"]
+    parts = []
+    if separate:
+        effects = np.zeros((n_samples, center.size))
+        if "intercept_task_effects" in posterior:
+            effects = stack_draws(posterior["intercept_task_effects"])
+        parts.append(effects[:, None, :])
+    if features:
+        parts.append(
+            stack_draws(posterior["task_effects"].transpose(..., "feature", "task_feature"))
+        )
+    return np.concatenate(parts, axis=1), center
+
+
+def prior_of_task(population: Population, task_features: np.ndarray | None) -> TaskPrior:
+    """Move the population mean to the features of one task.
+
+    Parameters
+    ----------
+    population : Population
+        What `read_population` returned.
+    task_features : array (task_feature,) or None
+        Features of the task, for models that have any.
+    """
+    prior = population.prior
+    if population.effects is None or task_features is None:
+        return prior
+    return prior._replace(
+        mean=prior.mean + population.effects @ (task_features - population.effects_center)
+    )
+
+
+def draw_noise(population: Population, rng: np.random.Generator) -> np.ndarray | None:
+    """Draw the noise sd (sample,) of one new task per draw; None with known standard errors."""
+    if population.noise_log_normal is None:
+        return population.noise_sd
+    median, spread = population.noise_log_normal
+    return median * np.exp(spread * rng.standard_normal(len(median)))
+
+
+def task_draws(
+    population: Population, parameters: np.ndarray, noise_sd: np.ndarray | None
+) -> TaskDraws:
+    """Turn draws of the parameters (sample, parameter) into an intercept at x = 0 and weights."""
+    if population.center is None:
+        return TaskDraws(np.zeros(len(parameters)), parameters, noise_sd)
+    weights = parameters[:, 1:]
+    return TaskDraws(parameters[:, 0] - weights @ population.center, weights, noise_sd)

@@ -1,0 +1,114 @@
+"""Predictions: of the rows of a fit, of new rows, and of tasks the fit has not seen."""
+
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesmtl.errors import InvalidModelError
+from bayesmtl.posterior.log_likelihood import compute_log_likelihood
+from bayesmtl.posterior.new_tasks import new_task_draws
+from bayesmtl.posterior.prediction_results import add_group, add_noise, summary_frame
+from bayesmtl.posterior.predictor import TaskDraws, check_size, known_tasks, predictor_blocks
+from bayesmtl.posterior.rows import new_rows, task_labels, training_rows
+from bayesmtl.posterior.settings import fit_settings
+
+__all__ = ["compute_log_likelihood", "predict"]
+
+
+def predict(
+    idata: xr.DataTree,
+    data: Any = None,
+    *,
+    given: Any = None,
+    kind: Literal["response_params", "response"] = "response_params",
+    new_task: Literal["error", "population"] = "error",
+    as_frame: bool = False,
+    ci_prob: float = 0.9,
+    random_seed: int | np.random.Generator | None = None,
+) -> xr.DataTree | pd.DataFrame:
+    """Predict the expected response of rows, mean_i = a_t + x_i'w_t, or draws of the response.
+
+    Parameters
+    ----------
+    idata : xarray.DataTree
+        A fit, also one that was loaded.
+    data : data frame, optional
+        Rows to predict, with the task column and the columns of the formula; by default the rows
+        that were fitted.
+    given : data frame, optional
+        Rows of new tasks with their response: the weights of these tasks are conditioned on them,
+        exactly for each draw, and the draws are weighted by how well they predict the rows.
+    kind : {"response_params", "response"}
+        The expected response `mean`, or in addition draws of the response with its noise.
+    new_task : {"error", "population"}
+        What to do with tasks that are neither in the fit nor in `given`: refuse, or draw their
+        weights from the population, once per draw for all rows of a task.
+    as_frame : bool
+        Return a data frame with the columns task, mean, sd, lower and upper, in the order of the
+        rows and indexed by their position in the data. Works for any number of rows.
+    ci_prob : float
+        Probability between `lower` and `upper`, which cut off equal tails.
+    random_seed : int or numpy.random.Generator, optional
+        Used for the noise and for new tasks.
+
+    Returns
+    -------
+    xarray.DataTree or pandas.DataFrame
+        The same tree with the group `posterior_predictive` (rows of the fit) or `predictions` and
+        `predictions_constant_data` (new rows), which hold `mean` (chain, draw, obs) and with
+        ``kind="response"`` a variable named like the response; or the frame.
+
+    Raises
+    ------
+    InvalidModelError
+        If an option has another value than those above.
+    InvalidDataError
+        If the data lack a column, hold unusable values, a task that is not in the fit, or `given`
+        one that is.
+    UnsupportedError
+        If the result would take more than 8 GiB, the weights were not stored, or the model says
+        nothing about new tasks.
+
+    Warns
+    -----
+    BayesMTLWarning
+        If the given rows of a task disagree so much with the fit that it should be repeated, or
+        rows are dropped.
+    """
+    _check_options(data, given, kind, new_task, ci_prob)
+    settings = fit_settings(idata)
+    rng = np.random.default_rng(random_seed)
+    if data is None:
+        rows = training_rows(idata, settings)
+    else:
+        need_noise = kind == "response"
+        rows = new_rows(data, idata, settings, need_response=False, need_noise=need_noise)
+    known, n_known = known_tasks(idata), len(task_labels(idata))
+    new = new_task_draws(idata, settings, rows, (data, given), new_task, rng)
+
+    def draws_of(task: int) -> TaskDraws:
+        return known(task) if task < n_known else new[task - n_known]
+
+    posterior = idata["posterior"]
+    n_samples = posterior.sizes["chain"] * posterior.sizes["draw"]
+    if not as_frame:
+        check_size(2 if kind == "response" else 1, n_samples, rows.task.size, "use as_frame=True")
+    blocks = predictor_blocks(rows, draws_of, n_samples)
+    values = add_noise(blocks, rng) if kind == "response" else ((block, None) for block in blocks)
+    if as_frame:
+        return summary_frame(values, rows, ci_prob)
+    return add_group(idata, settings.response, rows, values, in_sample=data is None)
+
+
+def _check_options(data: Any, given: Any, kind: str, new_task: str, ci_prob: float) -> None:
+    """Refuse options that mean nothing."""
+    if kind not in ("response_params", "response"):
+        raise InvalidModelError(f"kind={kind!r}: use 'response_params' or 'response'")
+    if new_task not in ("error", "population"):
+        raise InvalidModelError(f"new_task={new_task!r}: use 'error' or 'population'")
+    if not 0 < ci_prob < 1:
+        raise InvalidModelError(f"ci_prob={ci_prob!r}: use a probability between 0 and 1, as 0.9")
+    if given is not None and data is None:
+        raise InvalidModelError("given= needs data: pass the rows of the new tasks to predict")

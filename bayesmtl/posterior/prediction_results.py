@@ -1,0 +1,119 @@
+"""The forms in which predictions are handed over: a group of the tree, or a data frame."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesmtl.posterior.predictor import Block
+from bayesmtl.posterior.rows import PredictorRows, feature_names
+
+__all__ = ["add_group", "add_noise", "summary_frame"]
+
+Values = tuple[Block, np.ndarray | None]  # a block, and draws of the response (row, sample) or None
+
+
+def add_noise(blocks: Iterable[Block], rng: np.random.Generator) -> Iterator[Values]:
+    """Draw the response of each row: y_i ~ Normal(mean_i, noise_sd)."""
+    for block in blocks:
+        yield block, block.mean + block.noise_sd * rng.standard_normal(block.mean.shape)
+
+
+def summary_frame(values: Iterable[Values], rows: PredictorRows, ci_prob: float) -> pd.DataFrame:
+    """Summarise the response of each row, or its expectation.
+
+    Parameters
+    ----------
+    values : iterable of (Block, array or None)
+        Every row once; consumed block by block.
+    rows : PredictorRows
+        The rows.
+    ci_prob : float
+        Probability of the interval, of equal tails.
+
+    Returns
+    -------
+    pandas.DataFrame
+        task, mean, sd, lower, upper; sorted and indexed by position in the user's frame.
+    """
+    tails = [(1 - ci_prob) / 2, (1 + ci_prob) / 2]
+    summary = np.empty((rows.task.size, 4))
+    for block, response in values:
+        draws = block.mean if response is None else response
+        summary[block.rows, 0] = draws.mean(axis=1)
+        summary[block.rows, 1] = draws.std(axis=1, ddof=1)
+        summary[block.rows, 2:] = np.quantile(draws, tails, axis=1, overwrite_input=True).T
+    frame = pd.DataFrame(summary, columns=["mean", "sd", "lower", "upper"], index=rows.position)
+    frame.insert(0, "task", rows.tasks[rows.task])
+    return frame.sort_index()
+
+
+def add_group(
+    idata: xr.DataTree,
+    response_name: str,
+    rows: PredictorRows,
+    values: Iterable[Values],
+    *,
+    in_sample: bool,
+) -> xr.DataTree:
+    """Store the draws in place: in `posterior_predictive`, or apart in `predictions`.
+
+    Parameters
+    ----------
+    idata : xarray.DataTree
+        The fit.
+    response_name : str
+        Name of the response in `observed_data`.
+    rows : PredictorRows
+        The rows.
+    values : iterable of (Block, array or None)
+        Every row once.
+    in_sample : bool
+        Whether the rows are those of the fit.
+
+    Returns
+    -------
+    xarray.DataTree
+        The same object.
+    """
+    posterior = idata["posterior"]
+    n_chains, n_draws = posterior.sizes["chain"], posterior.sizes["draw"]
+    arrays: dict[str, np.ndarray] = {}
+    response_name = "response" if response_name == "mean" else response_name
+    for block, response in values:
+        for name, part in (("mean", block.mean), (response_name, response)):
+            if part is not None:
+                whole = arrays.setdefault(name, np.empty((n_chains * n_draws, rows.task.size)))
+                whole[:, block.rows] = part.T
+    observed = idata["observed_data"].to_dataset() if in_sample else xr.Dataset()
+    coords = {
+        "chain": posterior["chain"].to_numpy(),
+        "draw": posterior["draw"].to_numpy(),
+        "obs": observed["obs"].to_numpy() if "obs" in observed.coords else rows.position,
+    }
+    shape = (n_chains, n_draws, rows.task.size)
+    variables = {n: (("chain", "draw", "obs"), v.reshape(shape)) for n, v in arrays.items()}
+    predicted = xr.Dataset(variables, coords=coords)
+    if in_sample:
+        idata["posterior_predictive"] = xr.DataTree(predicted)
+    else:
+        idata["predictions"] = xr.DataTree(predicted)
+        idata["predictions_constant_data"] = xr.DataTree(_constants(idata, rows))
+    return idata
+
+
+def _constants(idata: xr.DataTree, rows: PredictorRows) -> xr.Dataset:
+    """Record what was predicted from."""
+    variables: dict[str, Any] = {
+        "features": (("obs", "feature"), rows.features),
+        "task_label": (("obs",), rows.tasks[rows.task]),
+        "offset": (("obs",), rows.offset),
+    }
+    coords: dict[str, Any] = {"obs": rows.position, "feature": feature_names(idata)}
+    if not coords["feature"]:
+        del variables["features"], coords["feature"]
+    if rows.standard_error is not None:
+        variables["standard_error"] = (("obs",), rows.standard_error)
+    return xr.Dataset(variables, coords=coords)

@@ -1,0 +1,117 @@
+"""Expected response and noise of rows, draw by draw: a_t + x'w_t + offset, in blocks of rows."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from bayesmtl.errors import UnsupportedError
+from bayesmtl.posterior.rows import PredictorRows
+from bayesmtl.posterior.weights import task_weights
+
+__all__ = ["Block", "TaskDraws", "check_size", "known_tasks", "predictor_blocks", "stack_draws"]
+
+BLOCK_BYTES = 32 * 2**20
+MAX_RESULT_BYTES = 8 * 2**30
+
+
+class TaskDraws(NamedTuple):
+    """Draws of what the rows of one task need."""
+
+    intercept: np.ndarray  # (sample,) at x = 0
+    weights: np.ndarray  # (sample, feature)
+    noise_sd: np.ndarray | None  # (sample,); None with known standard errors
+
+
+class Block(NamedTuple):
+    """Some rows: their expected response and the sd of their noise."""
+
+    rows: np.ndarray  # (row,)
+    mean: np.ndarray  # (row, sample)
+    noise_sd: np.ndarray  # (row, sample) or (row, 1) with known standard errors; NaN if not asked
+
+
+def stack_draws(variable: xr.DataArray) -> np.ndarray:
+    """Merge chain and draw: (chain, draw, ...) -> (sample, ...), a view where possible."""
+    dims = [dim for dim in variable.dims if dim not in ("chain", "draw")]
+    values = variable.transpose("chain", "draw", *dims).to_numpy()
+    return values.reshape(values.shape[0] * values.shape[1], *values.shape[2:])
+
+
+def known_tasks(idata: xr.DataTree) -> Callable[[int], TaskDraws]:
+    """Give a function from the code of a task of the fit to its draws (views, nothing is copied).
+
+    Raises
+    ------
+    UnsupportedError
+        If the weights were not stored.
+    """
+    posterior = idata["posterior"].to_dataset()
+    stored = task_weights(idata)
+    n_samples = posterior.sizes["chain"] * posterior.sizes["draw"]
+    weights = None if stored is None else stack_draws(stored)
+    intercept = stack_draws(posterior["intercept"]) if "intercept" in posterior else None
+    noise = stack_draws(posterior["noise_sd"]) if "noise_sd" in posterior else None
+
+    def of(task: int) -> TaskDraws:
+        return TaskDraws(
+            intercept=np.zeros(n_samples) if intercept is None else intercept[:, task],
+            weights=np.empty((n_samples, 0)) if weights is None else weights[:, task],
+            noise_sd=noise if noise is None or noise.ndim == 1 else noise[:, task],
+        )
+
+    return of
+
+
+def predictor_blocks(
+    rows: PredictorRows, draws_of: Callable[[int], TaskDraws], n_samples: int
+) -> Iterator[Block]:
+    """Compute the rows task after task, in blocks of limited memory.
+
+    Parameters
+    ----------
+    rows : PredictorRows
+        Rows in any order.
+    draws_of : function
+        From the code of a task to its draws.
+    n_samples : int
+        Draws in all chains.
+
+    Yields
+    ------
+    Block
+        Together they hold every row once; which rows share a block does not change their values.
+    """
+    order = np.argsort(rows.task, kind="stable")
+    size = max(1, BLOCK_BYTES // (8 * n_samples))
+    for start in range(0, order.size, size):
+        index = order[start : start + size]
+        mean = np.empty((index.size, n_samples))
+        noise = np.full((index.size, n_samples), np.nan)
+        codes, first = np.unique(rows.task[index], return_index=True)
+        for code, begin, end in zip(codes, first, [*first[1:], index.size], strict=True):
+            draws = draws_of(int(code))
+            mean[begin:end] = rows.features[index[begin:end]] @ draws.weights.T + draws.intercept
+            if draws.noise_sd is not None:
+                noise[begin:end] = draws.noise_sd
+        mean += rows.offset[index, None]
+        if rows.standard_error is not None:
+            noise = rows.standard_error[index, None]
+        yield Block(index, mean, noise)
+
+
+def check_size(n_arrays: int, n_samples: int, n_rows: int, advice: str) -> None:
+    """Refuse results that would not fit into memory.
+
+    Raises
+    ------
+    UnsupportedError
+        If the arrays (sample, row) take more than 8 GiB.
+    """
+    n_bytes = 8 * n_arrays * n_samples * n_rows
+    if n_bytes > MAX_RESULT_BYTES:
+        raise UnsupportedError(
+            f"{n_rows:,} rows x {n_samples:,} draws take {n_bytes / 2**30:,.0f} GiB, more than "
+            f"{MAX_RESULT_BYTES / 2**30:.0f} GiB: {advice}"
+        )

@@ -1,0 +1,241 @@
+"""How related the tasks are: sharing, borrowing, differences and correlations of predictors."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy.spatial import cKDTree
+
+from bayesmtl.assembly import Problem
+from bayesmtl.inference.draws import Draws
+from bayesmtl.numerics.lanes import pack_tasks, prior_shares, unpack_tasks
+
+__all__ = ["borrowing", "sharing", "summarise", "task_relations"]
+
+INTERVAL = 0.9
+DENSE_LIMIT = 2000
+NEIGHBOURS = 5
+_PAIR_BUDGET = 2e8
+_BORROWING_BUDGET = 4e10
+
+
+def sharing(problem: Problem, draws: Draws) -> np.ndarray:
+    """(chain, draw) share of the tasks' signal that comes from their common part.
+
+    ``sum_t m_t'C m_t / (sum_t m_t'C m_t + sum_t tr(C D))``, m_t and D mean and covariance of the weights
+    of task t given the structure, C the pooled second moment of the features. Without features it
+    speaks of the intercept.
+    """
+    first = int(problem.separate_intercept and bool(problem.features))
+    prior = problem.prior
+    unit = prior.mean_unit[first:]
+    means = prior.mean_location[first:] + unit * draws.means[..., first:, :]
+    design = problem.rows.features - problem.scaling.feature_center
+    n_rows = max(1, len(design))
+    second = design.T @ design / n_rows if problem.features else np.ones((1, 1))
+    common = np.einsum("...ia,ij,...jb,ab->...", means, second, means, prior.task_cross)
+    sd = prior.scale_unit[first:] * draws.scale[..., first:]
+    if draws.correlation is None:
+        own = (sd**2) @ np.diag(second)
+    else:
+        correlation = draws.correlation[..., first:, first:]
+        own = np.einsum("...i,...ij,...j,ij->...", sd, correlation, sd, second)
+    total = common + prior.n_tasks * own
+    return np.divide(common, total, out=np.zeros_like(total), where=total > 0)
+
+
+def _precisions(draws: Draws, index: tuple[int, int], n_tasks: int) -> np.ndarray:
+    if draws.log_noise is None:
+        return np.ones(n_tasks)
+    return np.broadcast_to(np.exp(-2.0 * draws.log_noise[index]), (n_tasks,))
+
+
+def borrowing(problem: Problem, draws: Draws, cores: int) -> tuple[np.ndarray, bool]:
+    """Share of each task's estimate that comes from the others, ``tr[(G_t + D^-1)^-1 D^-1] / d``.
+
+    Returns
+    -------
+    values : (chain, draw, task), or (draw, task) of evenly spaced draws where all are too much work
+    complete : bool
+        Whether every draw is there.
+    """
+    n_chains, n_draws = draws.lp.shape
+    p = draws.scale.shape[-1]
+    first = int(problem.separate_intercept and bool(problem.features))
+    cost = 0.5 * problem.prior.n_tasks * p**3
+    keep = min(n_chains * n_draws, max(50, int(_BORROWING_BUDGET / cost)))
+    complete = keep == n_chains * n_draws
+    picks = np.linspace(0, n_chains * n_draws - 1, keep).astype(int)
+    out = np.empty((keep, problem.prior.n_tasks))
+    known = problem.sites.precision if draws.log_noise is None else None
+
+    def one(position: int) -> None:
+        index = divmod(int(picks[position]), n_draws)
+        correlation = np.eye(p) if draws.correlation is None else draws.correlation[index]
+        lanes = known
+        if lanes is None:
+            lanes = pack_tasks(_precisions(draws, index, problem.prior.n_tasks))
+        shares = np.empty_like(lanes)
+        prior_shares(
+            problem.sites.gram, lanes, draws.scale[index], np.linalg.inv(correlation), first, shares
+        )
+        out[position] = unpack_tasks(shares, problem.prior.n_tasks)
+
+    one(0)
+    with ThreadPoolExecutor(max_workers=cores) as pool:
+        list(pool.map(one, range(1, keep)))
+    return (out.reshape(n_chains, n_draws, -1) if complete else out), complete
+
+
+def summarise(values: np.ndarray, *, signed: bool = False) -> np.ndarray:
+    """(sample, ...) -> (..., statistic): mean, sd, 5% and 95% quantile, P(> 0) where signed."""
+    tail = 0.5 * (1.0 - INTERVAL)
+    lower, upper = np.quantile(values, [tail, 1.0 - tail], axis=0)
+    sign = (values > 0).mean(axis=0) if signed else np.full(values.shape[1:], np.nan)
+    return np.stack([values.mean(axis=0), values.std(axis=0), lower, upper, sign], axis=-1)
+
+
+_STATISTICS = np.array(["mean", "sd", "lower", "upper", "p_positive"], dtype=object)
+
+
+def _predictors(problem: Problem, draws: Draws, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Evenly spaced draws of the tasks' coefficients (sample, task, p) and noise variances (sample, task)."""
+    assert draws.weights is not None
+    n_chains, n_draws = draws.lp.shape
+    picks = np.linspace(0, n_chains * n_draws - 1, min(n_samples, n_chains * n_draws)).astype(int)
+    chain, draw = np.divmod(picks, n_draws)
+    weights = draws.weights[chain, draw]
+    if draws.log_noise is None:
+        variance = np.full(weights.shape[:2], problem.reference_noise)
+    else:
+        log_noise = draws.log_noise[chain, draw]
+        wide = log_noise if log_noise.ndim == 2 else log_noise[:, None]
+        variance = np.broadcast_to(np.exp(2.0 * wide), weights.shape[:2])
+    return weights, variance
+
+
+def _root(second: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(second)
+    return np.asarray(vectors * np.sqrt(np.clip(values, 0.0, None)))
+
+
+def _features_covariance(problem: Problem) -> np.ndarray:
+    """Pooled covariance of the coefficients' columns; the intercept's row and column are zero."""
+    if len(problem.design) == 0:
+        return np.zeros((problem.design.shape[1],) * 2)
+    centred = problem.design - problem.design.mean(axis=0)
+    return np.asarray(centred.T @ centred / len(centred))
+
+
+def _effective_features(covariance: np.ndarray) -> int:
+    sd = np.sqrt(np.diag(covariance))
+    varying = sd > 1e-9
+    if not varying.any():
+        return 0
+    correlation = covariance[np.ix_(varying, varying)] / np.outer(sd[varying], sd[varying])
+    return int((np.linalg.eigvalsh(correlation) > 1e-8).sum())
+
+
+def _pairwise(
+    left: np.ndarray, noise: np.ndarray | None, rows: slice
+) -> np.ndarray:
+    """(sample, some tasks, task): differences in noise sds, or cosines where ``noise`` is None."""
+    some = left[:, rows]
+    products = some @ left.transpose(0, 2, 1)
+    squares = (left**2).sum(axis=2)
+    if noise is None:
+        size = np.sqrt(squares[:, rows, None] * squares[:, None, :])
+        return np.divide(products, size, out=np.zeros_like(products), where=size > 0)
+    square = squares[:, rows, None] + squares[:, None, :] - 2.0 * products
+    pooled = 0.5 * (noise[:, rows, None] + noise[:, None, :])
+    return np.asarray(np.sqrt(np.clip(square, 0.0, None) / pooled))
+
+
+def _dense(left: np.ndarray, noise: np.ndarray | None, cores: int) -> np.ndarray:
+    """(task, task, statistic) summaries over samples, in blocks of tasks."""
+    n_samples, n_tasks, _ = left.shape
+    step = max(1, int(2e7 / (n_samples * n_tasks)))
+    starts = range(0, n_tasks, step)
+
+    def block(start: int) -> np.ndarray:
+        values = _pairwise(left, noise, slice(start, start + step))
+        return summarise(values, signed=noise is None)
+
+    with ThreadPoolExecutor(max_workers=cores) as pool:
+        out = np.concatenate(list(pool.map(block, starts)))
+    same = np.arange(n_tasks)
+    exact = [0.0, 0.0, 0.0, 0.0, np.nan] if noise is not None else [1.0, 0.0, 1.0, 1.0, 1.0]
+    out[same, same] = exact
+    return out
+
+
+def _nearest(left: np.ndarray, noise: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """The tasks nearest in posterior mean, with the summaries of their differences."""
+    center = left.mean(axis=0)
+    count = min(NEIGHBOURS, len(labels) - 1)
+    _, found = cKDTree(center).query(center, k=count + 1)
+    own = np.arange(len(labels))[:, None]
+    # A task may not come first among exact ties: push it to the end, then cut.
+    order = np.argsort(found == own, axis=1, kind="stable")[:, :count]
+    neighbour = np.take_along_axis(found, order, axis=1)
+    stats = np.empty((len(labels), count, _STATISTICS.size))
+    for j in range(count):
+        other = neighbour[:, j]
+        square = ((left - left[:, other]) ** 2).sum(axis=2)
+        pooled = 0.5 * (noise + noise[:, other])
+        stats[:, j] = summarise(np.sqrt(square / pooled))
+    return {
+        "nearest_task": (("task", "neighbour"), labels[neighbour]),
+        "nearest_difference": (("task", "neighbour", "statistic"), stats),
+    }
+
+
+def task_relations(
+    problem: Problem, draws: Draws, share: np.ndarray, borrowed: np.ndarray, cores: int
+) -> xr.Dataset:
+    """The group ``task_relations``: label-free summaries of how the tasks relate.
+
+    Parameters
+    ----------
+    problem : Problem
+    draws : Draws
+        With weights.
+    share : (chain, draw)
+    borrowed : (..., task)
+    cores : int
+    """
+    labels = problem.rows.tasks
+    n_tasks = len(labels)
+    out: dict[str, Any] = {
+        "sharing": (("statistic",), summarise(share.reshape(-1))),
+        "borrowing": (("task", "statistic"), summarise(borrowed.reshape(-1, n_tasks))),
+    }
+    attrs = {"interval": INTERVAL}
+    design = problem.design
+    second = design.T @ design / max(1, len(design))
+    dense = n_tasks <= DENSE_LIMIT
+    size = n_tasks**2 if dense else n_tasks * 40 * design.shape[1]
+    n_samples = int(np.clip(_PAIR_BUDGET / size, 100, 4000))
+    weights, noise = _predictors(problem, draws, n_samples)
+    left = weights @ _root(second)
+    coords: dict[str, Any] = {"task": labels, "statistic": _STATISTICS}
+    if not dense:
+        out |= _nearest(left, noise, labels)
+        attrs["correlation_absent"] = f"more than {DENSE_LIMIT} tasks"
+        return xr.Dataset(out, coords, attrs)
+    out["difference"] = (("task", "task_bis", "statistic"), _dense(left, noise, cores))
+    coords["task_bis"] = labels
+    covariance = _features_covariance(problem)
+    effective = _effective_features(covariance)
+    if effective < 2:
+        number = ("no feature varies", "there is one effective feature")[effective]
+        attrs["correlation_absent"] = (
+            f"{number}: correlations of predictors need two or more effective features"
+        )
+    else:
+        correlations = _dense(weights @ _root(covariance), None, cores)
+        out["correlation"] = (("task", "task_bis", "statistic"), correlations)
+    return xr.Dataset(out, coords, attrs)

@@ -1,0 +1,58 @@
+"""What prediction needs to know of the model, read from the root attributes of a fit."""
+
+import json
+from typing import Literal, NamedTuple
+
+import xarray as xr
+
+from bayesmtl.design import Design
+from bayesmtl.errors import InvalidDataError, UnsupportedError
+
+__all__ = ["FitSettings", "fit_settings"]
+
+
+class FitSettings(NamedTuple):
+    """Columns and options of the model; None where a column is not used."""
+
+    design: Design
+    task_design: Design | None
+    task: str
+    missing: Literal["error", "drop"]
+    offset: str | None
+    weights: str | None
+    standard_error: str | None
+    response: str  # name of the response in `observed_data`
+
+
+def fit_settings(idata: xr.DataTree) -> FitSettings:
+    """Read the settings of the model from the attributes `model` and `design` of a fit.
+
+    Raises
+    ------
+    InvalidDataError
+        If the tree is not a fit of this package.
+    UnsupportedError
+        If its likelihood is not Gaussian.
+    """
+    if not {"model", "design"} <= set(idata.attrs) or "posterior" not in idata.children:
+        raise InvalidDataError(
+            "this is not a fit of bayesmtl: it has no posterior, or no attributes 'model' and "
+            "'design'; pass what model.fit or bm.load returned"
+        )
+    model, design = json.loads(idata.attrs["model"]), json.loads(idata.attrs["design"])
+    likelihood = model["likelihood"]
+    if likelihood.get("type") != "Gaussian":
+        raise UnsupportedError(
+            f"predictions are implemented for the likelihood Gaussian, not {likelihood.get('type')}"
+        )
+    task_design = design.get("task_features")
+    return FitSettings(
+        design=Design.from_dict(design["rows"]),
+        task_design=None if task_design is None else Design.from_dict(task_design),
+        task=model["task"],
+        missing=model.get("missing", "error"),
+        offset=model.get("offset"),
+        weights=model.get("weights"),
+        standard_error=likelihood.get("se"),
+        response=str(next(iter(idata["observed_data"].data_vars))),
+    )

@@ -1,0 +1,51 @@
+"""Least-squares estimates of each task by itself, to show what sharing changed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmtl.assembly import Problem
+from bayesmtl.numerics.lanes import unpack_tasks
+
+__all__ = ["unpooled_weights"]
+
+_TASK_LIMIT = 20_000
+
+
+def unpooled_weights(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Estimate and standard error of each weight from its task's rows alone.
+
+    A weight that the rows of its task do not determine is NaN, and so is a standard error where the
+    task has no rows to spare. Beyond 20,000 tasks all are NaN.
+
+    Returns
+    -------
+    estimate, sd : (task, feature)
+        User scale.
+    """
+    first = int(problem.separate_intercept)
+    n_tasks, n_features = problem.prior.n_tasks, len(problem.features)
+    if n_tasks > _TASK_LIMIT:
+        return np.full((2, n_tasks, n_features), np.nan)[0], np.full((n_tasks, n_features), np.nan)
+    p = problem.design.shape[1]
+    row, column = np.tril_indices(p)
+    gram = np.empty((n_tasks, p, p))
+    gram[:, row, column] = unpack_tasks(problem.sites.gram, n_tasks)
+    gram[:, column, row] = gram[:, row, column]
+    moment = unpack_tasks(problem.sites.moment, n_tasks)
+    values, vectors = np.linalg.eigh(gram)
+    inverse = np.divide(1.0, values, out=np.zeros_like(values), where=values > 1e-10 * values[:, -1:])
+    pseudo = np.einsum("tij,tj,tkj->tik", vectors, inverse, vectors)
+    projection = np.einsum("tij,tj,tij->ti", vectors, (inverse > 0).astype(float), vectors)
+    determined = projection > 1.0 - 1e-6
+    estimate = np.einsum("tij,tj->ti", pseudo, moment)
+    residual = unpack_tasks(problem.sites.total, n_tasks) - (estimate * moment).sum(axis=1)
+    spare = np.bincount(problem.rows.task, minlength=n_tasks) - (inverse > 0).sum(axis=1)
+    variance = np.divide(
+        np.clip(residual, 0.0, None), spare, out=np.full(n_tasks, np.nan), where=spare > 0
+    )
+    sd = np.sqrt(np.einsum("tii->ti", pseudo) * variance[:, None])
+    unit, location = problem.prior.scale_unit, problem.prior.mean_location[:, 0]
+    estimate = np.where(determined, location + unit * estimate, np.nan)
+    sd = np.where(determined, unit * sd, np.nan)
+    return estimate[:, first:], sd[:, first:]

@@ -1,0 +1,118 @@
+"""Draws in internal units to variables on the user's scale."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayesmtl.assembly import Problem
+from bayesmtl.inference.draws import Draws
+from bayesmtl.priors import Prior
+
+__all__ = ["posterior_variables"]
+
+_SAMPLE = ("chain", "draw")
+
+
+def posterior_variables(
+    problem: Problem, draws: Draws, task_feature_names: tuple[str, ...]
+) -> xr.Dataset:
+    """The posterior group without `sharing` and `borrowing`.
+
+    Parameters
+    ----------
+    problem : Problem
+    draws : Draws
+        (chain, draw, ...).
+    task_feature_names : tuple of str
+
+    Returns
+    -------
+    xarray.Dataset
+        With labelled dimensions; quantities that are fixed carry the attribute ``constant``.
+    """
+    out: dict[str, Any] = {}
+    if problem.features:
+        _features(problem, draws, out, bool(task_feature_names))
+    if problem.separate_intercept:
+        _intercept(problem, draws, out, bool(task_feature_names))
+    _noise(problem, draws, out)
+    if draws.shared is not None:
+        out["shared_fraction"] = (_SAMPLE, draws.shared)
+    n_chains, n_draws = draws.lp.shape
+    coords: dict[str, Any] = {"chain": np.arange(n_chains), "draw": np.arange(n_draws)}
+    coords["task"] = problem.rows.tasks
+    if problem.features:
+        coords["feature"] = np.array(problem.features, dtype=object)
+        if draws.correlation is not None:
+            coords["feature_bis"] = np.array(problem.features, dtype=object)
+    if task_feature_names:
+        coords["task_feature"] = np.array(task_feature_names, dtype=object)
+    return xr.Dataset(out, coords)
+
+
+def _features(problem: Problem, draws: Draws, out: dict[str, Any], effects: bool) -> None:
+    first = int(problem.separate_intercept)
+    prior, block = problem.prior, problem.blocks[-1]
+    unit, location = prior.scale_unit[first:], prior.mean_location[first:, 0]
+    if draws.weights is not None:
+        weights = location + unit * draws.weights[..., first:]
+        out["weights"] = ((*_SAMPLE, "task", "feature"), weights)
+    fixed_means = _fixed([row[0] for row in block.mean], problem.features)
+    mean = location + unit * draws.means[..., first:, 0]
+    out["population_mean"] = ((*_SAMPLE, "feature"), mean, fixed_means)
+    fixed_scales = _fixed(block.scale, problem.features)
+    out["population_sd"] = ((*_SAMPLE, "feature"), unit * draws.scale[..., first:], fixed_scales)
+    if draws.correlation is not None:
+        correlation = draws.correlation[..., first:, first:]
+        out["feature_correlation"] = ((*_SAMPLE, "feature", "feature_bis"), correlation)
+    if effects:
+        values = prior.mean_unit[first:, 1:] * draws.means[..., first:, 1:]
+        attrs = _all_fixed(value for row in block.mean for value in row[1:])
+        out["task_effects"] = ((*_SAMPLE, "feature", "task_feature"), values, attrs)
+
+
+def _intercept(problem: Problem, draws: Draws, out: dict[str, Any], effects: bool) -> None:
+    unit = problem.scaling.response_scale
+    center = problem.scaling.response_center
+    block = problem.blocks[0]
+    if draws.weights is not None:
+        # At the centre of the features, then moved to x = 0.
+        at_zero = center + unit * draws.weights[..., 0]
+        if problem.features:
+            at_zero = at_zero - out["weights"][1] @ problem.scaling.feature_center
+        out["intercept"] = ((*_SAMPLE, "task"), at_zero)
+    mean = center + unit * draws.means[..., 0, 0]
+    out["intercept_mean"] = (_SAMPLE, mean, _all_fixed([block.mean[0][0]]))
+    out["intercept_sd"] = (_SAMPLE, unit * draws.scale[..., 0], _all_fixed(block.scale))
+    if effects:
+        values = problem.prior.mean_unit[0, 1:] * draws.means[..., 0, 1:]
+        attrs = _all_fixed(block.mean[0][1:])
+        out["intercept_task_effects"] = ((*_SAMPLE, "task_feature"), values, attrs)
+
+
+def _noise(problem: Problem, draws: Draws, out: dict[str, Any]) -> None:
+    unit = problem.scaling.response_scale
+    if draws.log_noise is not None:
+        dims = (*_SAMPLE, "task") if draws.log_noise.ndim == 3 else _SAMPLE
+        out["noise_sd"] = (dims, unit * np.exp(draws.log_noise))
+    if draws.noise_median is not None and draws.noise_spread is not None:
+        out["noise_median"] = (_SAMPLE, unit * draws.noise_median)
+        out["noise_spread"] = (_SAMPLE, draws.noise_spread)
+
+
+def _is_fixed(value: Any) -> bool:
+    return value is not None and not isinstance(value, Prior)
+
+
+def _all_fixed(values: Any) -> dict[str, int]:
+    return {"constant": 1} if all(_is_fixed(value) for value in values) else {}
+
+
+def _fixed(values: list[Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Attribute that names the features whose hyperparameter is a fixed number."""
+    fixed = [name for name, value in zip(names, values, strict=True) if _is_fixed(value)]
+    return {"constant": json.dumps(fixed)} if fixed else {}

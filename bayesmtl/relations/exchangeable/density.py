@@ -1,0 +1,117 @@
+"""Log joint density of the population and the weights, the oracle of the sampler's target."""
+
+import math
+
+import numba
+import numpy as np
+
+from bayesmtl.numerics.densities import log_density, log_signal_prior
+from bayesmtl.numerics.lanes import LANES
+from bayesmtl.numerics.matrices import log_det_spd
+from bayesmtl.relations.exchangeable.updates import HUANG_WAND_DOF, mean_variance
+
+__all__ = ["log_joint"]
+
+
+@numba.njit(nogil=True, cache=True)
+def _log_structure(prior, state, noise_variance):  # type: ignore[no-untyped-def]
+    """Log prior density of means, scales (not their logs), correlations and shared fraction."""
+    p, q = state.means.shape
+    total, count, square = 0.0, 0.0, 0.0
+    value = 0.0
+    for i in range(p):
+        if prior.joint[i]:
+            total += state.scale[i] ** 2
+            count += 1.0
+            # From squared scales to scales.
+            value += math.log(state.scale[i])
+        else:
+            value += log_density(prior.scale_prior[i], prior.scale_unit[i] * state.scale[i])
+        for a in range(q):
+            kind = prior.mean_kind[i * q + a]
+            mean = state.means[i, a]
+            if kind == 3:
+                square += mean * mean
+            elif kind != 0:
+                user = prior.mean_location[i, a] + prior.mean_unit[i, a] * mean
+                value += log_density(prior.mean_prior[i, a], user)
+    if count > 0.0:
+        shared = state.shared[0]
+        variance = mean_variance(total, shared, count * q)
+        value += log_signal_prior(total / (1.0 - shared), noise_variance, prior.r2_prior)
+        value += log_density(prior.shared_prior, shared) - math.log(1.0 - shared)
+        value -= (count - 1.0) * math.log(total)
+        value -= 0.5 * count * q * math.log(variance) + 0.5 * square / variance
+    return value + _log_covariance(prior, state)
+
+
+@numba.njit(nogil=True, cache=True)
+def _log_covariance(prior, state):  # type: ignore[no-untyped-def]
+    b = prior.block
+    d = state.scale.shape[0] - b
+    if prior.covariance == 0 or d == 0:
+        return 0.0
+    log_det = log_det_spd(np.ascontiguousarray(state.covariance[b:, b:]))
+    if prior.covariance == 2:
+        return (prior.correlation_shape - 1.0) * log_det
+    value = -0.5 * (HUANG_WAND_DOF + 2.0 * d) * log_det
+    for j in range(b, b + d):
+        rate = HUANG_WAND_DOF * state.precision[j, j] + 1.0 / prior.half_t_scale[j] ** 2
+        value -= 0.5 * (HUANG_WAND_DOF + d) * math.log(rate)
+    return value
+
+
+@numba.njit(nogil=True, cache=True)
+def _log_noise(noise):  # type: ignore[no-untyped-def]
+    """Log prior density of the noise sds: of the shared or median sd, the spread and log sd_t."""
+    if noise.kind == 0:
+        return 0.0
+    value = log_density(noise.sd_prior, noise.unit * math.exp(noise.log_median[0]))
+    if noise.kind == 2:
+        spread = noise.spread[0]
+        value += log_density(noise.spread_prior, spread) - noise.n_tasks * math.log(spread)
+        for t in range(noise.n_tasks):
+            u = (noise.log_sd[t // LANES, t % LANES] - noise.log_median[0]) / spread
+            value -= 0.5 * u * u
+    return value
+
+
+@numba.njit(nogil=True, cache=True)
+def log_joint(prior, state, noise, square, noise_variance):  # type: ignore[no-untyped-def]
+    """Log of likelihood x weights x structure, up to a constant, in internal units.
+
+    Densities are those of the weights, means, scales, correlation or covariance elements, the shared or
+    median noise sd, the spread and the log noise sds of the tasks.
+
+    Parameters
+    ----------
+    prior : PopulationPrior
+    state : PopulationState
+    noise : NoiseState
+    square : (block, lane)
+        Residual sums of squares, weighted.
+    noise_variance : float
+    """
+    p = state.scale.shape[0]
+    value = _log_structure(prior, state, noise_variance) + _log_noise(noise)
+    for t in range(prior.n_tasks):
+        k, v = t // LANES, t % LANES
+        value -= noise.rows[k, v] * noise.log_sd[k, v]
+        value -= 0.5 * square[k, v] * noise.precision[k, v]
+        for i in range(p):
+            if state.scale[i] > 0.0:
+                for j in range(p):
+                    if state.scale[j] > 0.0:
+                        value -= (
+                            0.5
+                            * state.precision[i, j]
+                            * state.deviation[k, i, v]
+                            * state.deviation[k, j, v]
+                        )
+    for i in range(p):
+        if state.scale[i] > 0.0:
+            value -= prior.n_tasks * math.log(state.scale[i])
+    if prior.covariance != 0 and p > prior.block:
+        block = np.ascontiguousarray(state.covariance[prior.block :, prior.block :])
+        value -= 0.5 * prior.n_tasks * log_det_spd(block)
+    return value

@@ -1,0 +1,132 @@
+"""The report on the screen, and its plots in files."""
+
+import math
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import xarray as xr
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bayesmtl.errors import BayesMTLWarning, UnsupportedError
+from bayesmtl.report.summary import summarize_fit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["print_report", "write_plots"]
+
+_PLAIN_WIDTH = 100  # of output to a file or pipe
+
+
+def print_report(idata: xr.DataTree, console: Console | None = None) -> None:
+    """Print the summary of a fit; plain text where the output is no terminal.
+
+    Parameters
+    ----------
+    idata
+        What ``model.fit`` returned or ``bm.load`` read.
+    console
+        Where to print; default: standard output.
+    """
+    console = console or Console()
+    if not console.is_terminal:
+        console = Console(file=console.file, width=_PLAIN_WIDTH, color_system=None)
+    report = summarize_fit(idata)
+    _say(console, report.heading)
+    for title, text in (
+        ("Diagnostics", report.verdict),
+        ("Sharing", report.sharing),
+        ("Noise", report.noise),
+    ):
+        _say(console, text, f"\n{title}: ")
+    _show(console, "Population of tasks, with 90% intervals", _population_cells(report.population))
+    different = report.different.rename(columns={"at_least": "at least (95%)"})
+    _show(console, "Tasks that differ most from the others, in noise sds", different)
+    uncertain = report.uncertain.rename(columns={"sd": "sd of predictor"})
+    if "borrowing" in uncertain:
+        uncertain["borrowing"] = [f"{share:.0%}" for share in uncertain["borrowing"]]
+    _show(console, "Most uncertain tasks, and how much they borrow from the others", uncertain)
+
+
+def write_plots(idata: xr.DataTree, folder: Path) -> list[Path]:
+    """Write the plots of a fit as PNG files.
+
+    Parameters
+    ----------
+    idata
+        What ``model.fit`` returned or ``bm.load`` read.
+    folder
+        Made if missing; files of the same names are replaced.
+
+    Returns
+    -------
+    list of Path
+        ``task_relations.png``, ``weights.png`` and ``sharing.png``; a plot that this fit does
+        not support is left out with a `BayesMTLWarning`.
+    """
+    import matplotlib as mpl
+
+    mpl.use("agg")  # files only: never open a window, and work without a display
+    from matplotlib import pyplot as plt
+
+    from bayesmtl.plots import plot_sharing, plot_task_relations, plot_weights
+
+    folder.mkdir(parents=True, exist_ok=True)
+    plots: dict[str, Callable[[xr.DataTree], Figure]] = {
+        "task_relations": plot_task_relations,
+        "weights": plot_weights,
+        "sharing": plot_sharing,
+    }
+    written = []
+    for name, plot in plots.items():
+        try:
+            figure = plot(idata)
+        except UnsupportedError as error:
+            warnings.warn(f"No plot {name}.png: {error}", BayesMTLWarning, stacklevel=2)
+            continue
+        path = folder / f"{name}.png"
+        figure.savefig(path, dpi=150, bbox_inches="tight")
+        plt.close(figure)
+        written.append(path)
+    return written
+
+
+def _say(console: Console, text: str, title: str = "") -> None:
+    """Print text as it is: labels of the user are neither markup nor highlighted."""
+    console.print(Text.assemble((title, "bold"), text), highlight=False)
+
+
+def _show(console: Console, title: str, cells: pd.DataFrame) -> None:
+    if cells.empty:
+        return
+    _say(console, "", f"\n{title}")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in cells.columns:
+        words = name in ("", "task", "mainly")
+        table.add_column(Text(name), justify="left" if words else "right", overflow="fold")
+    for row in cells.itertuples(index=False):
+        table.add_row(*[Text(_number(cell)) for cell in row])
+    console.print(table)
+
+
+def _population_cells(population: pd.DataFrame) -> pd.DataFrame:
+    cells = pd.DataFrame({"": population["term"]})
+    for name, title in (("mean", "mean"), ("sd", "sd between tasks")):
+        cells[title] = population[name]
+        lower, upper = population[f"{name}_lower"], population[f"{name}_upper"]
+        cells[f"{name} 90%"] = [
+            "" if math.isnan(a) else "fixed" if a == b else f"{_number(a)} to {_number(b)}"
+            for a, b in zip(lower, upper, strict=True)
+        ]
+    return cells
+
+
+def _number(cell: object) -> str:
+    if not isinstance(cell, float):
+        return f"{cell:,}" if isinstance(cell, int) else str(cell)
+    return "" if math.isnan(cell) else f"{cell:.3g}"

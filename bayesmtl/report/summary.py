@@ -1,0 +1,145 @@
+"""A fit in a few lines: can it be trusted, how much is shared, which tasks stand out.
+
+Everything is read from the DataTree alone, so that a loaded fit reports like a fresh one.
+"""
+
+import json
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesmtl.report.standouts import label_texts, standout_tasks
+
+__all__ = ["Report", "summarize_fit"]
+
+_NO_SPREAD = (float("nan"),) * 3  # an effect of a task feature is the same for every task
+_SHARE_WORDS = {0.8: "nearly all", 0.6: "most", 0.4: "about half", 0.2: "some", 0.0: "little"}
+
+
+class Report(NamedTuple):
+    """What ``bayesmtl report`` prints.
+
+    Attributes
+    ----------
+    heading, verdict, sharing, noise
+        One sentence or two each.
+    population
+        One row per feature, ``term``, with ``mean``, ``mean_lower``, ``mean_upper`` over the tasks
+        and ``sd``, ``sd_lower``, ``sd_upper`` between the tasks; bounds are 90% intervals. Effects
+        of task features, ``term`` = "feature x task feature", have no ``sd``.
+    different, uncertain
+        The two tables of ``bayesmtl.report.standouts.standout_tasks``.
+    """
+
+    heading: str
+    verdict: str
+    sharing: str
+    population: pd.DataFrame
+    noise: str
+    different: pd.DataFrame
+    uncertain: pd.DataFrame
+
+
+def summarize_fit(idata: xr.DataTree, n_listed: int = 5) -> Report:
+    """Summarize a fit: diagnostics, sharing, population, noise, and the tasks that stand out.
+
+    Parameters
+    ----------
+    idata
+        What ``model.fit`` returned or ``bm.load`` read.
+    n_listed
+        Most tasks to list as different and as uncertain.
+
+    Returns
+    -------
+    Report
+        Sentences and small tables.
+    """
+    posterior = idata["posterior"].to_dataset()
+    different, uncertain = standout_tasks(idata, n_listed)
+    return Report(
+        heading=_heading(idata),
+        verdict=str(idata.attrs["verdict"]),
+        sharing=_sharing(posterior),
+        population=_population(posterior),
+        noise=_noise(posterior),
+        different=different,
+        uncertain=uncertain,
+    )
+
+
+def _heading(idata: xr.DataTree) -> str:
+    model = json.loads(idata.attrs["model"])
+    design = json.loads(idata.attrs["design"])["rows"]
+    inference = json.loads(idata.attrs["inference"])
+    n_rows = idata["constant_data"]["n_rows"]
+    sizes = idata["posterior"].sizes
+    return (
+        f"{design['formula']} for each of {n_rows.size:,} tasks ({model['task']}), "
+        f"{int(n_rows.sum()):,} rows, relation {model['relation']['type']}\n"
+        f"{sizes['chain']} x {sizes['draw']:,} draws by {inference['method']} "
+        f"in {idata.attrs['sampling_seconds']:.1f} s"
+    )
+
+
+def _interval(draws: xr.DataArray) -> tuple[float, float, float]:
+    """Mean and 90% interval of one quantity."""
+    values = draws.to_numpy()
+    lower, upper = np.quantile(values, [0.05, 0.95])
+    return float(values.mean()), float(lower), float(upper)
+
+
+def _sharing(posterior: xr.Dataset) -> str:
+    if "sharing" not in posterior:
+        return "not defined for this model"
+    mean, lower, upper = _interval(posterior["sharing"])
+    if lower == upper:
+        return f"{mean:.2f} by the choice of the relation"
+    word = next(word for bound, word in _SHARE_WORDS.items() if mean >= bound)
+    return (
+        f"{word} of what the features explain is common to the tasks: "
+        f"{mean:.2f} (90% interval {lower:.2f} to {upper:.2f}; 0 = nothing, 1 = everything)"
+    )
+
+
+def _population(posterior: xr.Dataset) -> pd.DataFrame:
+    """One row per coefficient, and one per effect of a task feature on it."""
+    rows: list[tuple[object, ...]] = []
+    if "intercept_mean" in posterior:
+        mean, sd = _interval(posterior["intercept_mean"]), _interval(posterior["intercept_sd"])
+        rows.append(("Intercept (at the average features)", *mean, *sd))
+    if "population_mean" in posterior:
+        means = _by_label(posterior["population_mean"], "feature")
+        sds = _by_label(posterior["population_sd"], "feature")
+        rows += [(name, *_interval(means[name]), *_interval(sds[name])) for name in means]
+    if "intercept_task_effects" in posterior:
+        effects = _by_label(posterior["intercept_task_effects"], "task_feature")
+        rows += [(f"Intercept × {z}", *_interval(effects[z]), *_NO_SPREAD) for z in effects]
+    if "task_effects" in posterior:
+        for z, effect in _by_label(posterior["task_effects"], "task_feature").items():
+            by_name = _by_label(effect, "feature")
+            rows += [(f"{f} × {z}", *_interval(by_name[f]), *_NO_SPREAD) for f in by_name]
+    columns = ["term", "mean", "mean_lower", "mean_upper", "sd", "sd_lower", "sd_upper"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _by_label(draws: xr.DataArray, dim: str) -> dict[str, xr.DataArray]:
+    return {label: draws.isel({dim: k}) for k, label in enumerate(label_texts(draws[dim]))}
+
+
+def _noise(posterior: xr.Dataset) -> str:
+    if "noise_sd" not in posterior:
+        return "known standard errors"
+    noise = posterior["noise_sd"]
+    if "task" not in noise.dims:
+        mean, lower, upper = _interval(noise)
+        return f"sd {mean:.3g} (90% interval {lower:.3g} to {upper:.3g}), the same for every task"
+    means = noise.mean(("chain", "draw")).to_numpy()
+    labels = label_texts(noise["task"])
+    low, high = int(means.argmin()), int(means.argmax())
+    return (
+        f"sd {np.median(means):.3g} in the median task, from {means[low]:.3g} "
+        f"(task {labels[low]}) to {means[high]:.3g} (task {labels[high]})"
+    )

@@ -1,0 +1,65 @@
+"""Data of the benchmarks: simulated ones of School's size, and School itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["SHARED_DATA", "Example", "formula_of", "read_school", "school_like"]
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+SPLITS = tuple(f"train{i}" for i in range(1, 11))
+
+
+class Example(NamedTuple):
+    """A data frame with columns ``task``, ``y`` and the features."""
+
+    name: str
+    frame: pd.DataFrame
+    features: tuple[str, ...]
+
+
+def formula_of(features: tuple[str, ...]) -> str:
+    """``y`` on all features and an intercept."""
+    return "y ~ " + " + ".join(features)
+
+
+def school_like(n_tasks: int, n_features: int, n_rows: int, seed: int = 0) -> Example:
+    """Tasks of unequal size whose weights correlate over features (four factors and a rest).
+
+    Parameters
+    ----------
+    n_tasks, n_features, n_rows : int
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    sizes = rng.multinomial(n_rows, rng.dirichlet(np.full(n_tasks, 5.0)))
+    loadings = 0.3 * rng.normal(size=(n_features, 4))
+    covariance = loadings @ loadings.T + 0.05 * np.eye(n_features)
+    mean = 0.5 * rng.normal(size=n_features)
+    weights = rng.multivariate_normal(mean, covariance, size=n_tasks)
+    intercept = 0.5 * rng.normal(size=n_tasks)
+    task = np.repeat(np.arange(n_tasks), sizes)
+    values = rng.normal(size=(n_rows, n_features))
+    predictor = intercept[task]
+    for j in range(n_features):
+        predictor += values[:, j] * weights[task, j]
+    names = tuple(f"x{j + 1}" for j in range(n_features))
+    frame = pd.DataFrame(values, columns=list(names))
+    frame["task"] = task
+    frame["y"] = predictor + rng.normal(size=n_rows)
+    return Example("simulated", frame, names)
+
+
+def read_school(folder: Path = SHARED_DATA) -> Example | None:
+    """Exam scores of 15,362 pupils in 139 schools, with the ten splits; None where it is not there."""
+    path = folder / "school.csv.gz"
+    if not path.is_file():
+        return None
+    frame = pd.read_csv(path)
+    frame["task"] = frame["task"].astype("int64")
+    features = tuple(c for c in frame.columns if c not in ("task", "y", *SPLITS))
+    return Example("School", frame, features)

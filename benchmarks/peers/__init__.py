@@ -1,0 +1,3 @@
+"""The same model in other programs."""
+
+__all__: list[str] = []

@@ -1,0 +1,147 @@
+"""The model that a PyMC user would write: non-centred weights, LKJ covariance, NUTS of nutpie."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from benchmarks.data import Example
+from benchmarks.effective import Mixing, correlation_elements, mixing
+
+__all__ = ["MINIMUM_DRAWS", "NutsRun", "row_model", "run_nuts"]
+
+MINIMUM_DRAWS = 20
+_KEPT = ("mu", "cov_corr", "cov_stds", "noise_sd")
+
+
+class NutsRun(NamedTuple):
+    """A short run and what it says of a long one.
+
+    Parameters
+    ----------
+    compile_seconds, seconds : float
+        ``seconds`` counts tuning and draws.
+    tune, draws, chains : int
+    gradients : float
+        Gradient evaluations of a draw after tuning.
+    seconds_per_draw : float
+        Of one chain, all chains running, after tuning.
+    mixing : Mixing
+    """
+
+    compile_seconds: float
+    seconds: float
+    tune: int
+    draws: int
+    chains: int
+    gradients: float
+    seconds_per_draw: float
+    mixing: Mixing
+
+    @property
+    def measured_rate(self) -> float:
+        """Worst effective draws per second of this run."""
+        return self.mixing.ess / self.seconds
+
+    @property
+    def extrapolated_rate(self) -> float:
+        """The same of a long run with as many draws as tuning steps, in the peer's favour.
+
+        Tuning steps are taken to cost what draws cost, and disagreement of the chains is not counted.
+        """
+        per_draw = max(self.mixing.ess, self.mixing.ess_apart) / (self.draws * self.chains)
+        return per_draw * self.chains / (2.0 * self.seconds_per_draw)
+
+
+def row_model(example: Example) -> Any:
+    """The hierarchical regression on its rows, features and response standardised."""
+    import pymc as pm
+
+    task = example.frame["task"].to_numpy()
+    codes = np.unique(task, return_inverse=True)[1]
+    x = example.frame[list(example.features)].to_numpy()
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    y = example.frame["y"].to_numpy()
+    y = (y - y.mean()) / y.std()
+    coords = {"task": np.unique(task), "feature": list(example.features)}
+    with pm.Model(coords=coords) as model:
+        mu = pm.Normal("mu", 0.0, 2.5, dims="feature")
+        chol, _, _ = pm.LKJCholeskyCov(
+            "cov", eta=2.0, n=x.shape[1], sd_dist=pm.HalfNormal.dist(1.0, shape=x.shape[1])
+        )
+        z = pm.Normal("z", dims=("task", "feature"))
+        weights = mu + z @ chol.T
+        intercept_mean = pm.Normal("intercept_mean", 0.0, 2.5)
+        intercept_sd = pm.HalfNormal("intercept_sd", 1.0)
+        z_intercept = pm.Normal("z_intercept", dims="task")
+        intercept = intercept_mean + intercept_sd * z_intercept
+        noise_sd = pm.HalfNormal("noise_sd", 1.0)
+        predictor = intercept[codes] + (x * weights[codes]).sum(axis=1)
+        pm.Normal("y", predictor, noise_sd, observed=y)
+    return model
+
+
+def run_nuts(
+    example: Example, *, tune: int, draws: int, chains: int, cores: int, limit: float, seed: int
+) -> NutsRun | None:
+    """Sample at most ``limit`` seconds; None where a chain did not reach 20 draws after tuning.
+
+    `nutpie.sample` is what ``pm.sample(nuts_sampler="nutpie")`` calls; called here, its compilation can
+    be timed apart and the run can be stopped.
+    """
+    import nutpie
+
+    started = time.perf_counter()
+    compiled = nutpie.compile_pymc_model(row_model(example), var_names=list(_KEPT))
+    compile_seconds = time.perf_counter() - started
+    started = time.perf_counter()
+    sampler: Any = nutpie.sample(
+        compiled,
+        tune=tune,
+        draws=draws,
+        chains=chains,
+        cores=cores,
+        seed=seed,
+        progress_bar=False,
+        blocking=False,
+    )
+    try:
+        tree = sampler.wait(timeout=limit)
+    except TimeoutError:
+        tree = sampler.abort()
+    seconds = time.perf_counter() - started
+    return _summary(tree, compile_seconds, seconds, tune)
+
+
+def _summary(
+    tree: xr.DataTree, compile_seconds: float, seconds: float, tune: int
+) -> NutsRun | None:
+    gradients = tree["sample_stats"]["n_steps"].values
+    before = tree["warmup_sample_stats"]["n_steps"].values
+    # Draws that an interrupted chain has not reached are recorded with no step.
+    draws = int((gradients > 0).sum(axis=1).min())
+    if draws < MINIMUM_DRAWS:
+        return None
+    # The chain with the most gradients ran all the time.
+    busiest = float((gradients.sum(axis=1) + before.sum(axis=1)).max())
+    each = float(gradients[:, :draws].mean())
+    posterior = tree["posterior"].to_dataset().isel(draw=slice(draws))
+    quantities = {
+        "mean": posterior["mu"].values,
+        "sd": posterior["cov_stds"].values,
+        "correlation": correlation_elements(posterior["cov_corr"].values),
+        "noise": posterior["noise_sd"].values,
+    }
+    return NutsRun(
+        compile_seconds=compile_seconds,
+        seconds=seconds,
+        tune=tune,
+        draws=draws,
+        chains=gradients.shape[0],
+        gradients=each,
+        seconds_per_draw=each * seconds / busiest,
+        mixing=mixing(quantities),
+    )

@@ -1,0 +1,32 @@
+"""Text beside points without overlaps."""
+
+import numpy as np
+from matplotlib.text import Text
+
+from bayesmtl.plots.common import new_figure
+from bayesmtl.plots.placing import place_labels
+
+
+def test_texts_avoid_each_other_the_obstacles_and_the_frame() -> None:
+    figure, axes = new_figure(1, 1, (5.0, 4.0))
+    ax = axes[0, 0]
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    points = np.array([[0.02, 0.98], [0.5, 0.5], [0.52, 0.5], [0.98, 0.02]])
+    wall = np.column_stack([np.linspace(0.55, 1, 40), np.full(40, 0.5)])
+    notes = place_labels(ax, points, ["first", "second", "third", "fourth"], wall)
+    assert [note.get_text() for note in notes] == ["first", "second", "third", "fourth"]
+    figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(note) for note in notes]
+    frame = ax.get_window_extent()
+    pixels = ax.transData.transform(wall)
+    for i, box in enumerate(boxes):
+        assert frame.x0 <= box.x0
+        assert box.x1 <= frame.x1
+        assert not any(box.overlaps(other) for other in boxes[:i])
+        assert not any(box.contains(*pixel) for pixel in pixels)
+
+
+def test_a_text_without_room_is_left_out() -> None:
+    _, axes = new_figure(1, 1, (2.0, 2.0))
+    points = np.array([[0.5, 0.5]])
+    assert place_labels(axes[0, 0], points, ["far too long a name " * 5], points) == []

@@ -1,0 +1,111 @@
+"""Sharing and borrowing."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.text import Text
+
+from bayesmtl.errors import InvalidDataError
+from bayesmtl.plots import plot_sharing
+from bayesmtl.plots.sharing import name_extremes, reflected_density
+
+MakeFit = Callable[..., xr.DataTree]
+Labels = Callable[[int], list[str]]
+
+
+def said(ax: Axes) -> str:
+    return " ".join(text.get_text().replace("\n", " ") for text in ax.texts)
+
+
+def without(fit: xr.DataTree, *names: str) -> xr.DataTree:
+    fit["posterior"] = xr.DataTree(fit["posterior"].to_dataset().drop_vars(list(names)))
+    return fit
+
+
+def test_density_has_words_and_the_interval(make_fit: MakeFit) -> None:
+    fit = make_fit(range(10))
+    ax = plot_sharing(fit).axes[0]
+    draws = fit["posterior"]["sharing"].to_numpy()
+    low, high = np.quantile(draws, [0.05, 0.95])
+    texts = ax.get_legend_handles_labels()[1]
+    assert f"90% interval {low:.2f} to {high:.2f}" in texts
+    assert f"posterior mean {draws.mean():.2f}" in texts
+    ticks = [tick.get_text().replace("\n", " ") for tick in ax.get_xticklabels()]
+    assert ticks[0] == "0 separate estimates"
+    assert ticks[-1] == "1 one common model"
+
+
+@pytest.mark.parametrize("shape", [(12, 5), (0.7, 30), (40, 0.8)])
+def test_density_integrates_to_one_inside_the_unit_interval(shape: tuple[float, float]) -> None:
+    grid, density = reflected_density(np.random.default_rng(3).beta(*shape, 2000))
+    assert grid.min() >= 0
+    assert grid.max() <= 1
+    assert np.trapezoid(density, grid) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.0, "estimates each task separately"), (1.0, "one common model"), (0.25, "0.25 in every")],
+)
+def test_constant_sharing_is_said_in_words(make_fit: MakeFit, value: float, words: str) -> None:
+    ax = plot_sharing(make_fit(range(4), sharing=value)).axes[0]
+    assert words in said(ax)
+    assert not ax.lines
+
+
+def test_undefined_sharing_is_said_in_words(make_fit: MakeFit) -> None:
+    assert "not defined" in said(plot_sharing(make_fit(range(4), sharing=np.nan)).axes[0])
+
+
+def test_borrowing_stands_over_the_rows_of_the_task(make_fit: MakeFit) -> None:
+    fit = make_fit(range(30), [])
+    ax = plot_sharing(fit).axes[1]
+    assert ax.get_xscale() == "log"
+    drawn = np.asarray(ax.collections[1].get_offsets())
+    np.testing.assert_allclose(drawn[:, 0], fit["constant_data"]["n_rows"])
+    np.testing.assert_allclose(drawn[:, 1], fit["posterior"]["borrowing"].mean(["chain", "draw"]))
+    assert drawn[:, 0].min() > ax.get_xlim()[0]
+
+
+def test_names_of_the_extremes_do_not_overlap(make_fit: MakeFit, long_labels: Labels) -> None:
+    figure = plot_sharing(make_fit(long_labels(85), []))
+    ax = figure.axes[1]
+    figure.draw_without_rendering()
+    assert len(ax.texts) >= 4
+    boxes = [Text.get_window_extent(text) for text in ax.texts]
+    frame = ax.get_window_extent()
+    for i, box in enumerate(boxes):
+        assert frame.x0 <= box.x0
+        assert box.x1 <= frame.x1
+        assert not any(box.overlaps(other) for other in boxes[:i])
+
+
+def test_tasks_at_one_point_are_named_together() -> None:
+    x = np.array([1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0])
+    mean = np.array([0.9, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2])
+    chosen, texts = name_extremes(x, mean, np.array(list("abcdefghi")))
+    assert chosen == [0, 2, 3, 6, 7, 8]
+    assert texts == ["a and 1 more", "c", "d", "g", "h", "i"]
+
+
+def test_equal_rows_put_the_tasks_in_order(make_fit: MakeFit) -> None:
+    few = plot_sharing(make_fit(list("abcd"), equal_rows=True)).axes[1]
+    assert "each has 6 rows" in few.get_xlabel()
+    assert len(few.get_xticklabels()) == 4
+    many = plot_sharing(make_fit(range(40), equal_rows=True)).axes[1]
+    assert many.get_xscale() == "linear"
+
+
+def test_what_exists_is_drawn(make_fit: MakeFit) -> None:
+    assert len(plot_sharing(without(make_fit(range(4)), "sharing")).axes) == 1
+    assert len(plot_sharing(without(make_fit(range(4)), "borrowing")).axes) == 1
+    with pytest.raises(InvalidDataError, match="neither 'sharing' nor 'borrowing'"):
+        plot_sharing(without(make_fit(range(4)), "sharing", "borrowing"))
+
+
+def test_missing_group_is_named() -> None:
+    with pytest.raises(InvalidDataError, match="'posterior' is missing"):
+        plot_sharing(xr.DataTree())

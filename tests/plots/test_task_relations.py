@@ -1,0 +1,130 @@
+"""Heat map of the task relations."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from bayesmtl.errors import InvalidDataError, UnsupportedError
+from bayesmtl.plots import plot_task_relations
+from bayesmtl.plots.task_relations import Map, certain_part
+
+MakeFit = Callable[..., xr.DataTree]
+Labels = Callable[[int], list[str]]
+
+
+def panels(figure: Figure) -> list[str]:
+    """Return the titles of the heat maps, without the colour bars."""
+    return [ax.get_title().strip() for ax in figure.axes if ax.images]
+
+
+def cells(figure: Figure) -> np.ma.MaskedArray:
+    """Return the values that the first heat map draws."""
+    return np.ma.masked_invalid(np.ma.asarray(figure.axes[0].images[0].get_array()))
+
+
+def note(figure: Figure) -> str:
+    return figure.texts[-1].get_text().replace("\n", " ")
+
+
+def test_both_kinds_in_the_same_order(make_fit: MakeFit) -> None:
+    rng = np.random.default_rng(0)
+    block = rng.permutation(np.repeat([0.0, 4.0], 4))
+    fit = make_fit(list("ABCDEFGH"), ["dose"], centers=np.outer(block, [0, 3]), equal_rows=True)
+    figure = plot_task_relations(fit)
+    assert len(panels(figure)) == 2
+    ax = figure.axes[0]
+    order = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert order == [tick.get_text() for tick in figure.axes[1].get_xticklabels()]
+    of_label = dict(zip("ABCDEFGH", block, strict=True))
+    assert np.count_nonzero(np.diff([of_label[label] for label in order])) == 1
+    mean = fit["task_relations"]["difference"].sel(statistic="mean", task=order, task_bis=order)
+    low = fit["task_relations"]["difference"].sel(statistic="lower", task=order, task_bis=order)
+    drawn = cells(figure).filled(np.nan)
+    below, above = np.tril_indices(8, -1), np.triu_indices(8, 1)
+    np.testing.assert_allclose(drawn[below], mean.to_numpy()[below])
+    np.testing.assert_allclose(drawn[above], low.to_numpy()[above])
+
+
+def test_certain_part_is_zero_where_the_interval_holds_zero() -> None:
+    lower, upper = np.array([-0.2, 0.1, -0.9, np.nan]), np.array([0.3, 0.5, -0.4, np.nan])
+    part = certain_part(Map("correlation", (lower + upper) / 2, lower, upper))
+    np.testing.assert_array_equal(part, [0.0, 0.1, -0.4, np.nan])
+
+
+def test_numbers_in_the_cells_of_few_tasks_only(make_fit: MakeFit) -> None:
+    few = plot_task_relations(make_fit(range(5)), kind="difference")
+    many = plot_task_relations(make_fit(range(15)), kind="difference")
+    assert len(few.axes[0].texts) == 1 + 5 * 4  # the subtitle and the cells
+    assert len(many.axes[0].texts) == 1
+
+
+@pytest.mark.parametrize("n_tasks", [2, 30, 85])
+def test_labels_never_overlap(make_fit: MakeFit, long_labels: Labels, n_tasks: int) -> None:
+    figure = plot_task_relations(make_fit(long_labels(n_tasks)))
+    figure.draw_without_rendering()
+    boxes = [tick.get_window_extent() for tick in figure.axes[0].get_yticklabels()]
+    assert all(not a.overlaps(b) for a, b in pairwise(boxes))
+    assert min(box.x0 for box in boxes) >= 0
+    assert ("one label in" in note(figure)) == (len(boxes) < n_tasks)
+
+
+def test_larger_figures_write_more_labels(make_fit: MakeFit) -> None:
+    fit = make_fit(range(85))
+    small = plot_task_relations(fit, kind="difference", figsize=(5, 5)).axes[0].get_yticklabels()
+    large = plot_task_relations(fit, kind="difference", figsize=(13, 13)).axes[0].get_yticklabels()
+    assert len(small) < len(large) == 85
+
+
+def test_absent_correlation_says_why(make_fit: MakeFit) -> None:
+    fit = make_fit(range(4), correlation=False)
+    figure = plot_task_relations(fit)
+    assert len(panels(figure)) == 1
+    assert "No correlation is shown: the tasks have one feature" in note(figure)
+    with pytest.raises(UnsupportedError, match=r"the tasks have one feature.*kind='difference'"):
+        plot_task_relations(fit, kind="correlation")
+    del fit["task_relations"].attrs["correlation_absent"]
+    with pytest.raises(UnsupportedError, match="the fit does not hold it"):
+        plot_task_relations(fit, kind="correlation")
+
+
+def test_correlation_alone_counts_the_settled_pairs(make_fit: MakeFit) -> None:
+    fit = make_fit(range(6), ["a", "b"])
+    figure = plot_task_relations(fit, kind="correlation")
+    pairs = fit["task_relations"]["correlation"].to_numpy()[np.triu_indices(6, 1)]
+    settled = int(np.sum((pairs[:, 2] > 0) | (pairs[:, 3] < 0)))
+    assert f"excludes 0 in {settled} of 15 pairs" in figure.axes[0].texts[0].get_text()
+
+
+def test_one_task_is_said_in_words(make_fit: MakeFit) -> None:
+    figure = plot_task_relations(make_fit(["all"]))
+    assert "one task only (all)" in figure.axes[0].texts[0].get_text().replace("\n", " ")
+
+
+def test_undefined_differences_are_drawn_as_missing(make_fit: MakeFit) -> None:
+    fit = make_fit(range(4), correlation=False)
+    relations = fit["task_relations"].to_dataset() * np.nan
+    figure = plot_task_relations(xr.DataTree.from_dict({"task_relations": relations}))
+    assert np.ma.getmaskarray(cells(figure)).all()
+
+
+def test_wrong_kind_and_empty_group(make_fit: MakeFit) -> None:
+    with pytest.raises(InvalidDataError, match=r"kind='graph' is unknown: use 'difference'"):
+        plot_task_relations(make_fit(range(3)), kind="graph")
+    empty = xr.DataTree.from_dict({"task_relations": xr.Dataset()})
+    with pytest.raises(InvalidDataError, match="neither 'difference' nor 'nearest_difference'"):
+        plot_task_relations(empty)
+    with pytest.raises(InvalidDataError, match="'task_relations' is missing"):
+        plot_task_relations(xr.DataTree.from_dict({"posterior": xr.Dataset()}))
+
+
+def test_settings_of_the_user_stay(make_fit: MakeFit) -> None:
+    mine = plt.figure()
+    before = dict(plt.rcParams)
+    plot_task_relations(make_fit(range(4)))
+    assert dict(plt.rcParams) == before
+    assert plt.fignum_exists(mine.number)

@@ -1,0 +1,76 @@
+"""The sentences and the population table of the report, against a fit made by hand."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayesmtl.report import summarize_fit
+
+MakeFit = Callable[..., xr.DataTree]
+
+
+def test_heading_says_what_was_fitted(make_fit: MakeFit) -> None:
+    assert summarize_fit(make_fit()).heading.splitlines() == [
+        "y ~ u + v for each of 4 tasks (group), 1,221 rows, relation Exchangeable",
+        "2 x 50 draws by gibbs in 1.2 s",
+    ]
+
+
+def test_verdict_is_that_of_the_fit(make_fit: MakeFit) -> None:
+    assert summarize_fit(make_fit()).verdict == "OK: all quantities mix"
+
+
+def test_population_has_a_row_per_coefficient(make_fit: MakeFit) -> None:
+    fit = make_fit()
+    population = summarize_fit(fit).population.set_index("term")
+    assert list(population.index) == ["Intercept (at the average features)", "u", "v"]
+    draws = fit["posterior"]["population_mean"].sel(feature="v").to_numpy().ravel()
+    row = population.loc["v"]
+    assert row["mean"] == pytest.approx(draws.mean())
+    assert (row["mean_lower"], row["mean_upper"]) == pytest.approx(np.quantile(draws, [0.05, 0.95]))
+    assert population.loc["u", "sd_lower"] < population.loc["u", "sd"]
+
+
+def test_effects_of_task_features_follow(make_fit: MakeFit) -> None:
+    fit = make_fit()
+    posterior = fit["posterior"].to_dataset().assign_coords(task_feature=["soil"])
+    posterior["intercept_task_effects"] = posterior["intercept_mean"].expand_dims(
+        task_feature=1, axis=-1
+    )
+    posterior["task_effects"] = posterior["population_mean"].expand_dims(task_feature=1, axis=-1)
+    fit["posterior"] = xr.DataTree(posterior)
+    population = summarize_fit(fit).population.set_index("term")
+    assert list(population.index[3:]) == ["Intercept × soil", "u × soil", "v × soil"]
+    assert population.loc["u × soil", "mean"] == population.loc["u", "mean"]
+    assert np.isnan(population.loc["u × soil", "sd"])
+
+
+def test_sharing_in_a_sentence(make_fit: MakeFit) -> None:
+    fit = make_fit()
+    sharing = summarize_fit(fit).sharing
+    mean = float(fit["posterior"]["sharing"].mean())
+    assert sharing.startswith(
+        f"most of what the features explain is common to the tasks: {mean:.2f}"
+    )
+    assert "90% interval 0.6" in sharing
+
+
+def test_sharing_that_is_fixed_or_absent(make_fit: MakeFit) -> None:
+    fit = make_fit()
+    fit["posterior"]["sharing"] = fit["posterior"].to_dataset()["sharing"] * 0 + 1
+    assert summarize_fit(fit).sharing == "1.00 by the choice of the relation"
+    fit["posterior"] = xr.DataTree(fit["posterior"].to_dataset().drop_vars("sharing"))
+    assert summarize_fit(fit).sharing == "not defined for this model"
+
+
+def test_noise_common_per_task_and_known(make_fit: MakeFit) -> None:
+    fit = make_fit()
+    assert summarize_fit(fit).noise.endswith("the same for every task")
+    posterior = fit["posterior"].to_dataset()
+    per_task = xr.DataArray([1.0, 2.0, 3.0, 0.5], dims="task") * xr.ones_like(posterior["noise_sd"])
+    fit["posterior"] = xr.DataTree(posterior.assign(noise_sd=per_task))
+    assert summarize_fit(fit).noise == "sd 1.5 in the median task, from 0.5 (task d) to 3 (task c)"
+    fit["posterior"] = xr.DataTree(posterior.drop_vars("noise_sd"))
+    assert summarize_fit(fit).noise == "known standard errors"
