@@ -7,14 +7,15 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+COMPILED := $(VENV)/compiled
 
 .PHONY: demo test lint bench calibrate clean
 
-demo: $(STAMP)
+demo: $(COMPILED)
 	$(BIN)/python -m bayesmtl.demo
 
 # Calibration runs take hours, not minutes: `make calibrate`.
-test: $(STAMP)
+test: $(COMPILED)
 	$(BIN)/python -m pytest -m "not calibration"
 
 lint: $(STAMP)
@@ -22,10 +23,10 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP)
+bench: $(COMPILED)
 	$(BIN)/python -m benchmarks
 
-calibrate: $(STAMP)
+calibrate: $(COMPILED)
 	$(BIN)/python -m pytest -m calibration
 
 clean:
@@ -51,4 +52,12 @@ $(STAMP): pyproject.toml
 	@rm -f $@
 	@echo "Installing into $(VENV); the first time this takes minutes (PyTorch is large)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[gp,dev]'
+	@touch $@
+
+# Numba notices a changed source, but not a changed function that the source calls: when any
+# kernel is newer than the last compilation, all are compiled again.
+$(COMPILED): $(STAMP) $(shell grep -rl --include='*.py' numba.njit bayesmtl)
+	@find bayesmtl -name '*.nb[ci]' -delete
+	@echo "Compiling the kernels"
+	@$(BIN)/python -m bayesmtl.warmup
 	@touch $@

@@ -1,4 +1,4 @@
-"""Bayesian multi-task learning: posterior task relations and honest predictions from a data frame."""
+"""Bayesian multi-task learning: task relations and honest predictions from a data frame."""
 
 from bayesmtl.data import to_long
 from bayesmtl.datasets import list_datasets, load_dataset, simulate

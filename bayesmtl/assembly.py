@@ -71,6 +71,14 @@ class Problem(NamedTuple):
         Internal features of the rows, intercept column first where it is separate.
     response, weight : (row,)
         Internal response without its offset; weight of each row (known standard errors included).
+    row_weight : (row,)
+        The user's weights, else 1.
+    standard_error : (row,) or None
+        Known standard errors, user units.
+    offset : (row,)
+        User units, 0 without one.
+    fixed_noise : (task,) or None
+        Noise sds that the model fixes, user units.
     sites : Sites
     reference_sd : float
         Pooled sd of the response, the scale of its defaults; user units.
@@ -88,6 +96,10 @@ class Problem(NamedTuple):
     design: np.ndarray
     response: np.ndarray
     weight: np.ndarray
+    row_weight: np.ndarray
+    standard_error: np.ndarray | None
+    offset: np.ndarray
+    fixed_noise: np.ndarray | None
     sites: Sites
     reference_sd: float
     reference_noise: float
@@ -239,9 +251,8 @@ def assemble(
         For a constant response, or standard errors and weights that are not positive.
     """
     assert rows.response is not None
-    response = rows.response
-    if columns["offset"] is not None:
-        response = response - rows.extra[columns["offset"]]
+    offset = _column(rows, columns["offset"], 0.0)
+    response = rows.response - offset
     scaling = _scaling(
         rows,
         response,
@@ -258,6 +269,12 @@ def assemble(
         design = np.column_stack([np.ones(len(design)), design])
     internal = (response - scaling.response_center) / scaling.response_scale
     weight, noise = _row_weights(rows, columns, likelihood, scaling.response_scale)
+    sites = gaussian_sites(design, internal, rows.task, weight, len(rows.tasks))
+    fixed_noise = None
+    if likelihood.fixed and likelihood.se is None:
+        fixed_noise = likelihood.fixed_sds(rows.tasks)
+        precision = pack_tasks((scaling.response_scale / fixed_noise) ** 2)
+        sites = sites._replace(precision=precision)
     return Problem(
         rows=rows,
         features=features,
@@ -269,20 +286,27 @@ def assemble(
         design=design,
         response=internal,
         weight=weight,
-        sites=gaussian_sites(design, internal, rows.task, weight, len(rows.tasks)),
+        row_weight=_column(rows, columns["weights"], 1.0),
+        standard_error=None if columns["se"] is None else rows.extra[columns["se"]],
+        offset=offset,
+        fixed_noise=fixed_noise,
+        sites=sites,
         reference_sd=scaling.response_scale,
         reference_noise=noise,
     )
+
+
+def _column(rows: Rows, name: str | None, default: float) -> np.ndarray:
+    return np.full(len(rows.task), default) if name is None else rows.extra[name]
 
 
 def _row_weights(
     rows: Rows, columns: dict[str, Any], likelihood: Gaussian, unit: float
 ) -> tuple[np.ndarray, float]:
     """Weight of each row, and the noise variance where it is fixed (internal units)."""
-    weight = np.ones(len(rows.task))
+    weight = _column(rows, columns["weights"], 1.0)
     noise = 1.0
     if columns["weights"] is not None:
-        weight = rows.extra[columns["weights"]]
         _require_positive(rows, columns["weights"], "weights", zero_allowed=True)
         if not weight.sum() > 0:
             raise InvalidDataError(f"weights column {columns['weights']!r} sums to zero")

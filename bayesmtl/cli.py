@@ -179,7 +179,13 @@ def predict(
     idata = bm.load(fit_path)
     labels = idata["posterior"].to_dataset()["task"].to_numpy()
     frame = read_table(new, fit_settings(idata).task, text_labels=labels.dtype.kind in "OUT")
-    predictions = bm.predict(idata, frame, kind=kind, new_task=new_task, as_frame=True)
+    predictions = bm.predict(
+        idata,
+        frame,
+        kind=kind,  # type: ignore[call-overload]  # any other word is refused there
+        new_task=new_task,
+        as_frame=True,
+    )
     if out is None:
         typer.echo(predictions.to_csv(index=False), nl=False)
     else:

@@ -50,9 +50,9 @@ class Model:
         Prior of the task weights.
     likelihood : Gaussian
     intercept : None, "exchangeable", "none", "relation" or a relation
-        None follows the formula. "relation" makes the intercept the feature "Intercept"; a relation sets
-        the priors of a separate intercept, which speak of the point where all features are at their
-        pooled means.
+        None follows the formula. "relation" makes the intercept the feature "Intercept"; a relation
+        sets the priors of a separate intercept, which speak of the point where all features are at
+        their pooled means.
     task_features : str, optional
         One-sided formula of predictors of the tasks themselves, one value per task.
     weights : str, optional
@@ -101,14 +101,17 @@ class Model:
             raise InvalidModelError(f"missing must be 'error' or 'drop', got {self.missing!r}")
         self._check_intercept()
         if self.task_features is not None:
-            formula_columns(self.task_features)
-            parts = (self.relation, self.intercept)
-            if self.intercept in ("none", "relation") or not isinstance(self.intercept, str | None):
-                if not any(isinstance(part, Exchangeable) for part in parts):
-                    raise InvalidModelError(
-                        "task_features predict what is drawn from a population: use "
-                        "bm.Exchangeable() for the relation or the intercept"
-                    )
+            self._check_task_features(self.task_features)
+
+    def _check_task_features(self, formula: str) -> None:
+        formula_columns(formula)
+        separate_population = self.intercept in (None, "exchangeable")
+        parts = (self.relation, self.intercept)
+        if not separate_population and not any(isinstance(part, Exchangeable) for part in parts):
+            raise InvalidModelError(
+                "task_features predict what is drawn from a population: use bm.Exchangeable() for "
+                "the relation or the intercept"
+            )
 
     def _check_intercept(self) -> None:
         words = ("exchangeable", "none", "relation")
@@ -123,8 +126,9 @@ class Model:
                 )
         elif self.intercept is not None and self.intercept not in words:
             raise InvalidModelError(
-                f"intercept must be None, one of {', '.join(map(repr, words))}, or bm.Exchangeable(...)"
-                f", bm.Pooled(...), bm.Independent(...), got {self.intercept!r}"
+                f"intercept must be None, one of {', '.join(map(repr, words))}, or one of "
+                f"bm.Exchangeable(...), bm.Pooled(...), bm.Independent(...), got "
+                f"{self.intercept!r}"
             )
 
     def __str__(self) -> str:
@@ -146,12 +150,12 @@ class Model:
             return Exchangeable() if design.intercept else "none"
         if not design.intercept and self.intercept != "none":
             raise InvalidModelError(
-                f"the formula {self.formula!r} has no intercept, but intercept={self.intercept!r} asks "
-                "for one: drop '0 +' or '- 1' from the formula"
+                f"the formula {self.formula!r} has no intercept, but "
+                f"intercept={self.intercept!r} asks for one: drop '0 +' or '- 1' from the formula"
             )
         if self.intercept == "exchangeable":
             return Exchangeable()
-        return self.intercept  # type: ignore[no-any-return]
+        return self.intercept
 
     def prepare(self, data: Any) -> Prepared:
         """Read the data and put them together with the model.
@@ -225,7 +229,8 @@ class Model:
         data : pandas, polars or pyarrow data frame
             One row per observation.
         inference : {"gibbs", "nuts"}
-            Collapsed and interweaved Gibbs sampling, or the same model as a PyMC graph sampled by nutpie.
+            Collapsed and interweaved Gibbs sampling, or the same model as a PyMC graph sampled by
+            nutpie.
         draws, tune, chains : int
         cores : int, optional
             Chains that run at the same time; all available processors by default. The draws do not
@@ -316,7 +321,9 @@ class Model:
             "task": self.task,
             "relation": part_to_dict(self.relation),
             "likelihood": part_to_dict(self.likelihood),
-            "intercept": part_to_dict(intercept) if isinstance(intercept, _RELATIONS) else intercept,
+            "intercept": part_to_dict(intercept)
+            if isinstance(intercept, _RELATIONS)
+            else intercept,
             "task_features": self.task_features,
             "weights": self.weights,
             "offset": self.offset,
@@ -337,7 +344,8 @@ class Model:
         unknown = sorted(set(spec) - known)
         if unknown:
             raise InvalidModelError(
-                f"a model has no setting {unknown[0]!r}; its settings are {', '.join(sorted(known))}"
+                f"a model has no setting {unknown[0]!r}; its settings are "
+                f"{', '.join(sorted(known))}"
             )
         parts = {
             key: part_from_dict(value) if isinstance(value, Mapping) else value
@@ -375,9 +383,7 @@ def _run(model: Model, prepared: Prepared, inference: str, settings: dict[str, A
     if inference == "gibbs":
         from bayesmtl.inference.gibbs import sample_gibbs
 
-        draws, interrupted = sample_gibbs(
-            problem, model.likelihood, keep_weights=keep, **settings
-        )
+        draws, interrupted = sample_gibbs(problem, model.likelihood, keep_weights=keep, **settings)
         stats: dict[str, np.ndarray] = {}
     else:
         from bayesmtl.inference.nuts import sample_nuts
@@ -405,7 +411,7 @@ def _run(model: Model, prepared: Prepared, inference: str, settings: dict[str, A
 
 
 def _constant_sharing(model: Model, problem: Problem) -> float | None:
-    """0 where tasks share nothing, 1 where they share all; without features the intercept decides."""
+    """0 where tasks share nothing, 1 where all; without features the intercept decides."""
     part = model.relation
     if not problem.features and isinstance(model.intercept, _RELATIONS):
         part = model.intercept

@@ -31,9 +31,7 @@ class _Family:
 
 _FAMILIES = {
     "Normal": _Family(("mu", "sigma"), {"mu": 0.0, "sigma": 1.0}, ("sigma",), _REAL),
-    "StudentT": _Family(
-        ("nu", "mu", "sigma"), {"mu": 0.0, "sigma": 1.0}, ("nu", "sigma"), _REAL
-    ),
+    "StudentT": _Family(("nu", "mu", "sigma"), {"mu": 0.0, "sigma": 1.0}, ("nu", "sigma"), _REAL),
     "Cauchy": _Family(("alpha", "beta"), {"alpha": 0.0, "beta": 1.0}, ("beta",), _REAL),
     "Laplace": _Family(("mu", "b"), {"mu": 0.0, "b": 1.0}, ("b",), _REAL),
     "Uniform": _Family(("lower", "upper"), {}, (), _REAL),
@@ -139,8 +137,9 @@ PriorLike = Prior | float
 
 
 def _check_parameter(family: str, name: str, value: Any, positive: bool) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(float(value)):
         raise InvalidModelError(f"{family}: {name} must be a number, got {value!r}")
+    value = float(value)
     if math.isinf(value) and name not in ("lower", "upper"):
         raise InvalidModelError(f"{family}: {name} must be finite, got {value!r}")
     if positive and not value > 0:
@@ -201,7 +200,7 @@ class _HalfStudentT:
         return np.where(np.asarray(x) >= 0, inside, -np.inf)
 
 
-def _log_constant(prior: Prior) -> float:  # noqa: PLR0911
+def _log_constant(prior: Prior) -> float:  # noqa: C901, PLR0911
     """Normalising constant of the family, as `log_density` splits it off."""
     p = dict(prior.params)
     log_2pi = math.log(2.0 * math.pi)
@@ -269,8 +268,7 @@ def as_prior(value: Any, name: str) -> PriorLike:
     if type(value).__module__.split(".")[0] == "preliz":
         return _from_preliz(value, name)
     raise InvalidModelError(
-        f"{name} must be a number or a prior such as Prior('Normal', mu=0, sigma=1), got "
-        f"{value!r}"
+        f"{name} must be a number or a prior such as Prior('Normal', mu=0, sigma=1), got {value!r}"
     )
 
 
@@ -288,7 +286,7 @@ def _from_preliz(value: Any, name: str) -> Prior:
             f"{name}: the PreliZ distribution {family} has no value for {unset[0]!r}; set all "
             "of its parameters"
         )
-    return Prior(family, **{key: float(number) for key, number in params.items()})
+    return Prior(family, **{key: float(params[key]) for key in params})  # type: ignore[arg-type]
 
 
 def prior_to_dict(value: PriorLike) -> Any:

@@ -1,7 +1,7 @@
 """Gaussian sites, what a prior needs from one task's data, and the operator that collapses them.
 
-A site is ``log L_t(w) = c_t + h_t' w - w' G_t w / 2``. Sites add. Integrating ``w ~ N(m, D)`` out of a
-site gives a site in ``m``, for singular ``D`` and ``G`` too.
+A site is ``log L_t(w) = c_t + h_t' w - w' G_t w / 2``. Sites add. Integrating ``w ~ N(m, D)`` out
+of a site gives a site in ``m``, for singular ``D`` and ``G`` too.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from bayesmtl.numerics.jit import kernel
 from bayesmtl.numerics.matrices import cholesky
 
 __all__ = ["GaussianSites", "add_sites", "collapse", "condition", "evaluate", "square_root"]
@@ -50,8 +50,8 @@ def square_root(covariance: np.ndarray) -> np.ndarray:
     return np.asarray(vectors * np.sqrt(np.clip(values, 0.0, None)))
 
 
-@numba.njit(nogil=True, cache=True)
-def _collapse(gram, moment, constant, roots):  # type: ignore[no-untyped-def]
+@kernel
+def _collapse(gram, moment, constant, roots):
     n_tasks, p = moment.shape
     out_gram = np.empty_like(gram)
     out_moment = np.empty_like(moment)
@@ -84,9 +84,9 @@ def _collapse(gram, moment, constant, roots):  # type: ignore[no-untyped-def]
 def collapse(sites: GaussianSites, covariance: np.ndarray) -> GaussianSites:
     """Integrate ``w_t ~ N(m, D)`` out: the sites of the mean ``m``.
 
-    With ``D = L L'`` and ``A = I + L'G L``: ``S = G - G L A^-1 L'G``, ``h - G L A^-1 L'h`` and
-    ``c + h'L A^-1 L'h / 2 - log|A| / 2``, so that the integral of ``L_t(w) N(w; m, D)`` is ``exp(c + h'm
-    - m'S m / 2)``.
+    With ``D = L L'`` and ``A = I + L'G L``: ``S = G - G L A^-1 L'G``, ``h - G L A^-1 L'h`` and ``c
+    + h'L A^-1 L'h / 2 - log|A| / 2``, so that the integral of ``L_t(w) N(w; m, D)`` is ``exp(c +
+    h'm - m'S m / 2)``.
 
     Parameters
     ----------

@@ -49,7 +49,10 @@ def part_from_dict(spec: Mapping[str, Any]) -> Any:
             f"{kind} has no setting {unknown[0]!r}; its settings are {', '.join(sorted(known))}"
         )
     return part(
-        **{key: value if isinstance(value, str) else from_json(value) for key, value in settings.items()}
+        **{
+            key: value if isinstance(value, str) else from_json(value)
+            for key, value in settings.items()
+        }
     )
 
 
@@ -96,14 +99,18 @@ def _relation_lines(
             f"    mean ~ {describe(relation.mean, normal)}",
         ]
     lines = [f"{symbol} ~ Normal(mean{effects}, D)   [{name}]"]
-    if relation.mean is None and relation.scale is None and symbol == "w_t":
-        if relation.feature_covariance == "diagonal":
-            return lines + _joint_lines(relation)
+    joint = relation.mean is None and relation.scale is None and symbol == "w_t"
+    if joint and relation.feature_covariance == "diagonal":
+        return lines + _joint_lines(relation)
     lines.append(f"    mean ~ {describe(relation.mean, normal)}")
     if relation.feature_covariance == "full" and relation.scale is None:
         lines.append(f"    D ~ Huang-Wand: sds half-t(2) of scale {unit}, uniform correlations")
         return lines
-    lines.append("    D = diag(scale)^2" if relation.feature_covariance == "diagonal" else "    D = diag(scale) R diag(scale)")
+    lines.append(
+        "    D = diag(scale)^2"
+        if relation.feature_covariance == "diagonal"
+        else "    D = diag(scale) R diag(scale)"
+    )
     lines.append(f"    scale ~ {describe(relation.scale, f'HalfNormal({unit})')}")
     if relation.feature_covariance == "full":
         lines.append(f"    R ~ {describe(relation.correlation, 'LKJ(1)')}")

@@ -31,9 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = chosen.names or NAMES
     print(machine(), flush=True)
     if "speed" in names:
-        speed.run(
-            speed.SpeedSettings(peers=not chosen.no_peers, nuts_seconds=chosen.peer_seconds)
-        )
+        speed.run(speed.SpeedSettings(peers=not chosen.no_peers, nuts_seconds=chosen.peer_seconds))
     if "scaling" in names:
         scaling.run(scaling.ScalingSettings())
     if "school" in names:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-__all__ = ["SHARED_DATA", "Example", "formula_of", "read_school", "school_like"]
+__all__ = ["SHARED_DATA", "SPLITS", "Example", "formula_of", "read_school", "school_like"]
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SPLITS = tuple(f"train{i}" for i in range(1, 11))
@@ -27,16 +27,23 @@ def formula_of(features: tuple[str, ...]) -> str:
     return "y ~ " + " + ".join(features)
 
 
-def school_like(n_tasks: int, n_features: int, n_rows: int, seed: int = 0) -> Example:
-    """Tasks of unequal size whose weights correlate over features (four factors and a rest).
+def school_like(
+    n_tasks: int, n_features: int, n_rows: int, seed: int = 0, *, equal: bool = False
+) -> Example:
+    """Tasks whose weights correlate over features (four factors and a rest).
 
     Parameters
     ----------
     n_tasks, n_features, n_rows : int
     seed : int
+    equal : bool
+        Whether all tasks have the same number of rows; by default they differ.
     """
     rng = np.random.default_rng(seed)
-    sizes = rng.multinomial(n_rows, rng.dirichlet(np.full(n_tasks, 5.0)))
+    if equal:
+        sizes = n_rows // n_tasks + (np.arange(n_tasks) < n_rows % n_tasks)
+    else:
+        sizes = rng.multinomial(n_rows, rng.dirichlet(np.full(n_tasks, 5.0)))
     loadings = 0.3 * rng.normal(size=(n_features, 4))
     covariance = loadings @ loadings.T + 0.05 * np.eye(n_features)
     mean = 0.5 * rng.normal(size=n_features)
@@ -55,7 +62,7 @@ def school_like(n_tasks: int, n_features: int, n_rows: int, seed: int = 0) -> Ex
 
 
 def read_school(folder: Path = SHARED_DATA) -> Example | None:
-    """Exam scores of 15,362 pupils in 139 schools, with the ten splits; None where it is not there."""
+    """Exam scores of 15,362 pupils in 139 schools and the splits; None where the file is not."""
     path = folder / "school.csv.gz"
     if not path.is_file():
         return None

@@ -61,7 +61,7 @@ def mixing(quantities: dict[str, np.ndarray]) -> Mixing:
     lowest = {name: float(together[name].min()) for name in quantities}
     return Mixing(
         ess=min(lowest.values()),
-        ess_apart=min(float(apart[name].min()) for name in quantities),  # type: ignore[index]
+        ess_apart=min(float(apart[name].min()) for name in quantities),
         rhat=max(float(rhat[name].max()) for name in quantities),
         worst=min(lowest, key=lambda name: lowest[name]),
         n_quantities=sum(together[name].size for name in quantities),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ def heading(text: str) -> None:
 
 
 def load_average() -> str:
-    """Runnable processes, mean over the last minute: high values mean that times are not to be trusted."""
+    """Runnable processes over the last minute; times under a load above the cores are too long."""
     return f"{os.getloadavg()[0]:.1f}"
 
 
@@ -86,6 +87,6 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
 def _cell(value: object) -> str:
     if not isinstance(value, float):
         return str(value)
-    if value != value:
+    if math.isnan(value):
         return "-"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -1,23 +1,20 @@
-"""Worst effective draws per second of a hierarchical regression with full covariance, against peers."""
+"""Effective draws per second of a hierarchical regression with full covariance, against peers."""
 
 from __future__ import annotations
 
-import time
-import warnings
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-import bayesmtl as bm
 from bayesmtl.inference.chains import available_cores
-from benchmarks.data import Example, formula_of, read_school, school_like
-from benchmarks.effective import Mixing, correlation_elements, mixing
+from benchmarks.data import Example, read_school, school_like
+from benchmarks.effective import Mixing
+from benchmarks.own import run_own
 from benchmarks.peers.mcmcpack import mcmcpack_missing, run_mcmcpack
 from benchmarks.peers.nuts import MINIMUM_DRAWS, run_nuts
 from benchmarks.reporting import heading, load_average, print_table
 
-__all__ = ["OwnRun", "SpeedSettings", "run", "run_own"]
+__all__ = ["SpeedSettings", "run"]
 
 COLUMNS = ("data", "peer", "ours ESS/s", "theirs ESS/s", "ratio", "target", "")
 
@@ -62,74 +59,6 @@ class SpeedSettings:
     pack_chains: int = 2
     school: bool = True
     seed: int = 1
-
-
-class OwnRun(NamedTuple):
-    """One fit: what it needed and how it mixed.
-
-    Parameters
-    ----------
-    sampling_seconds, fit_seconds : float
-        Tuning and draws; everything from the data frame to the result with its summaries.
-    compile_seconds : float
-        A first fit of a few draws, which loads or compiles the kernels.
-    mixing : Mixing
-    """
-
-    sampling_seconds: float
-    fit_seconds: float
-    compile_seconds: float
-    mixing: Mixing
-
-    @property
-    def rate(self) -> float:
-        """Worst effective draws per second of sampling."""
-        return self.mixing.ess / self.sampling_seconds
-
-
-def run_own(
-    example: Example, *, draws: int, tune: int, chains: int, seed: int, lkj: bool = False
-) -> OwnRun:
-    """Fit the model with the Gibbs sampler; ``lkj`` takes the peer's priors instead of the defaults."""
-    features = list(example.features)
-    unit = example.frame["y"].std() / example.frame[features].std()
-    relation = bm.Exchangeable(
-        feature_covariance="full",
-        scale={f: bm.Prior("HalfNormal", sigma=float(unit[f])) for f in features} if lkj else None,
-        correlation=bm.Prior("LKJ", eta=2.0) if lkj else None,
-    )
-    model = bm.Model(
-        formula_of(example.features),
-        task="task",
-        relation=relation,
-        likelihood=bm.Gaussian(noise="shared"),
-    )
-    cores = min(available_cores(), chains)
-    with warnings.catch_warnings():
-        # The verdict is printed as effective draws; the first fit is meant to be too short.
-        warnings.simplefilter("ignore", bm.BayesMTLWarning)
-        compile_seconds, fit_seconds = np.nan, np.nan
-        for n_draws, n_tune in ((4, 4), (draws, tune)):
-            started = time.perf_counter()
-            tree = model.fit(
-                example.frame,
-                draws=n_draws,
-                tune=n_tune,
-                chains=chains,
-                cores=cores,
-                random_seed=seed,
-                progressbar=False,
-            )
-            compile_seconds, fit_seconds = fit_seconds, time.perf_counter() - started
-    posterior = tree["posterior"]
-    quantities = {
-        "mean": posterior["population_mean"].values,
-        "sd": posterior["population_sd"].values,
-        "correlation": correlation_elements(posterior["feature_correlation"].values),
-        "noise": posterior["noise_sd"].values,
-    }
-    seconds = float(tree.attrs["sampling_seconds"])
-    return OwnRun(seconds, fit_seconds, compile_seconds, mixing(quantities))
 
 
 def run(settings: SpeedSettings) -> None:
@@ -185,7 +114,17 @@ def _own(example: Example, settings: SpeedSettings) -> float:
                 load_average(),
             )
         )
-    names = ("priors", "ESS/s", "worst ESS", "of", "R-hat", "s", "whole fit s", "first fit s", "load")
+    names = (
+        "priors",
+        "ESS/s",
+        "worst ESS",
+        "of",
+        "R-hat",
+        "s",
+        "whole fit s",
+        "first fit s",
+        "load",
+    )
     print_table(names, rows)
     return float(np.median(rates))
 
@@ -203,21 +142,20 @@ def _nuts(example: Example, settings: SpeedSettings, rate: float) -> tuple[objec
     )
     if result is None:
         print(
-            f"PyMC: a chain made fewer than {MINIMUM_DRAWS} draws after {settings.nuts_tune} tuning "
-            f"steps in {settings.nuts_seconds:g} s; no estimate"
+            f"PyMC: a chain made fewer than {MINIMUM_DRAWS} draws after {settings.nuts_tune} "
+            f"tuning steps in {settings.nuts_seconds:g} s; no estimate"
         )
         return float("nan"), float("nan"), "3000", "too slow to estimate"
     theirs = max(result.measured_rate, result.extrapolated_rate)
     print(
         f"PyMC, non-centred, LKJ, nutpie: {result.chains} chains on {cores} cores, {result.tune} + "
-        f"{result.draws} in {result.seconds:.0f} s (time box {settings.nuts_seconds:g} s), compiled in "
-        f"{result.compile_seconds:.0f} s,\n"
-        f"  {result.gradients:.0f} gradients and {result.seconds_per_draw:.2f} s a draw; worst ESS "
-        f"{result.mixing.ess:.1f}, chains one by one {result.mixing.ess_apart:.1f}, R-hat "
-        f"{result.mixing.rhat:.2f} ({result.mixing.worst}); load {load_average()}.\n"
-        f"  This run: {result.measured_rate:.3g} ESS/s. A run with as many draws as tuning steps:\n"
-        f"  {result.extrapolated_rate:.3g} ESS/s = ESS per draw (the better of together and one by one) x "
-        f"chains / (2 x seconds a draw).\n  The larger of the two counts."
+        f"{result.draws} in {result.seconds:.0f} s (time box {settings.nuts_seconds:g} s),\n"
+        f"  compiled in {result.compile_seconds:.0f} s; {result.gradients:.0f} gradients and "
+        f"{result.seconds_per_draw:.2f} s a draw; {_mixing(result.mixing)}.\n"
+        f"  This run: {result.measured_rate:.3g} ESS/s. A run with as many draws as tuning steps: "
+        f"{result.extrapolated_rate:.3g} ESS/s\n"
+        "  = ESS per draw (better of together and one by one) x chains / (2 x seconds a draw).\n"
+        "  The larger one counts."
     )
     note = f"{result.tune}+{result.draws} draws, extrapolated"
     return theirs, rate / theirs, "3000", note
@@ -229,13 +167,23 @@ def _pack(example: Example, settings: SpeedSettings, rate: float) -> tuple[objec
         print(f"MCMChregress: skipped, {missing}")
         return float("nan"), float("nan"), "100", f"skipped: {missing}"
     tune, draws, chains = settings.pack_tune, settings.pack_draws, settings.pack_chains
-    result = run_mcmcpack(example, tune=tune, draws=draws, chains=chains, seed=settings.seed)
+    try:
+        result = run_mcmcpack(example, tune=tune, draws=draws, chains=chains, seed=settings.seed)
+    except RuntimeError as error:
+        print(error)
+        return float("nan"), float("nan"), "100", "failed"
     # As many burn-in sweeps as draws: a longer run has the same rate.
     theirs = max(result.mixing.ess, result.mixing.ess_apart) / result.seconds
     print(
-        f"MCMCpack {result.version} MCMChregress: {chains} R processes at once, {tune} + {draws} in "
-        f"{result.seconds:.0f} s; worst ESS {result.mixing.ess:.1f}, chains one by one "
-        f"{result.mixing.ess_apart:.1f}, R-hat {result.mixing.rhat:.2f} ({result.mixing.worst}); load "
-        f"{load_average()}.\n  Its intercept is part of the full covariance; burn-in counts."
+        f"MCMCpack {result.version} MCMChregress: {chains} R processes at once, {tune} + {draws} "
+        f"in {result.seconds:.0f} s; {_mixing(result.mixing)}.\n"
+        "  Its intercept is part of the full covariance; burn-in counts."
     )
     return theirs, rate / theirs, "100", f"{tune}+{draws} draws"
+
+
+def _mixing(found: Mixing) -> str:
+    return (
+        f"worst ESS {found.ess:.1f} ({found.worst}), chains one by one {found.ess_apart:.1f}, "
+        f"R-hat {found.rhat:.2f}; load {load_average()}"
+    )

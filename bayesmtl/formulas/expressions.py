@@ -133,8 +133,9 @@ def _children(node: ast.expr) -> list[ast.expr] | None:
     """Return the operands of a node that is allowed, None of any other."""
     if isinstance(node, ast.Constant):
         # bool is an int, and integers of any length would overflow.
-        number = type(node.value) in {int, float} and abs(node.value) < LARGEST
-        return [] if number else None
+        value = node.value
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return [] if is_number and abs(value) < LARGEST else None  # type: ignore[arg-type]
     if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
         return [node.left, node.right]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):

@@ -120,7 +120,7 @@ def _read_objects(frame: nw.DataFrame[Any], series: nw.Series[Any], null: np.nda
     missing = null | pd.isna(values)
     if missing.all():
         return Column(series.name, "number", np.full(len(values), np.nan), missing)
-    values = np.where(missing, None, values)
+    values = np.where(missing, None, values)  # type: ignore[call-overload]
     kind = _same_type(frame, series.name, values, missing)
     if kind == "text":
         return Column(series.name, "text", values, missing)
@@ -136,7 +136,7 @@ def _read_objects(frame: nw.DataFrame[Any], series: nw.Series[Any], null: np.nda
 
 def _as_objects(series: nw.Series[Any], null: np.ndarray) -> np.ndarray:
     values = np.fromiter(series.to_list(), dtype=object, count=len(null))
-    return np.where(null, None, values)
+    return np.where(null, None, values)  # type: ignore[call-overload]
 
 
 def _native_type(series: nw.Series[Any]) -> str:

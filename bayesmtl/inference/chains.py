@@ -8,13 +8,12 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
 __all__ = ["ChainControl", "ChainResults", "available_cores", "run_chains"]
 
-Result = TypeVar("Result")
 _POLL_SECONDS = 0.05
 
 
@@ -28,11 +27,11 @@ class ChainControl(NamedTuple):
 
     stop: threading.Event
     done: np.ndarray
-    index: int
+    chain: int
 
     def advance(self) -> None:
         """Count one finished iteration."""
-        self.done[self.index] += 1
+        self.done[self.chain] += 1
 
 
 class ChainResults(NamedTuple):
@@ -42,7 +41,7 @@ class ChainResults(NamedTuple):
     interrupted: bool
 
 
-def run_chains(
+def run_chains[Result](
     chain: Callable[[np.random.Generator, ChainControl], Result],
     *,
     chains: int,
@@ -53,8 +52,8 @@ def run_chains(
 ) -> ChainResults:
     """Run ``chain(rng, control)`` once for every chain, in threads.
 
-    Each chain has a random stream of its own, spawned from the seed, so the results do not depend on
-    ``cores``. Ctrl-C sets ``control.stop`` and waits: every chain then returns what it has.
+    Each chain has a random stream of its own, spawned from the seed, so the results do not depend
+    on ``cores``. Ctrl-C sets ``control.stop`` and waits: every chain then returns what it has.
 
     Returns
     -------

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Draws", "join_chains"]
+__all__ = ["Draws", "join_chains", "map_draws"]
 
 
 class Draws(NamedTuple):
@@ -43,9 +44,10 @@ class Draws(NamedTuple):
 
 def join_chains(chains: list[Draws], n_draws: int) -> Draws:
     """Stack chains after cutting each to its first ``n_draws`` draws."""
-    return Draws(
-        *(
-            None if parts[0] is None else np.stack([part[:n_draws] for part in parts])
-            for parts in zip(*chains, strict=True)
-        )
-    )
+    return map_draws(lambda parts: np.stack([part[:n_draws] for part in parts]), chains)
+
+
+def map_draws(combine: Callable[[list[np.ndarray]], np.ndarray], draws: Sequence[Draws]) -> Draws:
+    """Combine the same part of several draws; parts that are absent stay so."""
+    parts = [list(part) for part in zip(*draws, strict=True)]
+    return Draws(*(combine(part) if part[0] is not None else None for part in parts))  # type: ignore[arg-type]

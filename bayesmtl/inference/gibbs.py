@@ -9,9 +9,10 @@ import numpy as np
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.chains import ChainControl, run_chains
 from bayesmtl.inference.draws import Draws, join_chains
+from bayesmtl.likelihoods.collapsed_noise import update_collapsed_noise
 from bayesmtl.likelihoods.gaussian import Gaussian, NoiseState, noise_state
 from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL, update_noise
-from bayesmtl.numerics.lanes import residual_sums, unpack_tasks
+from bayesmtl.numerics.lanes import residual_sums, task_means, unpack_tasks
 from bayesmtl.relations.exchangeable.density import log_joint
 from bayesmtl.relations.exchangeable.gibbs import signal_variance, sweep
 from bayesmtl.relations.exchangeable.state import (
@@ -22,6 +23,10 @@ from bayesmtl.relations.exchangeable.state import (
 )
 
 __all__ = ["ChainState", "gibbs_step", "sample_gibbs", "start_chain"]
+
+
+# Beyond, integrating the weights out for the noise would take longer than the rest of a sweep.
+_COLLAPSED_LIMIT = 300_000
 
 
 class ChainState(NamedTuple):
@@ -65,9 +70,27 @@ def _noise_variance(problem: Problem, noise: NoiseState) -> float:
     return float(np.exp(2.0 * noise.log_median[0]))
 
 
+def _collapsed_noise_work(population: PopulationState) -> int:
+    """Operations of the noise update with the weights integrated out, about."""
+    n_blocks, p, lanes = population.weights.shape
+    return n_blocks * lanes * p**3
+
+
 def gibbs_step(problem: Problem, chain: ChainState, rng: np.random.Generator) -> None:
     """One sweep over weights, structure and noise, in place."""
     sites, population, noise, square = chain
+    if noise.kind != FIXED_NOISE and _collapsed_noise_work(population) <= _COLLAPSED_LIMIT:
+        task_means(population.means, problem.prior.task_features, population.center)
+        update_collapsed_noise(
+            noise,
+            sites,
+            population.center,
+            population.scale,
+            population.precision,
+            signal_variance(problem.prior, population),
+            problem.prior.r2_prior,
+            rng,
+        )
     sweep(sites, problem.prior, population, _noise_variance(problem, noise), rng)
     residual_sums(sites.gram, sites.moment, sites.total, population.weights, square)
     if noise.kind != FIXED_NOISE:

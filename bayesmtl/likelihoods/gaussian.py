@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL, SHARED
+from bayesmtl.numerics.jit import kernel
 from bayesmtl.numerics.lanes import LANES, pack_tasks
 from bayesmtl.priors import Prior, PriorLike, table_row
 from bayesmtl.relations.settings import clean, require_support
@@ -28,9 +28,9 @@ class Gaussian:
     noise : {"hierarchical", "shared"}
         One noise sd per task with ``log sd_t ~ Normal(log median, spread)``, or one for all tasks.
     noise_sd : Prior, float, array or {task: float}
-        Shared noise: prior of the sd, default HalfNormal(s_y). Hierarchical: prior of the median over
-        tasks, default LogNormal(log s_y, 1). A number is the noise sd of every task, an array or a
-        mapping that of each.
+        Shared noise: prior of the sd, default HalfNormal(s_y). Hierarchical: prior of the median
+        over tasks, default LogNormal(log s_y, 1). A number is the noise sd of every task, an array
+        or a mapping that of each.
     noise_spread : Prior or float
         Hierarchical noise: sd of the log noise sds, default HalfNormal(0.5).
     se : str
@@ -67,7 +67,9 @@ class Gaussian:
         entries = list(value.values()) if isinstance(value, Mapping) else value
         for entry in entries if isinstance(entries, list | tuple) else [entries]:
             if isinstance(entries, list) and isinstance(entry, Prior):
-                raise InvalidModelError(f"{name}: a mapping {{task: sd}} holds numbers, got {entry}")
+                raise InvalidModelError(
+                    f"{name}: a mapping {{task: sd}} holds numbers, got {entry}"
+                )
             if isinstance(entry, float) and not entry > 0.0:
                 raise InvalidModelError(f"{name} must be positive, got {entry:g}")
 
@@ -81,7 +83,7 @@ class Gaussian:
         )
 
     def priors(self, response_sd: float) -> tuple[PriorLike, PriorLike]:
-        """Prior (or number) of the shared or median noise sd and of the spread, defaults filled in."""
+        """Priors (or numbers) of the shared or median noise sd and of the spread."""
         if self.noise == "shared":
             default: PriorLike = Prior("HalfNormal", sigma=response_sd)
         else:
@@ -160,8 +162,8 @@ class NoiseState(NamedTuple):
     n_tasks: int
 
 
-@numba.njit(nogil=True, cache=True)
-def _accumulate(features, response, weight, task, gram, moment, total, rows):  # type: ignore[no-untyped-def]
+@kernel
+def _accumulate(features, response, weight, task, sites):
     p = features.shape[1]
     for r in range(features.shape[0]):
         k, v = task[r] // LANES, task[r] % LANES
@@ -169,12 +171,12 @@ def _accumulate(features, response, weight, task, gram, moment, total, rows):  #
         for i in range(p):
             wx = w * features[r, i]
             if wx != 0.0:
-                moment[k, i, v] += wx * y
+                sites.moment[k, i, v] += wx * y
                 row = i * (i + 1) // 2
                 for j in range(i + 1):
-                    gram[k, row + j, v] += wx * features[r, j]
-        total[k, v] += w * y * y
-        rows[k, v] += w
+                    sites.gram[k, row + j, v] += wx * features[r, j]
+        sites.total[k, v] += w * y * y
+        sites.rows[k, v] += w
 
 
 def gaussian_sites(
@@ -200,16 +202,7 @@ def gaussian_sites(
         np.zeros_like(lanes),
         np.zeros_like(lanes),
     )
-    _accumulate(
-        np.ascontiguousarray(features),
-        response,
-        weight,
-        task,
-        sites.gram,
-        sites.moment,
-        sites.total,
-        sites.rows,
-    )
+    _accumulate(np.ascontiguousarray(features), response, weight, task, sites)
     return sites
 
 

@@ -6,8 +6,9 @@ number (p0). The constant is computed once in Python, so the kernels never call 
 
 import math
 
-import numba
 import numpy as np
+
+from bayesmtl.numerics.jit import kernel
 
 __all__ = ["CODES", "FIXED", "ROW", "log_density", "log_signal_prior"]
 
@@ -32,8 +33,8 @@ CODES = {
 }
 
 
-@numba.njit(cache=True, nogil=True)
-def log_density(row: np.ndarray, x: float) -> float:  # noqa: C901, PLR0911, PLR0912
+@kernel
+def log_density(row: np.ndarray, x: float) -> float:  # noqa: PLR0911
     """Log-density of a prior row at ``x``; ``-inf`` outside the support, 0 for a fixed number."""
     code = int(row[0])
     a, b, c, d, const = row[1], row[2], row[3], row[4], row[5]
@@ -87,12 +88,10 @@ def log_density(row: np.ndarray, x: float) -> float:  # noqa: C901, PLR0911, PLR
     return const + (a - 1.0) * math.log(x) + (b - 1.0) * math.log1p(-x)
 
 
-@numba.njit(cache=True, nogil=True)
-def log_signal_prior(signal, noise_variance, r2_prior):  # type: ignore[no-untyped-def]
-    """Log-density of the signal variance V when ``V / (V + noise_variance)`` follows ``r2_prior``."""
+@kernel
+def log_signal_prior(signal, noise_variance, r2_prior):
+    """Log-density of the signal V when ``V / (V + noise_variance)`` follows ``r2_prior``."""
     total = signal + noise_variance
     if not (signal > 0.0 and math.isfinite(total)):
         return -np.inf
-    return (
-        log_density(r2_prior, signal / total) + math.log(noise_variance) - 2.0 * math.log(total)
-    )
+    return log_density(r2_prior, signal / total) + math.log(noise_variance) - 2.0 * math.log(total)

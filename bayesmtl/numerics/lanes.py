@@ -1,32 +1,33 @@
 """Per-task linear algebra with eight tasks side by side, one in each SIMD lane.
 
-Arrays over tasks are stored as (block, ..., lane): task ``t`` is lane ``t % 8`` of block ``t // 8``.
-Symmetric matrices keep the lower triangle, element (i, j) at ``i * (i + 1) / 2 + j``. The last block is
-padded with tasks that have no data.
+Arrays over tasks are stored as (block, ..., lane): task ``t`` is lane ``t % 8`` of block ``t //
+8``. Symmetric matrices keep the lower triangle, element (i, j) at ``i * (i + 1) / 2 + j``. The last
+block is padded with tasks that have no data.
 """
 
 import math
 
-import numba
 import numpy as np
+
+from bayesmtl.numerics.jit import lane_kernel
 
 __all__ = [
     "LANES",
     "draw_deviations",
+    "factor_lanes",
     "mean_moments",
+    "multiply_lanes",
     "pack_symmetric",
     "pack_tasks",
-    "residual_sums",
     "prior_shares",
     "rescaling_moments",
+    "residual_sums",
     "scale_moments",
     "task_means",
     "unpack_tasks",
 ]
 
 LANES = 8
-# Contraction to fused multiply-add only: NaN and infinity keep their meaning.
-_KERNEL = {"nogil": True, "cache": True, "fastmath": {"contract"}}
 
 
 def pack_tasks(values: np.ndarray) -> np.ndarray:
@@ -51,8 +52,8 @@ def pack_symmetric(matrices: np.ndarray) -> np.ndarray:
     return pack_tasks(matrices[:, row, column])
 
 
-@numba.njit(**_KERNEL)
-def task_means(means, task_features, out):  # type: ignore[no-untyped-def]
+@lane_kernel
+def task_means(means, task_features, out):
     """``out[t] = means @ task_features[t]``; means (p, q), task_features (block, q, lane)."""
     p, q = means.shape
     for k in range(out.shape[0]):
@@ -64,8 +65,8 @@ def task_means(means, task_features, out):  # type: ignore[no-untyped-def]
                     out[k, i, v] += means[i, a] * task_features[k, a, v]
 
 
-@numba.njit(**_KERNEL)
-def _multiply(gram, k, x, out):  # type: ignore[no-untyped-def]
+@lane_kernel
+def multiply_lanes(gram, k, x, out):
     """``out = G x`` for the eight packed symmetric matrices of block ``k``."""
     p = x.shape[0]
     for i in range(p):
@@ -81,8 +82,8 @@ def _multiply(gram, k, x, out):  # type: ignore[no-untyped-def]
             out[i, v] += gram[k, row + i, v] * x[i, v]
 
 
-@numba.njit(**_KERNEL)
-def _cholesky(a, p):  # type: ignore[no-untyped-def]
+@lane_kernel
+def factor_lanes(a, p):
     """Packed lower Cholesky factor in place; the diagonal holds its reciprocals."""
     for j in range(p):
         jj = j * (j + 1) // 2
@@ -99,10 +100,8 @@ def _cholesky(a, p):  # type: ignore[no-untyped-def]
                 a[ii + j, v] *= a[jj + j, v]
 
 
-@numba.njit(**_KERNEL)
-def draw_deviations(  # type: ignore[no-untyped-def]
-    gram, moment, precision, center, scale, prior_precision, rng, out
-):
+@lane_kernel
+def draw_deviations(gram, moment, precision, center, scale, prior_precision, rng, out):
     """Draw every task's standardised deviation from its full conditional.
 
     With ``w_t = center_t + scale * z_t`` and ``z_t ~ N(0, prior_precision^-1)``, the conditional of
@@ -113,7 +112,7 @@ def draw_deviations(  # type: ignore[no-untyped-def]
     a = np.empty((p * (p + 1) // 2, LANES))
     x = np.empty((p, LANES))
     for k in range(gram.shape[0]):
-        _multiply(gram, k, center[k], x)
+        multiply_lanes(gram, k, center[k], x)
         for i in range(p):
             row = i * (i + 1) // 2
             for j in range(i + 1):
@@ -123,7 +122,7 @@ def draw_deviations(  # type: ignore[no-untyped-def]
                     a[row + j, v] = gram[k, row + j, v] * precision[k, v] * both + base
             for v in range(LANES):
                 x[i, v] = (moment[k, i, v] - x[i, v]) * precision[k, v] * scale[i]
-        _cholesky(a, p)
+        factor_lanes(a, p)
         for i in range(p):
             row = i * (i + 1) // 2
             for j in range(i):
@@ -146,13 +145,13 @@ def draw_deviations(  # type: ignore[no-untyped-def]
                 out[k, i, v] = x[i, v]
 
 
-@numba.njit(**_KERNEL)
-def residual_sums(gram, moment, total, weights, out):  # type: ignore[no-untyped-def]
+@lane_kernel
+def residual_sums(gram, moment, total, weights, out):
     """Residual sum of squares of each task: ``total - 2 w'h + w'G w``, never negative."""
     p = weights.shape[1]
     x = np.empty((p, LANES))
     for k in range(gram.shape[0]):
-        _multiply(gram, k, weights[k], x)
+        multiply_lanes(gram, k, weights[k], x)
         for v in range(LANES):
             out[k, v] = total[k, v]
         for i in range(p):
@@ -162,8 +161,8 @@ def residual_sums(gram, moment, total, weights, out):  # type: ignore[no-untyped
             out[k, v] = max(out[k, v], 0.0)
 
 
-@numba.njit(**_KERNEL)
-def _spread(packed, p):  # type: ignore[no-untyped-def]
+@lane_kernel
+def _spread(packed, p):
     """Sum over lanes of a packed symmetric matrix, as a full (p, p) matrix."""
     out = np.empty((p, p))
     for i in range(p):
@@ -172,11 +171,9 @@ def _spread(packed, p):  # type: ignore[no-untyped-def]
     return out
 
 
-@numba.njit(**_KERNEL)
-def mean_moments(  # type: ignore[no-untyped-def]
-    gram, moment, precision, deviation, scale, task_features
-):
-    """Precision (p q, p q) and linear term (p q,) of the means (row-major (p, q)) at fixed deviations."""
+@lane_kernel
+def mean_moments(gram, moment, precision, deviation, scale, task_features):
+    """Precision (p q, p q) and linear term (p q,) of the means at fixed deviations."""
     n_blocks, p, _ = deviation.shape
     q = task_features.shape[1]
     half = p * (p + 1) // 2
@@ -189,7 +186,7 @@ def mean_moments(  # type: ignore[no-untyped-def]
         for i in range(p):
             for v in range(LANES):
                 step[i, v] = scale[i] * deviation[k, i, v]
-        _multiply(gram, k, step, x)
+        multiply_lanes(gram, k, step, x)
         for a in range(q):
             for v in range(LANES):
                 factor[v] = task_features[k, a, v] * precision[k, v]
@@ -199,9 +196,7 @@ def mean_moments(  # type: ignore[no-untyped-def]
             for b in range(a + 1):
                 ab = a * (a + 1) // 2 + b
                 for v in range(LANES):
-                    factor[v] = (
-                        task_features[k, a, v] * task_features[k, b, v] * precision[k, v]
-                    )
+                    factor[v] = task_features[k, a, v] * task_features[k, b, v] * precision[k, v]
                 for e in range(half):
                     for v in range(LANES):
                         packed[ab, e, v] += gram[k, e, v] * factor[v]
@@ -219,8 +214,8 @@ def mean_moments(  # type: ignore[no-untyped-def]
     return joint, linear
 
 
-@numba.njit(**_KERNEL)
-def scale_moments(gram, moment, precision, center, deviation):  # type: ignore[no-untyped-def]
+@lane_kernel
+def scale_moments(gram, moment, precision, center, deviation):
     """Precision (p, p) and linear term (p,) of the scales at fixed means and deviations."""
     n_blocks, p, _ = deviation.shape
     packed = np.zeros((p * (p + 1) // 2, LANES))
@@ -228,7 +223,7 @@ def scale_moments(gram, moment, precision, center, deviation):  # type: ignore[n
     x = np.empty((p, LANES))
     weighted = np.empty((p, LANES))
     for k in range(n_blocks):
-        _multiply(gram, k, center[k], x)
+        multiply_lanes(gram, k, center[k], x)
         for i in range(p):
             for v in range(LANES):
                 weighted[i, v] = deviation[k, i, v] * precision[k, v]
@@ -244,37 +239,33 @@ def scale_moments(gram, moment, precision, center, deviation):  # type: ignore[n
     return _spread(packed, p), linear
 
 
-@numba.njit(**_KERNEL)
-def rescaling_moments(gram, moment, precision, weights, member):  # type: ignore[no-untyped-def]
-    """``(A, b)`` of the log-likelihood ``-A c^2 / 2 + b c`` when the member weights are multiplied by c."""
+@lane_kernel
+def rescaling_moments(gram, moment, precision, weights, part):
+    """``(A, b)`` of ``-A c^2 / 2 + b c``, the log-likelihood of c times a part of the weights."""
     n_blocks, p, _ = weights.shape
-    part = np.zeros((p, LANES))
     rest = np.zeros((p, LANES))
     x = np.empty((p, LANES))
     quadratic = np.zeros(LANES)
     linear = np.zeros(LANES)
     for k in range(n_blocks):
+        multiply_lanes(gram, k, part[k], x)
         for i in range(p):
             for v in range(LANES):
-                part[i, v] = weights[k, i, v] if member[i] else 0.0
-                rest[i, v] = weights[k, i, v] - part[i, v]
-        _multiply(gram, k, part, x)
+                quadratic[v] += part[k, i, v] * x[i, v] * precision[k, v]
+                rest[i, v] = weights[k, i, v] - part[k, i, v]
+        multiply_lanes(gram, k, rest, x)
         for i in range(p):
             for v in range(LANES):
-                quadratic[v] += part[i, v] * x[i, v] * precision[k, v]
-        _multiply(gram, k, rest, x)
-        for i in range(p):
-            for v in range(LANES):
-                linear[v] += part[i, v] * (moment[k, i, v] - x[i, v]) * precision[k, v]
+                linear[v] += part[k, i, v] * (moment[k, i, v] - x[i, v]) * precision[k, v]
     return quadratic.sum(), linear.sum()
 
 
-@numba.njit(**_KERNEL)
-def prior_shares(gram, precision, scale, prior_precision, block, out):  # type: ignore[no-untyped-def]
+@lane_kernel
+def prior_shares(gram, precision, scale, prior_precision, block, out):
     """``tr[(G_t + D^-1)^-1 D^-1] / d`` of coefficients ``block`` and on, the others integrated out.
 
-    In standardised coefficients D^-1 is ``prior_precision`` and G_t ``scale G_t scale``; a scale of zero
-    counts as 1. ``out`` is (block, lane).
+    In standardised coefficients D^-1 is ``prior_precision`` and G_t ``scale G_t scale``; a scale of
+    zero counts as 1. ``out`` is (block, lane).
     """
     p = scale.shape[0]
     a = np.empty((p * (p + 1) // 2, LANES))
@@ -287,7 +278,7 @@ def prior_shares(gram, precision, scale, prior_precision, block, out):  # type: 
                 base = prior_precision[i, j]
                 for v in range(LANES):
                     a[row + j, v] = gram[k, row + j, v] * precision[k, v] * both + base
-        _cholesky(a, p)
+        factor_lanes(a, p)
         out[k] = 0.0
         # Column m of the inverse factor, rows m to p - 1; its products give the trace.
         for m in range(p - 1, -1, -1):
@@ -306,8 +297,8 @@ def prior_shares(gram, precision, scale, prior_precision, block, out):  # type: 
             out[k, v] /= p - block
 
 
-@numba.njit(**_KERNEL)
-def _add_trace(a, prior_precision, column, m, block, out, k):  # type: ignore[no-untyped-def]
+@lane_kernel
+def _add_trace(a, prior_precision, column, m, block, out, k):
     """Add ``sum_j prior_precision[m, j] (A^-1)_jm`` by solving with the factor's transpose."""
     p = column.shape[0]
     for i in range(p - 1, block - 1, -1):

@@ -2,9 +2,9 @@
 
 import math
 
-import numba
 import numpy as np
 
+from bayesmtl.numerics.jit import kernel
 from bayesmtl.numerics.slicing import slice_sampler
 
 __all__ = [
@@ -16,11 +16,9 @@ __all__ = [
     "log_det_spd",
 ]
 
-_OPTIONS = {"nogil": True, "cache": True}
 
-
-@numba.njit(**_OPTIONS)
-def cholesky(matrix):  # type: ignore[no-untyped-def]
+@kernel
+def cholesky(matrix):
     """Lower Cholesky factor L, ``L L' = matrix``; NaN where the matrix is not positive definite."""
     n = matrix.shape[0]
     lower = np.zeros((n, n))
@@ -36,8 +34,8 @@ def cholesky(matrix):  # type: ignore[no-untyped-def]
     return lower
 
 
-@numba.njit(**_OPTIONS)
-def _solve_lower(lower, x):  # type: ignore[no-untyped-def]
+@kernel
+def _solve_lower(lower, x):
     """``L^-1 x`` in place."""
     for i in range(lower.shape[0]):
         for m in range(i):
@@ -45,8 +43,8 @@ def _solve_lower(lower, x):  # type: ignore[no-untyped-def]
         x[i] /= lower[i, i]
 
 
-@numba.njit(**_OPTIONS)
-def _solve_upper(lower, x):  # type: ignore[no-untyped-def]
+@kernel
+def _solve_upper(lower, x):
     """``L'^-1 x`` in place."""
     for i in range(lower.shape[0] - 1, -1, -1):
         x[i] /= lower[i, i]
@@ -54,8 +52,8 @@ def _solve_upper(lower, x):  # type: ignore[no-untyped-def]
             x[m] -= lower[i, m] * x[i]
 
 
-@numba.njit(**_OPTIONS)
-def inverse_spd(matrix):  # type: ignore[no-untyped-def]
+@kernel
+def inverse_spd(matrix):
     """Inverse of a symmetric positive definite matrix."""
     n = matrix.shape[0]
     lower = cholesky(matrix)
@@ -70,14 +68,14 @@ def inverse_spd(matrix):  # type: ignore[no-untyped-def]
     return 0.5 * (out + out.T)
 
 
-@numba.njit(**_OPTIONS)
-def log_det_spd(matrix):  # type: ignore[no-untyped-def]
+@kernel
+def log_det_spd(matrix):
     """``log |matrix|`` of a symmetric positive definite matrix."""
     return 2.0 * np.log(np.diag(cholesky(matrix))).sum()
 
 
-@numba.njit(**_OPTIONS)
-def draw_gaussian(precision, linear, rng):  # type: ignore[no-untyped-def]
+@kernel
+def draw_gaussian(precision, linear, rng):
     """``x ~ N(precision^-1 linear, precision^-1)``."""
     lower = cholesky(precision)
     x = linear.copy()
@@ -88,11 +86,12 @@ def draw_gaussian(precision, linear, rng):  # type: ignore[no-untyped-def]
     return x
 
 
-@numba.njit(**_OPTIONS)
-def draw_inverse_wishart(dof, scale, rng):  # type: ignore[no-untyped-def]
+@kernel
+def draw_inverse_wishart(dof, scale, rng):
     """``D ~ IW(dof, scale)``, density ``|D|^-((dof + n + 1) / 2) exp(-tr(scale D^-1) / 2)``.
 
-    With ``scale = C C'`` and the Bartlett factor A of a Wishart(dof, I) matrix, ``D = C (A A')^-1 C'``.
+    With ``scale = C C'`` and the Bartlett factor A of a Wishart(dof, I) matrix, ``D = C (A A')^-1
+    C'``.
     """
     n = scale.shape[0]
     c = cholesky(scale)
@@ -111,8 +110,8 @@ def draw_inverse_wishart(dof, scale, rng):  # type: ignore[no-untyped-def]
     return np.dot(root, root.T)
 
 
-@numba.njit(**_OPTIONS)
-def _correlation_target(delta, args):  # type: ignore[no-untyped-def]
+@kernel
+def _correlation_target(delta, args):
     """Log conditional of one correlation moved by ``delta``; see `draw_correlation`."""
     p_jj, p_kk, p_jk, q_jj, q_kk, q_jk, log_det_power = args
     cross = 1.0 + delta * p_jk
@@ -126,14 +125,15 @@ def _correlation_target(delta, args):  # type: ignore[no-untyped-def]
 _slice_correlation = slice_sampler(_correlation_target)
 
 
-@numba.njit(**_OPTIONS)
-def draw_correlation(correlation, scatter, n, eta, rng):  # type: ignore[no-untyped-def]
+@kernel
+def draw_correlation(correlation, scatter, n, eta, rng):
     """Update a correlation matrix in place, one element at a time.
 
     Target: ``|R|^(eta - 1) |R|^(-n / 2) exp(-tr(R^-1 scatter) / 2)``: an LKJ(eta) prior and ``n``
-    standardised deviations. With ``P = R^-1``, moving r_jk by delta multiplies ``|R|`` by ``(1 + delta
-    P_jk)^2 - delta^2 P_jj P_kk``, and the trace changes by a ratio of quadratics in delta (Barnard,
-    McCulloch and Meng 2000, Stat. Sinica 10, draw each element on a grid; here by a slice).
+    standardised deviations. With ``P = R^-1``, moving r_jk by delta multiplies ``|R|`` by ``(1 +
+    delta P_jk)^2 - delta^2 P_jj P_kk``, and the trace changes by a ratio of quadratics in delta
+    (Barnard, McCulloch and Meng 2000, Stat. Sinica 10, draw each element on a grid; here by a
+    slice).
     """
     d = correlation.shape[0]
     precision = inverse_spd(correlation)

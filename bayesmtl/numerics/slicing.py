@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numba
+from bayesmtl.numerics.jit import kernel
 
 __all__ = ["slice_sampler"]
 
@@ -13,9 +13,10 @@ _MAX_SHRINK = 200
 
 
 def slice_sampler(log_target: Callable[..., float]) -> Any:
-    """A jitted update ``(args, x, width, rng) -> x`` that leaves ``exp(log_target(x, args))`` invariant.
+    """A jitted update ``(args, x, width, rng) -> x`` that leaves a density invariant.
 
-    A closure for each target rather than the target as an argument: numba can then cache the callers.
+    A closure for each target rather than the target as an argument: numba can then cache the
+    callers.
 
     Parameters
     ----------
@@ -28,8 +29,8 @@ def slice_sampler(log_target: Callable[..., float]) -> Any:
         Its result is ``x`` itself where the density at ``x`` is not finite.
     """
 
-    @numba.njit(nogil=True, cache=True)
-    def step(args, x, width, rng):  # type: ignore[no-untyped-def]
+    @kernel
+    def step(args, x, width, rng):
         start = log_target(x, args)
         if not math.isfinite(start):
             return x

@@ -21,8 +21,8 @@ def task_relations(idata: xr.DataTree) -> xr.Dataset:
     -------
     xarray.Dataset
         ``difference`` and, where it is identified, ``correlation`` (task, task_bis, statistic);
-        ``sharing`` (statistic); ``borrowing`` (task, statistic). Statistics are mean, sd, the ends of
-        the 90% interval and, where signed, P(> 0).
+        ``sharing`` (statistic); ``borrowing`` (task, statistic). Statistics are mean, sd, the ends
+        of the 90% interval and, where signed, P(> 0).
 
     Raises
     ------
@@ -30,7 +30,5 @@ def task_relations(idata: xr.DataTree) -> xr.Dataset:
         When ``idata`` is no fit of this package.
     """
     if "task_relations" not in idata.children:
-        raise InvalidDataError(
-            "no group 'task_relations': pass what model.fit or bm.load returned"
-        )
+        raise InvalidDataError("no group 'task_relations': pass what model.fit or bm.load returned")
     return idata["task_relations"].to_dataset()

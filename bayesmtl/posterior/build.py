@@ -89,7 +89,11 @@ def build_tree(
     borrowed, complete = borrowing(problem, draws, cores)
     attrs = {}
     if fixed is not None:
-        share, borrowed, attrs = np.full_like(share, fixed), np.full_like(borrowed, fixed), {"constant": 1}
+        share, borrowed, attrs = (
+            np.full_like(share, fixed),
+            np.full_like(borrowed, fixed),
+            {"constant": 1},
+        )
     posterior["sharing"] = (("chain", "draw"), share, attrs)
     if complete:
         posterior["borrowing"] = (("chain", "draw", "task"), borrowed, attrs)

@@ -55,7 +55,7 @@ def find_problems(run: Run) -> list[Problem]:
     problems = _unfinished(run) + _not_finite(run)
     if is_approximate(run):
         return problems + _approximation(run)
-    return problems + _stuck(run) + _chains(run) + _sample_sizes(run) + _trajectories(run)
+    return problems + _stuck(run) + _one_chain(run) + _mixing(run) + _trajectories(run)
 
 
 def is_approximate(run: Run) -> bool:
@@ -122,38 +122,37 @@ def _stuck(run: Run) -> list[Problem]:
     return [Problem(f"{what}: the draws do not move", "do not use these; fit with more draws")]
 
 
-def _chains(run: Run) -> list[Problem]:
-    """Report chains that disagree, or that cannot be compared."""
-    if run.n_chains == 1:
-        return [Problem("R-hat is not available with one chain", "run chains=4")]
-    bad = _find(run, lambda variable: variable.r_hat, np.nextafter(R_HAT_LIMIT, 0))
-    if not bad.total:
+def _one_chain(run: Run) -> list[Problem]:
+    """Report that a single chain cannot be compared with others."""
+    if run.n_chains > 1:
         return []
-    worst = ", ".join(f"{value:.3f} for {name}" for name, value in bad.worst)
-    what = f"R-hat {worst} ({bad.total} not below {R_HAT_LIMIT})"
-    return [Problem(what, f"run longer, as tune={2 * run.n_draws}, draws={4 * run.n_draws}")]
+    return [Problem("R-hat is not available with one chain", "run chains=4")]
 
 
-def _sample_sizes(run: Run) -> list[Problem]:
-    """Report effective sample sizes that are too small."""
+def _mixing(run: Run) -> list[Problem]:
+    """Report chains that disagree, and effective sample sizes that are too small."""
     needed = max(ESS_LIMIT, ESS_LIMIT_PER_CHAIN * run.n_chains)
-    problems, smallest = [], math.inf
     kinds: tuple[tuple[str, Callable[[Quantities], np.ndarray]], ...] = (
         ("bulk", lambda variable: -variable.ess_bulk),
         ("tail", lambda variable: -variable.ess_tail),
     )
+    found, times = [], 0.0
+    apart = _find(run, lambda variable: variable.r_hat, np.nextafter(R_HAT_LIMIT, 0))
+    if apart.total:
+        worst = ", ".join(f"{value:.3f} for {name}" for name, value in apart.worst)
+        found.append(f"R-hat {worst} ({apart.total} not below {R_HAT_LIMIT})")
+        times = 2.0
     for kind, badness in kinds:
         bad = _find(run, badness, -needed)
         if bad.total:
-            smallest = min(smallest, -bad.worst[0][1])
             worst = ", ".join(f"{-value:.0f} for {name}" for name, value in bad.worst)
-            problems.append(f"{kind} ESS {worst} ({bad.total} below {needed})")
-    times = 1.2 * needed / smallest
+            found.append(f"{kind} ESS {worst} ({bad.total} below {needed})")
+            times = max(times, 1.2 * needed / -bad.worst[0][1])
     draws = math.ceil(times * run.n_draws / 500) * 500
-    remedy = f"more draws, as draws={draws}"
+    remedy = f"run longer, as tune={draws // 2}, draws={draws}"
     if times > HOPELESS:
-        remedy = "many more draws, or tighter priors: the data hardly inform these quantities"
-    return [Problem(what, remedy) for what in problems]
+        remedy = "run much longer, or set tighter priors: the data hardly inform these quantities"
+    return [Problem(what, remedy) for what in found]
 
 
 def _trajectories(run: Run) -> list[Problem]:

@@ -12,12 +12,19 @@ weights. This is the collapse operator in its symmetric form.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from scipy.linalg import qr
 
-__all__ = ["TaskPrior", "TaskRows", "conditional_draws", "log_evidence", "reduce_rows"]
+__all__ = [
+    "TaskPrior",
+    "TaskRows",
+    "conditional_draws",
+    "log_evidence",
+    "prior_draws",
+    "reduce_rows",
+]
 
 BLOCK_BYTES = 32 * 2**20
 
@@ -28,6 +35,11 @@ class TaskPrior(NamedTuple):
     mean: np.ndarray  # (sample, parameter)
     sd: np.ndarray  # (sample, parameter)
     root: np.ndarray | None  # (sample, parameter, parameter) of the correlation; None: identity
+
+    def take(self, samples: np.ndarray) -> Self:
+        """Give the prior of some draws, with repetitions."""
+        root = None if self.root is None else self.root[samples]
+        return self._replace(mean=self.mean[samples], sd=self.sd[samples], root=root)
 
 
 class TaskRows(NamedTuple):
@@ -82,7 +94,7 @@ def log_evidence(prior: TaskPrior, rows: TaskRows, sigma: np.ndarray) -> np.ndar
     array (sample,)
     """
     out = np.empty(len(sigma))
-    for part in _parts(np.arange(len(sigma)), prior.mean.shape[1]):
+    for part in _parts(*prior.mean.shape):
         basis, error = _standardise(prior, rows, sigma, part)
         precision, linear = _normal_equations(basis, error)
         explained = np.linalg.solve(precision, linear[..., None])[..., 0]
@@ -93,54 +105,52 @@ def log_evidence(prior: TaskPrior, rows: TaskRows, sigma: np.ndarray) -> np.ndar
     return 0.5 * (out + constant) - rows.n_rows * np.log(sigma)
 
 
+def prior_draws(prior: TaskPrior, rng: np.random.Generator) -> np.ndarray:
+    """Draw theta (sample, parameter) from the prior, once per posterior draw."""
+    return _parameters(prior, rng.standard_normal(prior.mean.shape))
+
+
 def conditional_draws(
-    prior: TaskPrior,
-    rows: TaskRows | None,
-    sigma: np.ndarray,
-    samples: np.ndarray,
-    rng: np.random.Generator,
+    prior: TaskPrior, rows: TaskRows, sigma: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw theta given the rows, or from the prior without any.
+    """Draw theta given the rows, once per posterior draw.
 
     Parameters
     ----------
     prior, rows, sigma
-        As in `log_evidence`; rows None draws from the prior.
-    samples : int array (k,)
-        Which posterior draws to use, with repetitions after resampling.
+        As in `log_evidence`.
     rng : numpy.random.Generator
-        Source of the k x parameter normals.
+        Source of the normals (sample, parameter).
 
     Returns
     -------
-    array (k, parameter)
+    array (sample, parameter)
     """
-    n_parameters = prior.mean.shape[1]
-    out = np.empty((len(samples), n_parameters))
-    start = 0
-    for part in _parts(samples, n_parameters):
-        u = rng.standard_normal((len(part), n_parameters))
-        if rows is not None:
-            precision, linear = _normal_equations(*_standardise(prior, rows, sigma, part))
-            factor = np.linalg.cholesky(precision).mT
-            center = np.linalg.solve(precision, linear[..., None])[..., 0]
-            u = center + np.linalg.solve(factor, u[..., None])[..., 0]
-        if prior.root is not None:
-            u = (prior.root[part] @ u[..., None])[..., 0]
-        out[start : start + len(part)] = prior.mean[part] + prior.sd[part] * u
-        start += len(part)
-    return out
+    u = rng.standard_normal(prior.mean.shape)
+    for part in _parts(*prior.mean.shape):
+        precision, linear = _normal_equations(*_standardise(prior, rows, sigma, part))
+        factor = np.linalg.cholesky(precision).mT
+        center = np.linalg.solve(precision, linear[..., None])
+        u[part] = (center + np.linalg.solve(factor, u[part, :, None]))[..., 0]
+    return _parameters(prior, u)
 
 
-def _parts(samples: np.ndarray, n_parameters: int) -> Iterator[np.ndarray]:
-    """Cut samples into parts whose (sample, parameter, parameter) arrays stay small."""
+def _parts(n_samples: int, n_parameters: int) -> Iterator[slice]:
+    """Cut the samples into parts whose (sample, parameter, parameter) arrays stay small."""
     size = max(1, BLOCK_BYTES // (8 * max(1, n_parameters) ** 2))
-    for start in range(0, len(samples), size):
-        yield samples[start : start + size]
+    for start in range(0, n_samples, size):
+        yield slice(start, start + size)
+
+
+def _parameters(prior: TaskPrior, u: np.ndarray) -> np.ndarray:
+    """Compute theta = m + L u."""
+    if prior.root is not None:
+        u = (prior.root @ u[..., None])[..., 0]
+    return prior.mean + prior.sd * u
 
 
 def _standardise(
-    prior: TaskPrior, rows: TaskRows, sigma: np.ndarray, part: np.ndarray
+    prior: TaskPrior, rows: TaskRows, sigma: np.ndarray, part: slice
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute B (sample, k, parameter) and e (sample, k)."""
     scale = sigma[part, None]

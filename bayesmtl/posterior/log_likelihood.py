@@ -34,7 +34,7 @@ def compute_log_likelihood(idata: xr.DataTree, data: Any = None) -> xr.DataTree:
     InvalidDataError
         If the data are not as `predict` needs them, or hold a task that was not in the fit.
     UnsupportedError
-        If the result would take more than 8 GiB, or the weights were not stored.
+        If the result would take more than 8 GiB.
     """
     settings = fit_settings(idata)
     if data is None:
@@ -67,6 +67,6 @@ def _refuse_unseen(rows: PredictorRows, n_known: int, task: str) -> None:
     unseen = rows.tasks[n_known:]
     if unseen.size:
         raise InvalidDataError(
-            f"{name_labels(unseen)} in column '{task}' but not in the fit: leave these rows out, or "
-            "fit with them"
+            f"{name_labels(unseen)} in column '{task}' but not in the fit: leave these rows out, "
+            "or fit with them"
         )

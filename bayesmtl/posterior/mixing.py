@@ -11,9 +11,10 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from scipy.special import ndtri
+
+from bayesmtl.numerics.jit import kernel, lane_kernel
 
 __all__ = ["Mixing", "mixing"]
 
@@ -110,8 +111,8 @@ def _ess_by_fft(draws: np.ndarray) -> tuple[float, float]:
     return float(bulk), float(tail)
 
 
-@numba.njit(nogil=True, cache=True)
-def _diagnose_block(split, order, limits, scores, finite, out):  # type: ignore[no-untyped-def]
+@kernel
+def _diagnose_block(split, order, limits, scores, finite, out):
     """Fill `out` (3, quantity); an ESS is negative where Geyer's sequence did not stop."""
     n_quantities, n_sequences, half = split.shape
     flat = np.empty(n_sequences * half)
@@ -139,8 +140,8 @@ def _diagnose_block(split, order, limits, scores, finite, out):  # type: ignore[
         out[2, q] = tail
 
 
-@numba.njit(nogil=True, cache=True)
-def _scores_of_ranks(values, order, scores, out):  # type: ignore[no-untyped-def]
+@kernel
+def _scores_of_ranks(values, order, scores, out):
     """Write the normal scores of the average ranks: `scores[2 r - 2]` belongs to rank r."""
     n = values.size
     start = 0
@@ -154,8 +155,8 @@ def _scores_of_ranks(values, order, scores, out):  # type: ignore[no-untyped-def
         start = stop
 
 
-@numba.njit(nogil=True, cache=True)
-def _fold(values, order, distance, fold):  # type: ignore[no-untyped-def]
+@kernel
+def _fold(values, order, distance, fold):
     """Write |x - median| and its order: a merge of the two sides, nearest to the median first."""
     n = values.size
     middle = n // 2  # n is even: split chains come in pairs
@@ -175,8 +176,8 @@ def _fold(values, order, distance, fold):  # type: ignore[no-untyped-def]
             right += 1
 
 
-@numba.njit(nogil=True, cache=True)
-def _r_hat(z):  # type: ignore[no-untyped-def]
+@kernel
+def _r_hat(z):
     """Compute sqrt((B / W + n - 1) / n) of sequences (sequence, draw); NaN when W is 0."""
     n = z.shape[1]
     means = np.empty(z.shape[0])
@@ -191,8 +192,8 @@ def _r_hat(z):  # type: ignore[no-untyped-def]
     return np.sqrt((between / within + n - 1) / n)
 
 
-@numba.njit(nogil=True, cache=True)
-def _ess(z):  # type: ignore[no-untyped-def]
+@kernel
+def _ess(z):
     """Compute the ESS of sequences (sequence, draw), which are centred in place; -1: undecided."""
     n_sequences, n = z.shape
     total = n_sequences * n
@@ -224,16 +225,16 @@ def _ess(z):  # type: ignore[no-untyped-def]
     return total / max(tau, 1.0 / np.log10(total))
 
 
-@numba.njit(nogil=True, cache=True)
-def _make_monotone(rho, last):  # type: ignore[no-untyped-def]
+@kernel
+def _make_monotone(rho, last):
     """Lower pairs of autocorrelations to the pair before, where they rise (Geyer 1992)."""
     for t in range(1, last - 1, 2):
         if rho[t + 1] + rho[t + 2] > rho[t - 1] + rho[t]:
             rho[t + 1] = rho[t + 2] = (rho[t - 1] + rho[t]) / 2.0
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def _autocovariance(z, lag):  # type: ignore[no-untyped-def]
+@lane_kernel
+def _autocovariance(z, lag):
     """Sum z[i] z[i + lag] / n, averaged over sequences; sums may be reordered (SIMD)."""
     n_sequences, n = z.shape
     total = 0.0

@@ -5,10 +5,17 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy.special import logsumexp
 
 from bayesmtl.data import read_task_features
 from bayesmtl.errors import BayesMTLWarning, InvalidDataError
-from bayesmtl.posterior.conditional import TaskRows, conditional_draws, log_evidence, reduce_rows
+from bayesmtl.posterior.conditional import (
+    TaskRows,
+    conditional_draws,
+    log_evidence,
+    prior_draws,
+    reduce_rows,
+)
 from bayesmtl.posterior.importance import smoothed_weights, systematic
 from bayesmtl.posterior.population import (
     Population,
@@ -24,6 +31,7 @@ from bayesmtl.posterior.settings import FitSettings
 __all__ = ["new_task_draws"]
 
 PARETO_K_LIMIT = 0.7
+NOISE_CANDIDATES = 8  # noise sds tried per draw: one alone may miss what a few rows say
 
 
 def new_task_draws(
@@ -134,23 +142,28 @@ def _draw_task(
 ) -> TaskDraws:
     """Draw the parameters of one new task, given its rows if there are any."""
     prior = prior_of_task(population, features)
-    noise = draw_noise(population, rng)
-    samples = np.arange(len(prior.mean))
-    sigma = np.ones(len(samples)) if noise is None else noise
-    evidence = None
-    if rows is not None:
-        evidence = _reduce(population, rows)
-        weights, pareto_k = smoothed_weights(log_evidence(prior, evidence, sigma))
-        if pareto_k > PARETO_K_LIMIT:
-            warnings.warn(
-                f"the given rows of task {label!r} tell so much that few draws of the fit agree "
-                f"with them (Pareto k {pareto_k:.2f} > {PARETO_K_LIMIT}): refit with these rows",
-                BayesMTLWarning,
-                stacklevel=5,
-            )
-        samples = systematic(weights, rng)
-    parameters = conditional_draws(prior, evidence, sigma, samples, rng)
-    return task_draws(population, parameters, None if noise is None else noise[samples])
+    if rows is None:
+        noise = draw_noise(population, 1, rng)
+        parameters = prior_draws(prior, rng)
+        return task_draws(population, parameters, None if noise is None else noise[0])
+    noise = draw_noise(population, NOISE_CANDIDATES, rng)
+    sigma = np.ones((1, len(prior.mean))) if noise is None else noise
+    evidence = _reduce(population, rows)
+    logs = np.stack([log_evidence(prior, evidence, candidate) for candidate in sigma])
+    weights, pareto_k = smoothed_weights(logsumexp(logs, axis=0))
+    if pareto_k > PARETO_K_LIMIT:
+        warnings.warn(
+            f"the given rows of task {label!r} tell so much that few draws of the fit agree with "
+            f"them (Pareto k {pareto_k:.2f} > {PARETO_K_LIMIT}): refit with these rows",
+            BayesMTLWarning,
+            stacklevel=5,
+        )
+    samples = systematic(weights, rng)
+    # the largest of logs + Gumbel noise is a draw of the candidates by their evidence
+    picked = np.argmax(logs[:, samples] + rng.gumbel(size=logs.shape), axis=0)
+    sigma = sigma[picked, samples]
+    parameters = conditional_draws(prior.take(samples), evidence, sigma, rng)
+    return task_draws(population, parameters, None if noise is None else sigma)
 
 
 def _reduce(population: Population, rows: PredictorRows) -> TaskRows:

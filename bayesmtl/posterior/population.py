@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
+from scipy.special import ndtri
 
 from bayesmtl.errors import UnsupportedError
 from bayesmtl.posterior.conditional import TaskPrior
@@ -44,7 +45,7 @@ def read_population(idata: xr.DataTree, *, known_noise: bool) -> Population:
     """
     posterior = idata["posterior"].to_dataset()
     names = feature_names(idata)
-    separate = "intercept" in posterior
+    separate = "intercept_mean" in posterior
     wanted = ["population_mean", "population_sd"] if names else []
     wanted += ["intercept_mean", "intercept_sd"] if separate else []
     missing = [name for name in wanted if name not in posterior]
@@ -151,12 +152,30 @@ def prior_of_task(population: Population, task_features: np.ndarray | None) -> T
     )
 
 
-def draw_noise(population: Population, rng: np.random.Generator) -> np.ndarray | None:
-    """Draw the noise sd (sample,) of one new task per draw; None with known standard errors."""
+def draw_noise(
+    population: Population, n_candidates: int, rng: np.random.Generator
+) -> np.ndarray | None:
+    """Draw noise sds of one new task.
+
+    Parameters
+    ----------
+    population : Population
+        What `read_population` returned.
+    n_candidates : int
+        Values per posterior draw, one from each of as many parts of equal probability.
+    rng : numpy.random.Generator
+        Source of the uniforms, where the noise differs between tasks.
+
+    Returns
+    -------
+    array (candidate, sample) or None
+        One candidate if the noise is shared; None with known standard errors.
+    """
     if population.noise_log_normal is None:
-        return population.noise_sd
+        return None if population.noise_sd is None else population.noise_sd[None]
     median, spread = population.noise_log_normal
-    return median * np.exp(spread * rng.standard_normal(len(median)))
+    uniforms = np.arange(n_candidates)[:, None] + rng.random((n_candidates, len(median)))
+    return median * np.exp(spread * ndtri(uniforms / n_candidates))
 
 
 def task_draws(

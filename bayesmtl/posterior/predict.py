@@ -1,20 +1,47 @@
 """Predictions: of the rows of a fit, of new rows, and of tasks the fit has not seen."""
 
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayesmtl.errors import InvalidModelError
-from bayesmtl.posterior.log_likelihood import compute_log_likelihood
 from bayesmtl.posterior.new_tasks import new_task_draws
 from bayesmtl.posterior.prediction_results import add_group, add_noise, summary_frame
 from bayesmtl.posterior.predictor import TaskDraws, check_size, known_tasks, predictor_blocks
 from bayesmtl.posterior.rows import new_rows, task_labels, training_rows
 from bayesmtl.posterior.settings import fit_settings
 
-__all__ = ["compute_log_likelihood", "predict"]
+__all__ = ["predict"]
+
+
+@overload
+def predict(
+    idata: xr.DataTree,
+    data: Any = None,
+    *,
+    given: Any = None,
+    kind: Literal["response_params", "response"] = "response_params",
+    new_task: Literal["error", "population"] = "error",
+    as_frame: Literal[False] = False,
+    ci_prob: float = 0.9,
+    random_seed: int | np.random.Generator | None = None,
+) -> xr.DataTree: ...
+
+
+@overload
+def predict(
+    idata: xr.DataTree,
+    data: Any = None,
+    *,
+    given: Any = None,
+    kind: Literal["response_params", "response"] = "response_params",
+    new_task: Literal["error", "population"] = "error",
+    as_frame: Literal[True],
+    ci_prob: float = 0.9,
+    random_seed: int | np.random.Generator | None = None,
+) -> pd.DataFrame: ...
 
 
 def predict(
@@ -68,8 +95,7 @@ def predict(
         If the data lack a column, hold unusable values, a task that is not in the fit, or `given`
         one that is.
     UnsupportedError
-        If the result would take more than 8 GiB, the weights were not stored, or the model says
-        nothing about new tasks.
+        If the result would take more than 8 GiB, or the model says nothing about new tasks.
 
     Warns
     -----
@@ -85,11 +111,13 @@ def predict(
     else:
         need_noise = kind == "response"
         rows = new_rows(data, idata, settings, need_response=False, need_noise=need_noise)
-    known, n_known = known_tasks(idata), len(task_labels(idata))
+    n_known = len(task_labels(idata))
     new = new_task_draws(idata, settings, rows, (data, given), new_task, rng)
 
+    known = known_tasks(idata) if (rows.task < n_known).any() else None
+
     def draws_of(task: int) -> TaskDraws:
-        return known(task) if task < n_known else new[task - n_known]
+        return new[task - n_known] if known is None or task >= n_known else known(task)
 
     posterior = idata["posterior"]
     n_samples = posterior.sizes["chain"] * posterior.sizes["draw"]

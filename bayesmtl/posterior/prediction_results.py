@@ -38,16 +38,26 @@ def summary_frame(values: Iterable[Values], rows: PredictorRows, ci_prob: float)
     pandas.DataFrame
         task, mean, sd, lower, upper; sorted and indexed by position in the user's frame.
     """
-    tails = [(1 - ci_prob) / 2, (1 + ci_prob) / 2]
+    tails = np.array([(1 - ci_prob) / 2, (1 + ci_prob) / 2])
     summary = np.empty((rows.task.size, 4))
     for block, response in values:
         draws = block.mean if response is None else response
         summary[block.rows, 0] = draws.mean(axis=1)
         summary[block.rows, 1] = draws.std(axis=1, ddof=1)
-        summary[block.rows, 2:] = np.quantile(draws, tails, axis=1, overwrite_input=True).T
+        summary[block.rows, 2:] = _quantiles(draws, tails)
     frame = pd.DataFrame(summary, columns=["mean", "sd", "lower", "upper"], index=rows.position)
     frame.insert(0, "task", rows.tasks[rows.task])
     return frame.sort_index()
+
+
+def _quantiles(draws: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Interpolate order statistics as `numpy.quantile`, twice as fast; reorders each row."""
+    last = draws.shape[1] - 1
+    where = probabilities * last
+    low = np.floor(where).astype(np.int64)
+    high = np.minimum(low + 1, last)
+    draws.partition(np.unique([low, high]), axis=1)
+    return draws[:, low] + (draws[:, high] - draws[:, low]) * (where - low)
 
 
 def add_group(

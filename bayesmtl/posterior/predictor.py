@@ -1,18 +1,19 @@
 """Expected response and noise of rows, draw by draw: a_t + x'w_t + offset, in blocks of rows."""
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from bayesmtl.errors import UnsupportedError
+from bayesmtl.posterior.redraw_task import redraw_task
 from bayesmtl.posterior.rows import PredictorRows
-from bayesmtl.posterior.weights import task_weights
 
 __all__ = ["Block", "TaskDraws", "check_size", "known_tasks", "predictor_blocks", "stack_draws"]
 
-BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 2 * 2**20  # stays in the cache of a core
 MAX_RESULT_BYTES = 8 * 2**30
 
 
@@ -42,17 +43,22 @@ def stack_draws(variable: xr.DataArray) -> np.ndarray:
 def known_tasks(idata: xr.DataTree) -> Callable[[int], TaskDraws]:
     """Give a function from the code of a task of the fit to its draws (views, nothing is copied).
 
-    Raises
-    ------
-    UnsupportedError
-        If the weights were not stored.
+    Weights that were too many to be stored are drawn again.
     """
     posterior = idata["posterior"].to_dataset()
-    stored = task_weights(idata)
+    stored = posterior.get("weights")
     n_samples = posterior.sizes["chain"] * posterior.sizes["draw"]
     weights = None if stored is None else stack_draws(stored)
     intercept = stack_draws(posterior["intercept"]) if "intercept" in posterior else None
     noise = stack_draws(posterior["noise_sd"]) if "noise_sd" in posterior else None
+
+    def redrawn(task: int) -> TaskDraws:
+        at_zero, coefficients = redraw_task(idata, task)
+        return TaskDraws(
+            intercept=np.zeros(n_samples) if at_zero is None else at_zero,
+            weights=coefficients,
+            noise_sd=noise if noise is None or noise.ndim == 1 else noise[:, task],
+        )
 
     def of(task: int) -> TaskDraws:
         return TaskDraws(
@@ -61,7 +67,7 @@ def known_tasks(idata: xr.DataTree) -> Callable[[int], TaskDraws]:
             noise_sd=noise if noise is None or noise.ndim == 1 else noise[:, task],
         )
 
-    return of
+    return of if idata.attrs.get("weights_stored", 1) else redrawn
 
 
 def predictor_blocks(
@@ -85,6 +91,7 @@ def predictor_blocks(
     """
     order = np.argsort(rows.task, kind="stable")
     size = max(1, BLOCK_BYTES // (8 * n_samples))
+    draws_of = lru_cache(maxsize=1)(draws_of)  # a task may fill many blocks
     for start in range(0, order.size, size):
         index = order[start : start + size]
         mean = np.empty((index.size, n_samples))

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.draws import Draws
+from bayesmtl.inference.draws import Draws, map_draws
 from bayesmtl.numerics.lanes import LANES, draw_deviations, pack_tasks, task_means, unpack_tasks
 
 __all__ = ["redraw", "redraw_one", "sites_group"]
@@ -15,6 +15,7 @@ _REDRAWN = 200
 
 
 def redraw_one(
+    *,
     gram: np.ndarray,
     moment: np.ndarray,
     precision: np.ndarray,
@@ -45,7 +46,7 @@ def redraw(problem: Problem, draws: Draws, n_samples: int = _REDRAWN) -> Draws:
     n_chains, n_draws = draws.lp.shape
     picks = np.linspace(0, n_chains * n_draws - 1, min(n_samples, n_chains * n_draws)).astype(int)
     chain, draw = np.divmod(picks, n_draws)
-    chosen = Draws(*(None if part is None else part[chain, draw][None] for part in draws))
+    chosen = map_draws(lambda parts: parts[0][chain, draw][None], [draws])
     prior, rng = problem.prior, np.random.default_rng(0)
     weights = np.empty((1, len(picks), prior.n_tasks, draws.scale.shape[-1]))
     for i in range(len(picks)):
@@ -57,15 +58,15 @@ def redraw(problem: Problem, draws: Draws, n_samples: int = _REDRAWN) -> Draws:
         if chosen.correlation is not None:
             correlation = chosen.correlation[0, i]
         weights[0, i] = redraw_one(
-            problem.sites.gram,
-            problem.sites.moment,
-            precision,
-            prior.task_features,
-            chosen.means[0, i],
-            chosen.scale[0, i],
-            correlation,
-            prior.n_tasks,
-            rng,
+            gram=problem.sites.gram,
+            moment=problem.sites.moment,
+            precision=precision,
+            task_features=prior.task_features,
+            means=chosen.means[0, i],
+            scale=chosen.scale[0, i],
+            correlation=correlation,
+            n_tasks=prior.n_tasks,
+            rng=rng,
         )
     return chosen._replace(weights=weights)
 

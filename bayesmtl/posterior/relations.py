@@ -18,16 +18,16 @@ __all__ = ["borrowing", "sharing", "summarise", "task_relations"]
 INTERVAL = 0.9
 DENSE_LIMIT = 2000
 NEIGHBOURS = 5
-_PAIR_BUDGET = 2e8
+_PAIR_BUDGET = 2e7
 _BORROWING_BUDGET = 4e10
 
 
 def sharing(problem: Problem, draws: Draws) -> np.ndarray:
     """(chain, draw) share of the tasks' signal that comes from their common part.
 
-    ``sum_t m_t'C m_t / (sum_t m_t'C m_t + sum_t tr(C D))``, m_t and D mean and covariance of the weights
-    of task t given the structure, C the pooled second moment of the features. Without features it
-    speaks of the intercept.
+    ``sum_t m_t'C m_t / (sum_t m_t'C m_t + sum_t tr(C D))``, m_t and D mean and covariance of the
+    weights of task t given the structure, C the pooled second moment of the features. Without
+    features it speaks of the intercept.
     """
     first = int(problem.separate_intercept and bool(problem.features))
     prior = problem.prior
@@ -92,23 +92,29 @@ def borrowing(problem: Problem, draws: Draws, cores: int) -> tuple[np.ndarray, b
 
 def summarise(values: np.ndarray, *, signed: bool = False) -> np.ndarray:
     """(sample, ...) -> (..., statistic): mean, sd, 5% and 95% quantile, P(> 0) where signed."""
+    # Quantiles along contiguous memory are several times faster.
+    last = np.ascontiguousarray(np.moveaxis(values, 0, -1))
+    mean, sd = last.mean(axis=-1), last.std(axis=-1)
+    sign = (last > 0).mean(axis=-1) if signed else np.full(mean.shape, np.nan)
     tail = 0.5 * (1.0 - INTERVAL)
-    lower, upper = np.quantile(values, [tail, 1.0 - tail], axis=0)
-    sign = (values > 0).mean(axis=0) if signed else np.full(values.shape[1:], np.nan)
-    return np.stack([values.mean(axis=0), values.std(axis=0), lower, upper, sign], axis=-1)
+    lower, upper = np.quantile(last, [tail, 1.0 - tail], axis=-1, overwrite_input=True)
+    return np.stack([mean, sd, lower, upper, sign], axis=-1)
 
 
 _STATISTICS = np.array(["mean", "sd", "lower", "upper", "p_positive"], dtype=object)
 
 
 def _predictors(problem: Problem, draws: Draws, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Evenly spaced draws of the tasks' coefficients (sample, task, p) and noise variances (sample, task)."""
+    """Evenly spaced draws of coefficients (sample, task, p) and noise variances (sample, task)."""
     assert draws.weights is not None
     n_chains, n_draws = draws.lp.shape
     picks = np.linspace(0, n_chains * n_draws - 1, min(n_samples, n_chains * n_draws)).astype(int)
     chain, draw = np.divmod(picks, n_draws)
     weights = draws.weights[chain, draw]
-    if draws.log_noise is None:
+    if problem.fixed_noise is not None:
+        fixed = (problem.fixed_noise / problem.scaling.response_scale) ** 2
+        variance = np.broadcast_to(fixed, weights.shape[:2])
+    elif draws.log_noise is None:
         variance = np.full(weights.shape[:2], problem.reference_noise)
     else:
         log_noise = draws.log_noise[chain, draw]
@@ -139,33 +145,33 @@ def _effective_features(covariance: np.ndarray) -> int:
     return int((np.linalg.eigvalsh(correlation) > 1e-8).sum())
 
 
-def _pairwise(
-    left: np.ndarray, noise: np.ndarray | None, rows: slice
-) -> np.ndarray:
-    """(sample, some tasks, task): differences in noise sds, or cosines where ``noise`` is None."""
-    some = left[:, rows]
-    products = some @ left.transpose(0, 2, 1)
+def _pairwise(left: np.ndarray, noise: np.ndarray | None, rows: slice) -> np.ndarray:
+    """(sample, some tasks, those and later): differences in noise sds; cosines without noise."""
+    rest = slice(rows.start, None)
+    products = left[:, rows] @ left[:, rest].transpose(0, 2, 1)
     squares = (left**2).sum(axis=2)
     if noise is None:
-        size = np.sqrt(squares[:, rows, None] * squares[:, None, :])
+        size = np.sqrt(squares[:, rows, None] * squares[:, None, rest])
         return np.divide(products, size, out=np.zeros_like(products), where=size > 0)
-    square = squares[:, rows, None] + squares[:, None, :] - 2.0 * products
-    pooled = 0.5 * (noise[:, rows, None] + noise[:, None, :])
+    square = squares[:, rows, None] + squares[:, None, rest] - 2.0 * products
+    pooled = 0.5 * (noise[:, rows, None] + noise[:, None, rest])
     return np.asarray(np.sqrt(np.clip(square, 0.0, None) / pooled))
 
 
 def _dense(left: np.ndarray, noise: np.ndarray | None, cores: int) -> np.ndarray:
     """(task, task, statistic) summaries over samples, in blocks of tasks."""
     n_samples, n_tasks, _ = left.shape
-    step = max(1, int(2e7 / (n_samples * n_tasks)))
-    starts = range(0, n_tasks, step)
+    step = max(1, int(2e6 / (n_samples * n_tasks)))
+    out = np.empty((n_tasks, n_tasks, _STATISTICS.size))
 
-    def block(start: int) -> np.ndarray:
-        values = _pairwise(left, noise, slice(start, start + step))
-        return summarise(values, signed=noise is None)
+    def block(start: int) -> None:
+        rows = slice(start, start + step)
+        values = summarise(_pairwise(left, noise, rows), signed=noise is None)
+        out[rows, start:] = values
+        out[start:, rows] = values.transpose(1, 0, 2)
 
     with ThreadPoolExecutor(max_workers=cores) as pool:
-        out = np.concatenate(list(pool.map(block, starts)))
+        list(pool.map(block, range(0, n_tasks, step)))
     same = np.arange(n_tasks)
     exact = [0.0, 0.0, 0.0, 0.0, np.nan] if noise is not None else [1.0, 0.0, 1.0, 1.0, 1.0]
     out[same, same] = exact
@@ -213,12 +219,12 @@ def task_relations(
         "sharing": (("statistic",), summarise(share.reshape(-1))),
         "borrowing": (("task", "statistic"), summarise(borrowed.reshape(-1, n_tasks))),
     }
-    attrs = {"interval": INTERVAL}
+    attrs: dict[str, Any] = {"interval": INTERVAL}
     design = problem.design
     second = design.T @ design / max(1, len(design))
     dense = n_tasks <= DENSE_LIMIT
     size = n_tasks**2 if dense else n_tasks * 40 * design.shape[1]
-    n_samples = int(np.clip(_PAIR_BUDGET / size, 100, 4000))
+    n_samples = int(np.clip(_PAIR_BUDGET / size, 200, 4000))
     weights, noise = _predictors(problem, draws, n_samples)
     left = weights @ _root(second)
     coords: dict[str, Any] = {"task": labels, "statistic": _STATISTICS}

@@ -9,7 +9,14 @@ from bayesmtl.data import Rows, open_frame, read_rows
 from bayesmtl.errors import InvalidDataError
 from bayesmtl.posterior.settings import FitSettings
 
-__all__ = ["PredictorRows", "feature_names", "name_labels", "new_rows", "task_labels", "training_rows"]
+__all__ = [
+    "PredictorRows",
+    "feature_names",
+    "name_labels",
+    "new_rows",
+    "task_labels",
+    "training_rows",
+]
 
 
 class PredictorRows(NamedTuple):

@@ -34,7 +34,9 @@ def unpooled_weights(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     gram[:, column, row] = gram[:, row, column]
     moment = unpack_tasks(problem.sites.moment, n_tasks)
     values, vectors = np.linalg.eigh(gram)
-    inverse = np.divide(1.0, values, out=np.zeros_like(values), where=values > 1e-10 * values[:, -1:])
+    inverse = np.divide(
+        1.0, values, out=np.zeros_like(values), where=values > 1e-10 * values[:, -1:]
+    )
     pseudo = np.einsum("tij,tj,tkj->tik", vectors, inverse, vectors)
     projection = np.einsum("tij,tj,tij->ti", vectors, (inverse > 0).astype(float), vectors)
     determined = projection > 1.0 - 1e-6

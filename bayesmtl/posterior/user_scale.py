@@ -96,6 +96,10 @@ def _intercept(problem: Problem, draws: Draws, out: dict[str, Any], effects: boo
 
 def _noise(problem: Problem, draws: Draws, out: dict[str, Any]) -> None:
     unit = problem.scaling.response_scale
+    if problem.fixed_noise is not None:
+        shape = (*draws.lp.shape, problem.fixed_noise.size)
+        fixed = np.broadcast_to(problem.fixed_noise, shape)
+        out["noise_sd"] = ((*_SAMPLE, "task"), fixed, {"constant": 1})
     if draws.log_noise is not None:
         dims = (*_SAMPLE, "task") if draws.log_noise.ndim == 3 else _SAMPLE
         out["noise_sd"] = (dims, unit * np.exp(draws.log_noise))

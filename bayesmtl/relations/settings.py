@@ -37,7 +37,9 @@ def clean(value: Any, name: str) -> Hyperparameter:
     if isinstance(value, Mapping):
         return {str(key): as_prior(item, f"{name}[{key!r}]") for key, item in value.items()}
     if isinstance(value, np.ndarray | Sequence) and not isinstance(value, str):
-        numbers = [as_prior(item, f"{name}[{i}]") for i, item in enumerate(np.asarray(value).tolist())]
+        numbers = [
+            as_prior(item, f"{name}[{i}]") for i, item in enumerate(np.asarray(value).tolist())
+        ]
         if any(isinstance(number, Prior) for number in numbers):
             raise InvalidModelError(f"{name}: give priors in a mapping {{feature: prior}}")
         return tuple(float(number) for number in numbers)  # type: ignore[arg-type]

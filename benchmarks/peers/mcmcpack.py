@@ -20,7 +20,7 @@ _SCRIPT = Path(__file__).with_name("mcmcpack.R")
 
 
 class PackRun(NamedTuple):
-    """Version, longest time of a chain (burn-in counts) and the mixing of the mean, sds and so on."""
+    """Version, seconds of the slowest chain (burn-in counts) and the mixing of all chains."""
 
     version: str
     seconds: float
@@ -41,7 +41,7 @@ def mcmcpack_missing() -> str | None:
 def run_mcmcpack(example: Example, *, tune: int, draws: int, chains: int, seed: int) -> PackRun:
     """Run one R process for each chain, all at the same time, on standardised rows.
 
-    Its intercept is one more random coefficient of the full covariance, the quantities leave it out.
+    Its intercept is one more random coefficient of the full covariance; it is not a quantity here.
     """
     table = example.frame[["task", "y", *example.features]].copy()
     for name in ("y", *example.features):

@@ -50,7 +50,7 @@ class NutsRun(NamedTuple):
     def extrapolated_rate(self) -> float:
         """The same of a long run with as many draws as tuning steps, in the peer's favour.
 
-        Tuning steps are taken to cost what draws cost, and disagreement of the chains is not counted.
+        Tuning steps are taken to cost what draws cost; disagreement of the chains does not count.
         """
         per_draw = max(self.mixing.ess, self.mixing.ess_apart) / (self.draws * self.chains)
         return per_draw * self.chains / (2.0 * self.seconds_per_draw)
@@ -89,8 +89,8 @@ def run_nuts(
 ) -> NutsRun | None:
     """Sample at most ``limit`` seconds; None where a chain did not reach 20 draws after tuning.
 
-    `nutpie.sample` is what ``pm.sample(nuts_sampler="nutpie")`` calls; called here, its compilation can
-    be timed apart and the run can be stopped.
+    `nutpie.sample` is what ``pm.sample(nuts_sampler="nutpie")`` calls; called here, its compilation
+    can be timed apart and the run can be stopped.
     """
     import nutpie
 
@@ -119,8 +119,8 @@ def run_nuts(
 def _summary(
     tree: xr.DataTree, compile_seconds: float, seconds: float, tune: int
 ) -> NutsRun | None:
-    gradients = tree["sample_stats"]["n_steps"].values
-    before = tree["warmup_sample_stats"]["n_steps"].values
+    gradients = np.asarray(tree["sample_stats"].to_dataset()["n_steps"])
+    before = np.asarray(tree["warmup_sample_stats"].to_dataset()["n_steps"])
     # Draws that an interrupted chain has not reached are recorded with no step.
     draws = int((gradients > 0).sum(axis=1).min())
     if draws < MINIMUM_DRAWS:

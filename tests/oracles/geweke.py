@@ -1,7 +1,7 @@
 """Successive-conditional simulation: data given the state, one sweep given the data, and again.
 
-Geweke 2004, J. Am. Stat. Assoc. 99: the draws follow the joint distribution of parameters and data if
-and only if the sweep leaves the posterior invariant, whatever the data. Many short chains that start
+Geweke 2004, J. Am. Stat. Assoc. 99: the draws follow the joint distribution of parameters and data
+if and only if the sweep leaves the posterior invariant, whatever the data. Many short chains start
 from exact draws of parameters and data: no burn-in, and errors from independent replicates.
 """
 
@@ -93,7 +93,7 @@ def _empty(n: int, start: World) -> World:
 
 def _set_structure(frame: Frame, problem: Problem, chain: ChainState, world: World, i: int) -> None:
     """Put one exact draw into the state of a chain; the sweep draws the weights first."""
-    population, noise, n_tasks = chain.population, chain.noise, problem.prior.n_tasks
+    population, noise = chain.population, chain.noise
     internal = world.means[i].copy()
     internal[:, 0] -= frame.location
     population.means[:] = internal / frame.unit
@@ -139,7 +139,7 @@ def _record(frame: Frame, chain: ChainState, n_tasks: int, out: World, i: int) -
 def successive_conditional(
     frame: Frame, model: Model, start: World, cycles: int, rng: np.random.Generator
 ) -> Chains:
-    """Chains of ``cycles`` sweeps, one from each exact draw, with new responses after every sweep."""
+    """Chains of ``cycles`` sweeps from each exact draw, with new responses after every sweep."""
     problem = model.prepare(frame.data).problem
     layout, n_tasks = frame.layout, problem.prior.n_tasks
     n_chains = len(start.median)
@@ -160,10 +160,10 @@ def successive_conditional(
 
 
 def joint_scores(chains: Chains, exact: World) -> dict[str, float]:
-    """z of the mean of each statistic over the chains, which are independent and start exactly.
+    """z of the mean of each statistic; chains are independent and start exactly.
 
-    The value at the start, whose expectation the larger ``exact`` sample gives, is a control variate:
-    chains that move slowly then still show a drift.
+    The value at the start, whose expectation the larger ``exact`` sample gives, is a control
+    variate: chains that move slowly then still show a drift.
     """
     begun, drawn, known = (statistics(w) for w in (chains.start, chains.draws, exact))
     scores = {}

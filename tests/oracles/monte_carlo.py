@@ -25,5 +25,3 @@ def mcse(draws: np.ndarray) -> float:
     chains = np.atleast_2d(draws)
     variances = [chain.var() / ess(chain) for chain in chains]
     return float(np.sqrt(np.sum(variances)) / len(chains))
-
-

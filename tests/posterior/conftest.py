@@ -39,6 +39,14 @@ def make_frame(rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
+def correlations(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw correlation matrices (*shape, last of shape)."""
+    basis = rng.normal(size=(*shape, 4))
+    covariance = basis @ basis.mT
+    sd = np.sqrt(np.einsum("...ii->...i", covariance))
+    return covariance / sd[..., None] / sd[..., None, :]
+
+
 def posterior_dataset(
     rng: np.random.Generator,
     features: list[str],
@@ -66,25 +74,25 @@ def posterior_dataset(
     if intercept == "exchangeable":
         variables |= {"intercept": normal("task"), "intercept_mean": normal()}
         variables["intercept_sd"] = positive()
-    if noise == "shared":
-        variables["noise_sd"] = positive()
-    if noise == "hierarchical":
-        variables |= {"noise_sd": positive("task"), "noise_median": positive()}
-        variables["noise_spread"] = positive()
+    noises = {
+        "known": {},
+        "shared": {"noise_sd": positive()},
+        "hierarchical": {
+            "noise_sd": positive("task"),
+            "noise_median": positive(),
+            "noise_spread": positive(),
+        },
+    }
+    variables |= noises[noise]
     if correlated:
-        basis = rng.normal(size=(*samples, len(features), 4))
-        covariance = basis @ basis.mT
-        sd = np.sqrt(np.einsum("...ii->...i", covariance))
-        values = covariance / sd[..., None] / sd[..., None, :]
-        variables["feature_correlation"] = (("chain", "draw", "feature", "feature_bis"), values)
+        dims = ("chain", "draw", "feature", "feature_bis")
+        variables["feature_correlation"] = (dims, correlations(rng, (*samples, len(features))))
     if task_features:
         variables["task_effects"] = normal("feature", "task_feature")
-        if intercept == "exchangeable":
-            variables["intercept_task_effects"] = normal("task_feature")
-    coords: dict[str, Any] = {"chain": range(samples[0]), "draw": range(samples[1]), "task": TASKS}
-    if features:
-        coords |= {"feature": features, "feature_bis": features}
-    return xr.Dataset(variables, coords=coords)
+        variables["intercept_task_effects"] = normal("task_feature")
+    coords = {"chain": range(samples[0]), "draw": range(samples[1]), "task": TASKS}
+    labels = {"feature": features, "feature_bis": features} if features else {}
+    return xr.Dataset(variables, coords=coords | labels)
 
 
 def constant_dataset(

@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,12 +30,12 @@ def make_tree(
     return xr.DataTree.from_dict({"/": root, "/posterior": posterior})
 
 
-def with_posterior(tree: xr.DataTree, **variables: object) -> xr.DataTree:
+def with_posterior(tree: xr.DataTree, **variables: Any) -> xr.DataTree:
     tree["posterior"] = xr.DataTree(tree["posterior"].to_dataset().assign(**variables))
     return tree
 
 
-def changed(tree: xr.DataTree, name: str, index: object, value: object) -> xr.DataTree:
+def changed(tree: xr.DataTree, name: str, index: Any, value: float) -> xr.DataTree:
     values = tree["posterior"][name].to_numpy().copy()
     values[index] = value
     return with_posterior(tree, **{name: (tree["posterior"][name].dims, values)})
@@ -48,7 +49,7 @@ def autoregressive(rho: float, shape: tuple[int, int]) -> np.ndarray:
     return out
 
 
-def test_independent_draws_pass_and_the_verdict_bounds_every_value():
+def test_independent_draws_pass_and_the_verdict_bounds_every_value() -> None:
     diagnosis = diagnose(make_tree())
     assert diagnosis.passed
     assert diagnosis.problems == ()
@@ -63,7 +64,7 @@ def test_independent_draws_pass_and_the_verdict_bounds_every_value():
     assert "ess_bulk" in str(diagnosis)
 
 
-def test_no_divergences_are_said_where_they_are_recorded():
+def test_no_divergences_are_said_where_they_are_recorded() -> None:
     tree = make_tree()
     tree["sample_stats"] = xr.DataTree(
         xr.Dataset({"diverging": (("chain", "draw"), np.zeros((4, 1000), bool))})
@@ -71,7 +72,7 @@ def test_no_divergences_are_said_where_they_are_recorded():
     assert "no divergences" in diagnose(tree).verdict
 
 
-def test_divergences_fail():
+def test_divergences_fail() -> None:
     tree = make_tree()
     diverging = np.zeros((4, 1000), bool)
     diverging[1, :7] = True
@@ -81,7 +82,7 @@ def test_divergences_fail():
     assert diagnosis.verdict.startswith("CHECK: 7 divergences (4 chains x 1000 draws) -> ")
 
 
-def test_a_shifted_chain_is_named_by_label():
+def test_a_shifted_chain_is_named_by_label() -> None:
     tree = changed(make_tree(), "weights", (0, slice(None), 2, 0), 5.0)
     values = tree["posterior"]["weights"].to_numpy()
     values[0, :, 2, 0] += np.random.default_rng(0).normal(size=1000)
@@ -90,42 +91,42 @@ def test_a_shifted_chain_is_named_by_label():
     assert diagnosis.table.loc["weights", "worst"] == "weights[Becker, floor]"
 
 
-def test_slow_draws_are_named_with_the_number_of_draws_to_take():
+def test_slow_draws_are_named_with_the_number_of_draws_to_take() -> None:
     slow = autoregressive(0.95, (4, 1000))
     diagnosis = diagnose(with_posterior(make_tree(), noise_sd=(("chain", "draw"), slow)))
     bulk = diagnosis.table.loc["noise_sd", "ess_bulk"]
     assert f"bulk ESS {bulk:.0f} for noise_sd (1 below 400)" in diagnosis.verdict
     smallest = min(bulk, diagnosis.table.loc["noise_sd", "ess_tail"])
-    advised = int(diagnosis.verdict.split("more draws, as draws=")[1].split(";")[0])
-    assert 1.2 * 400 / smallest * 1000 <= advised < 1.2 * 400 / smallest * 1000 + 500
+    advised = int(diagnosis.verdict.split(" draws=")[1])
+    assert 0 <= advised - 1.2 * 400 / smallest * 1000 < 500
 
 
-def test_hopeless_draws_are_not_answered_by_a_number():
+def test_hopeless_draws_are_not_answered_by_a_number() -> None:
     slow = np.cumsum(np.random.default_rng(1).normal(size=(4, 1000)), axis=1)
     verdict = diagnose(with_posterior(make_tree(), noise_sd=(("chain", "draw"), slow))).verdict
-    assert "many more draws, or tighter priors" in verdict
+    assert "run much longer, or set tighter priors" in verdict
 
 
-def test_one_hundred_effective_draws_per_chain_are_needed():
+def test_one_hundred_effective_draws_per_chain_are_needed() -> None:
     tree = make_tree(chains=8, draws=85)
     assert "(7 below 800)" in diagnose(tree).verdict
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_one_broken_draw_fails(value):
+def test_one_broken_draw_fails(value: float) -> None:
     diagnosis = diagnose(changed(make_tree(), "weights", (1, 17, 0, 1), value))
     assert not diagnosis.passed
     assert "NaN or infinite draws of weights[Aitkin, x] (1 in all)" in diagnosis.problems[0]
     assert np.isnan(diagnosis.table.loc["weights", "ess_bulk"])
 
 
-def test_draws_that_do_not_move_fail():
+def test_draws_that_do_not_move_fail() -> None:
     diagnosis = diagnose(changed(make_tree(), "noise_sd", ..., 1.0))
     assert not diagnosis.passed
     assert "cannot be computed for noise_sd (1 in all)" in diagnosis.verdict
 
 
-def test_a_broken_log_density_fails():
+def test_a_broken_log_density_fails() -> None:
     tree = make_tree()
     lp = np.zeros((4, 1000))
     lp[2, 5] = np.nan
@@ -133,7 +134,7 @@ def test_a_broken_log_density_fails():
     assert "the log density is NaN or infinite in 1 draws" in diagnose(tree).verdict
 
 
-def test_declared_constants_and_correlation_diagonals_are_exempt():
+def test_declared_constants_and_correlation_diagonals_are_exempt() -> None:
     rng = np.random.default_rng(2)
     correlation = np.ones((4, 1000, 2, 2))
     correlation[..., 0, 1] = correlation[..., 1, 0] = rng.uniform(-1, 1, (4, 1000))
@@ -151,20 +152,22 @@ def test_declared_constants_and_correlation_diagonals_are_exempt():
     assert diagnosis.table.loc["sharing", "worst"] == ""
 
 
-def test_a_declared_constant_must_be_finite():
+def test_a_declared_constant_must_be_finite() -> None:
     values = np.zeros((4, 1000))
     values[0, 0] = np.nan
     tree = with_posterior(make_tree(), sharing=(("chain", "draw"), values, {"constant": 1}))
     assert "NaN or infinite draws of sharing" in diagnose(tree).verdict
 
 
-def test_a_fit_of_constants_has_nothing_to_check():
+def test_a_fit_of_constants_has_nothing_to_check() -> None:
     posterior = xr.Dataset({"mu": (("chain", "draw"), np.ones((2, 500)), {"constant": 1})})
     diagnosis = diagnose(xr.DataTree.from_dict({"/posterior": posterior}))
-    assert diagnosis.verdict == "OK: nothing to estimate, everything is fixed (2 chains x 500 draws)"
+    assert (
+        diagnosis.verdict == "OK: nothing to estimate, everything is fixed (2 chains x 500 draws)"
+    )
 
 
-def test_one_chain_has_no_r_hat_and_says_so():
+def test_one_chain_has_no_r_hat_and_says_so() -> None:
     diagnosis = diagnose(make_tree(chains=1))
     assert diagnosis.problems == ("R-hat is not available with one chain -> run chains=4",)
     assert "(1 chain x 1000 draws)" in diagnosis.verdict
@@ -172,7 +175,7 @@ def test_one_chain_has_no_r_hat_and_says_so():
     assert (diagnosis.table["ess_bulk"] > 400).all()
 
 
-def test_low_e_bfmi_names_the_chain():
+def test_low_e_bfmi_names_the_chain() -> None:
     tree = make_tree()
     energy = np.random.default_rng(0).normal(size=(4, 1000))
     energy[2] = autoregressive(0.99, (1, 1000))[0]
@@ -183,7 +186,7 @@ def test_low_e_bfmi_names_the_chain():
     assert f"E-BFMI {lowest:.2f} < 0.3 (chain 2)" in diagnose(tree).verdict
 
 
-def test_an_incomplete_fit_is_called_so():
+def test_an_incomplete_fit_is_called_so() -> None:
     tree = make_tree(incomplete=1)
     tree.attrs["inference"] = json.dumps({"method": "gibbs", "draws": 2000})
     diagnosis = diagnose(tree)
@@ -199,7 +202,9 @@ def test_an_incomplete_fit_is_called_so():
         (1.3, False, "far from the posterior (k-hat 1.30 > 0.7)"),
     ],
 )
-def test_an_approximation_is_named_and_judged_by_its_k_hat(pareto_k, passed, text):
+def test_an_approximation_is_named_and_judged_by_its_k_hat(
+    pareto_k: float | None, passed: bool, text: str
+) -> None:
     tree = make_tree(chains=1)
     tree.attrs["inference"] = json.dumps({"method": "advi", "pareto_k": pareto_k})
     diagnosis = diagnose(tree)
@@ -209,7 +214,7 @@ def test_an_approximation_is_named_and_judged_by_its_k_hat(pareto_k, passed, tex
     assert "R-hat" not in diagnosis.verdict  # its draws are independent
 
 
-def test_attributes_are_strict_json():
+def test_attributes_are_strict_json() -> None:
     tree = changed(make_tree(), "noise_sd", (0, 0), np.nan)
     attrs = diagnosis_attrs(tree)
     assert attrs["verdict"] == diagnose(tree).verdict
@@ -225,7 +230,7 @@ def test_attributes_are_strict_json():
     }
 
 
-def test_what_is_not_a_fit_is_refused():
+def test_what_is_not_a_fit_is_refused() -> None:
     with pytest.raises(InvalidDataError, match="no group 'posterior'"):
         diagnose(xr.DataTree())
     with pytest.raises(InvalidDataError, match="has no draws"):
@@ -234,7 +239,7 @@ def test_what_is_not_a_fit_is_refused():
         diagnose(with_posterior(make_tree(), mu=(("chain",), np.zeros(4))))
 
 
-def test_thousands_of_quantities_take_about_a_second():
+def test_thousands_of_quantities_take_about_a_second() -> None:
     draws = np.random.default_rng(0).normal(size=(4, 1000, 139, 27))
     posterior = xr.Dataset({"weights": (("chain", "draw", "task", "feature"), draws)})
     tree = xr.DataTree.from_dict({"/posterior": posterior})

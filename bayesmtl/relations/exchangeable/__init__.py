@@ -1,3 +1,3 @@
-"""Tasks are draws from one normal population of weights; separate and pooled tasks are its limits."""
+"""Tasks are draws from one normal population; separate and pooled tasks are its limits."""
 
 __all__: list[str] = []

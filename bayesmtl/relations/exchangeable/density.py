@@ -2,10 +2,10 @@
 
 import math
 
-import numba
 import numpy as np
 
 from bayesmtl.numerics.densities import log_density, log_signal_prior
+from bayesmtl.numerics.jit import kernel
 from bayesmtl.numerics.lanes import LANES
 from bayesmtl.numerics.matrices import log_det_spd
 from bayesmtl.relations.exchangeable.updates import HUANG_WAND_DOF, mean_variance
@@ -13,11 +13,11 @@ from bayesmtl.relations.exchangeable.updates import HUANG_WAND_DOF, mean_varianc
 __all__ = ["log_joint"]
 
 
-@numba.njit(nogil=True, cache=True)
-def _log_structure(prior, state, noise_variance):  # type: ignore[no-untyped-def]
+@kernel
+def _log_structure(prior, state, noise_variance):
     """Log prior density of means, scales (not their logs), correlations and shared fraction."""
     p, q = state.means.shape
-    total, count, square = 0.0, 0.0, 0.0
+    total, count, n_means, square = 0.0, 0.0, 0.0, 0.0
     value = 0.0
     for i in range(p):
         if prior.joint[i]:
@@ -31,22 +31,23 @@ def _log_structure(prior, state, noise_variance):  # type: ignore[no-untyped-def
             kind = prior.mean_kind[i * q + a]
             mean = state.means[i, a]
             if kind == 3:
+                n_means += 1.0
                 square += mean * mean
             elif kind != 0:
                 user = prior.mean_location[i, a] + prior.mean_unit[i, a] * mean
                 value += log_density(prior.mean_prior[i, a], user)
     if count > 0.0:
         shared = state.shared[0]
-        variance = mean_variance(total, shared, count * q)
+        variance = mean_variance(total, shared, n_means)
         value += log_signal_prior(total / (1.0 - shared), noise_variance, prior.r2_prior)
         value += log_density(prior.shared_prior, shared) - math.log(1.0 - shared)
         value -= (count - 1.0) * math.log(total)
-        value -= 0.5 * count * q * math.log(variance) + 0.5 * square / variance
+        value -= 0.5 * n_means * math.log(variance) + 0.5 * square / variance
     return value + _log_covariance(prior, state)
 
 
-@numba.njit(nogil=True, cache=True)
-def _log_covariance(prior, state):  # type: ignore[no-untyped-def]
+@kernel
+def _log_covariance(prior, state):
     b = prior.block
     d = state.scale.shape[0] - b
     if prior.covariance == 0 or d == 0:
@@ -61,8 +62,8 @@ def _log_covariance(prior, state):  # type: ignore[no-untyped-def]
     return value
 
 
-@numba.njit(nogil=True, cache=True)
-def _log_noise(noise):  # type: ignore[no-untyped-def]
+@kernel
+def _log_noise(noise):
     """Log prior density of the noise sds: of the shared or median sd, the spread and log sd_t."""
     if noise.kind == 0:
         return 0.0
@@ -76,12 +77,12 @@ def _log_noise(noise):  # type: ignore[no-untyped-def]
     return value
 
 
-@numba.njit(nogil=True, cache=True)
-def log_joint(prior, state, noise, square, noise_variance):  # type: ignore[no-untyped-def]
+@kernel
+def log_joint(prior, state, noise, square, noise_variance):
     """Log of likelihood x weights x structure, up to a constant, in internal units.
 
-    Densities are those of the weights, means, scales, correlation or covariance elements, the shared or
-    median noise sd, the spread and the log noise sds of the tasks.
+    Densities are those of the weights, means, scales, correlation or covariance elements, the
+    shared or median noise sd, the spread and the log noise sds of the tasks.
 
     Parameters
     ----------
@@ -96,18 +97,18 @@ def log_joint(prior, state, noise, square, noise_variance):  # type: ignore[no-u
     value = _log_structure(prior, state, noise_variance) + _log_noise(noise)
     for t in range(prior.n_tasks):
         k, v = t // LANES, t % LANES
-        value -= noise.rows[k, v] * noise.log_sd[k, v]
-        value -= 0.5 * square[k, v] * noise.precision[k, v]
-        for i in range(p):
-            if state.scale[i] > 0.0:
-                for j in range(p):
-                    if state.scale[j] > 0.0:
-                        value -= (
-                            0.5
-                            * state.precision[i, j]
-                            * state.deviation[k, i, v]
-                            * state.deviation[k, j, v]
-                        )
+        value -= noise.rows[k, v] * noise.log_sd[k, v] + 0.5 * square[k, v] * noise.precision[k, v]
+    # Padded tasks have no deviation.
+    lanes = np.zeros(LANES)
+    for i in range(p):
+        for j in range(i + 1):
+            both = state.scale[i] > 0.0 and state.scale[j] > 0.0
+            if state.precision[i, j] != 0.0 and both:
+                weight = state.precision[i, j] * (0.5 if i == j else 1.0)
+                for k in range(state.deviation.shape[0]):
+                    for v in range(LANES):
+                        lanes[v] += weight * state.deviation[k, i, v] * state.deviation[k, j, v]
+    value -= lanes.sum()
     for i in range(p):
         if state.scale[i] > 0.0:
             value -= prior.n_tasks * math.log(state.scale[i])

@@ -1,12 +1,18 @@
 """Gibbs sweep of the normal population: weights in one pass, then centred and non-centred updates.
 
-Centred updates (structure given weights) mix where the tasks' data are strong, non-centred ones (given
-standardised deviations) where they are weak; every sweep does both (Yu and Meng 2011, JCGS 20).
+Centred updates (structure given weights) mix where the tasks' data are strong, non-centred ones
+(given standardised deviations) where they are weak; every sweep does both (Yu and Meng 2011, JCGS
+20).
+
+The steps are compiled one by one and called from Python, so a model compiles only what it uses.
 """
 
-import numba
+from __future__ import annotations
+
 import numpy as np
 
+from bayesmtl.likelihoods.gaussian import Sites
+from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.lanes import (
     LANES,
     draw_deviations,
@@ -16,11 +22,24 @@ from bayesmtl.numerics.lanes import (
     task_means,
 )
 from bayesmtl.numerics.matrices import draw_correlation, draw_inverse_wishart, inverse_spd
+from bayesmtl.relations.exchangeable.collapsed import collapsed_pass
+from bayesmtl.relations.exchangeable.population import (
+    joint_sums,
+    joint_term,
+    set_scale,
+    signal_variance,
+    update_means_of,
+)
+from bayesmtl.relations.exchangeable.state import (
+    DIAGONAL,
+    HUANG_WAND,
+    SEPARATE,
+    PopulationPrior,
+    PopulationState,
+)
 from bayesmtl.relations.exchangeable.updates import (
     HUANG_WAND_DOF,
-    mean_variance,
     update_expansion,
-    update_means,
     update_rescaling,
     update_scale,
     update_shared,
@@ -28,11 +47,12 @@ from bayesmtl.relations.exchangeable.updates import (
 
 __all__ = ["signal_variance", "sweep"]
 
-_OPTIONS = {"nogil": True, "cache": True}
+# Beyond, a collapsed pass would take longer than all other updates together.
+_COLLAPSED_LIMIT = 1_000_000
 
 
-@numba.njit(**_OPTIONS)
-def _set_weights(prior, state):  # type: ignore[no-untyped-def]
+@inner_kernel
+def _set_weights(prior, state):
     task_means(state.means, prior.task_features, state.center)
     for k in range(state.weights.shape[0]):
         for i in range(state.scale.shape[0]):
@@ -42,8 +62,8 @@ def _set_weights(prior, state):  # type: ignore[no-untyped-def]
                 )
 
 
-@numba.njit(**_OPTIONS)
-def _standardise(prior, state):  # type: ignore[no-untyped-def]
+@inner_kernel
+def _standardise(prior, state):
     """Deviations of the current weights from the current means; kept where the scale is zero."""
     task_means(state.means, prior.task_features, state.center)
     for i in range(state.scale.shape[0]):
@@ -57,15 +77,15 @@ def _standardise(prior, state):  # type: ignore[no-untyped-def]
     _clear_padding(prior, state)
 
 
-@numba.njit(**_OPTIONS)
-def _clear_padding(prior, state):  # type: ignore[no-untyped-def]
+@inner_kernel
+def _clear_padding(prior, state):
     last = state.deviation.shape[0] - 1
     for v in range(prior.n_tasks - last * LANES, LANES):
         state.deviation[last, :, v] = 0.0
 
 
-@numba.njit(**_OPTIONS)
-def _scatter(prior, state, full):  # type: ignore[no-untyped-def]
+@inner_kernel
+def _scatter(prior, state, full):
     """``sum_t z_t z_t'`` of the standardised deviations; the diagonal only unless ``full``."""
     p = state.scale.shape[0]
     lanes = np.zeros(LANES)
@@ -81,50 +101,12 @@ def _scatter(prior, state, full):  # type: ignore[no-untyped-def]
     return out
 
 
-@numba.njit(**_OPTIONS)
-def _joint_sums(prior, state):  # type: ignore[no-untyped-def]
-    """Sum of squared scales, number of means, number of scales, sum of squared means of the joint prior."""
-    total, count, square = 0.0, 0.0, 0.0
-    for i in range(state.scale.shape[0]):
-        if prior.joint[i]:
-            total += state.scale[i] ** 2
-            count += 1.0
-            for a in range(state.means.shape[1]):
-                square += state.means[i, a] ** 2
-    return total, count * state.means.shape[1], count, square
-
-
-@numba.njit(**_OPTIONS)
-def signal_variance(prior, state):  # type: ignore[no-untyped-def]
-    """Signal variance V of the joint prior; 0 where no feature follows it."""
-    total, _, count, _ = _joint_sums(prior, state)
-    return total / (1.0 - state.shared[0]) if count > 0.0 else 0.0
-
-
-@numba.njit(**_OPTIONS)
-def _update_means(prior, state, precision, linear, active, rng):  # type: ignore[no-untyped-def]
-    total, n_means, _, _ = _joint_sums(prior, state)
-    variance = mean_variance(total, state.shared[0], n_means) if n_means > 0.0 else 1.0
-    update_means(
-        precision,
-        linear,
-        prior.mean_kind,
-        active,
-        prior.mean_prior.reshape(-1, prior.mean_prior.shape[2]),
-        prior.mean_location.reshape(-1),
-        prior.mean_unit.reshape(-1),
-        variance,
-        state.means.reshape(-1),
-        rng,
-    )
-
-
-@numba.njit(**_OPTIONS)
-def _update_scales(prior, state, count, square, cross, precision, linear, noise_variance, rng):  # type: ignore[no-untyped-def]
+@inner_kernel
+def _update_scales(prior, state, count, square, cross, precision, linear, rng):
     """One pass over the learned scales at fixed means; the likelihood terms as in `update_scale`.
 
-    ``square`` and ``cross`` multiply powers of 1 / s_j, ``precision`` and ``linear`` of s_j; ``cross``
-    and ``precision`` are (p, p), their off-diagonal parts enter through the other scales.
+    ``square`` and ``cross`` multiply powers of 1 / s_j, ``precision`` and ``linear`` of s_j;
+    ``cross`` and ``precision`` are (p, p), their off-diagonal parts enter through the other scales.
     """
     p = state.scale.shape[0]
     for j in range(p):
@@ -132,17 +114,7 @@ def _update_scales(prior, state, count, square, cross, precision, linear, noise_
             continue
         if prior.covariance == 1 and j >= prior.block:
             continue
-        total, n_means, n_scales, mean_square = _joint_sums(prior, state)
-        joint = (
-            prior.joint[j],
-            total - state.scale[j] ** 2,
-            state.shared[0],
-            n_means,
-            n_scales,
-            mean_square,
-            noise_variance,
-            prior.r2_prior,
-        )
+        joint = joint_term(prior, state, j)
         tilt = 0.0
         slope = linear[j]
         for k in range(p):
@@ -150,7 +122,7 @@ def _update_scales(prior, state, count, square, cross, precision, linear, noise_
                 if state.scale[k] > 0.0:
                     tilt += cross[j, k] / state.scale[k]
                 slope -= precision[j, k] * state.scale[k]
-        state.scale[j] = update_scale(
+        scale = update_scale(
             state.scale[j],
             count,
             square[j],
@@ -162,57 +134,79 @@ def _update_scales(prior, state, count, square, cross, precision, linear, noise_
             joint,
             rng,
         )
+        set_scale(prior, state, j, scale)
 
 
-@numba.njit(**_OPTIONS)
-def _centred(prior, state, noise_variance, rng):  # type: ignore[no-untyped-def]
-    """Means, scales and covariance given the weights."""
+@kernel
+def _draw_weights(sites, prior, state, rng):
+    """Weights given the population, in the form of standardised deviations."""
+    task_means(state.means, prior.task_features, state.center)
+    draw_deviations(
+        sites.gram,
+        sites.moment,
+        sites.precision,
+        state.center,
+        state.scale,
+        state.precision,
+        rng,
+        state.deviation,
+    )
+    _clear_padding(prior, state)
+    _set_weights(prior, state)
+
+
+@kernel
+def _centred_means(prior, state, rng):
+    """Means given the weights; those of coefficients without a spread keep their value."""
     p, q = state.means.shape
     active = np.zeros(p * q, dtype=np.bool_)
     precision = np.zeros((p * q, p * q))
+    linear = np.zeros(p * q)
     moments = np.zeros((p, q))
     for k in range(state.weights.shape[0]):
         for i in range(p):
             for a in range(q):
                 for v in range(LANES):
                     moments[i, a] += state.weights[k, i, v] * prior.task_features[k, a, v]
-    linear = np.zeros(p * q)
     for i in range(p):
-        if state.scale[i] > 0.0:
-            active[i * q : (i + 1) * q] = True
-            for j in range(p):
-                if state.precision[i, j] != 0.0 and state.scale[j] > 0.0:
-                    weight = state.precision[i, j] / (state.scale[i] * state.scale[j])
-                    for a in range(q):
-                        linear[i * q + a] += weight * moments[j, a]
-                        for b in range(q):
-                            precision[i * q + a, j * q + b] = weight * prior.task_cross[a, b]
-    _update_means(prior, state, precision, linear, active, rng)
+        for j in range(p):
+            if state.precision[i, j] != 0.0 and state.scale[i] > 0.0 and state.scale[j] > 0.0:
+                weight = state.precision[i, j] / (state.scale[i] * state.scale[j])
+                for a in range(q):
+                    active[i * q + a] = True
+                    linear[i * q + a] += weight * moments[j, a]
+                    for b in range(q):
+                        precision[i * q + a, j * q + b] = weight * prior.task_cross[a, b]
+    update_means_of(prior, state, precision, linear, active, rng)
     _standardise(prior, state)
 
-    n = float(prior.n_tasks)
+
+@kernel
+def _centred_scales(prior, state, rng):
+    """Scales given weights and means: ``sum_t dev' P dev = sum_ij P_ij S_ij / (s_i s_j)``."""
+    p = state.scale.shape[0]
     scatter = _scatter(prior, state, prior.covariance != 0)
-    if prior.covariance == 1:
-        _draw_huang_wand(prior, state, scatter, rng)
-    # In terms of the scales: sum_t dev' P dev = sum_ij P_ij S_ij / (s_i s_j), S of the raw deviations.
-    raw = scatter * np.outer(state.scale, state.scale)
-    square = np.diag(state.precision) * np.diag(raw)
-    cross = state.precision * raw
-    zero = np.zeros((p, p))
-    _update_scales(prior, state, n, square, cross, zero, np.zeros(p), noise_variance, rng)
+    square = np.empty(p)
+    cross = np.empty((p, p))
+    for i in range(p):
+        for j in range(p):
+            raw = scatter[i, j] * state.scale[i] * state.scale[j]
+            cross[i, j] = state.precision[i, j] * raw
+        square[i] = cross[i, i]
+    n = float(prior.n_tasks)
+    none = np.zeros((p, p))
+    _update_scales(prior, state, n, square, cross, none, np.zeros(p), rng)
     _standardise(prior, state)
-    if prior.covariance == 2:
-        _draw_correlations(prior, state, rng)
 
 
-@numba.njit(**_OPTIONS)
-def _draw_huang_wand(prior, state, scatter, rng):  # type: ignore[no-untyped-def]
-    """``D | a, deviations`` and ``a | D`` of the Huang-Wand prior, a drawn first from its conditional."""
+@kernel
+def _draw_huang_wand(prior, state, rng):
+    """``a | D``, then ``D | a, deviations`` of the Huang-Wand prior."""
     b = prior.block
     d = state.scale.shape[0] - b
     if d == 0:
         return
-    scale = scatter[b:, b:].copy()
+    scale = _scatter(prior, state, True)[b:, b:].copy()
     for j in range(d):
         rate = HUANG_WAND_DOF * state.precision[b + j, b + j] + 1.0 / prior.half_t_scale[b + j] ** 2
         inverse_a = rng.standard_gamma(0.5 * (HUANG_WAND_DOF + d)) / rate
@@ -222,8 +216,8 @@ def _draw_huang_wand(prior, state, scatter, rng):  # type: ignore[no-untyped-def
     state.precision[b:, b:] = inverse_spd(np.ascontiguousarray(state.covariance[b:, b:]))
 
 
-@numba.njit(**_OPTIONS)
-def _draw_correlations(prior, state, rng):  # type: ignore[no-untyped-def]
+@kernel
+def _draw_correlations(prior, state, rng):
     b = prior.block
     if state.scale.shape[0] - b < 2:
         return
@@ -234,9 +228,9 @@ def _draw_correlations(prior, state, rng):  # type: ignore[no-untyped-def]
     state.precision[b:, b:] = inverse_spd(correlation)
 
 
-@numba.njit(**_OPTIONS)
-def _noncentred(sites, prior, state, noise_variance, rng):  # type: ignore[no-untyped-def]
-    """Means and scales given the standardised deviations."""
+@kernel
+def _noncentred_means(sites, prior, state, rng):
+    """Means given the standardised deviations."""
     p, q = state.means.shape
     precision, linear = mean_moments(
         sites.gram,
@@ -246,21 +240,27 @@ def _noncentred(sites, prior, state, noise_variance, rng):  # type: ignore[no-un
         state.scale,
         prior.task_features,
     )
-    _update_means(prior, state, precision, linear, np.ones(p * q, dtype=np.bool_), rng)
-    task_means(state.means, prior.task_features, state.center)
-    scale_precision, scale_linear = scale_moments(
+    active = np.ones(p * q, dtype=np.bool_)
+    update_means_of(prior, state, precision, linear, active, rng)
+    _set_weights(prior, state)
+
+
+@kernel
+def _noncentred_scales(sites, prior, state, rng):
+    """Scales given the standardised deviations, and the expansion of a Huang-Wand covariance."""
+    p = state.scale.shape[0]
+    precision, linear = scale_moments(
         sites.gram, sites.moment, sites.precision, state.center, state.deviation
     )
     none = np.zeros((p, p))
-    _update_scales(
-        prior, state, 0.0, np.zeros(p), none, scale_precision, scale_linear, noise_variance, rng
-    )
+    _update_scales(prior, state, 0.0, np.zeros(p), none, precision, linear, rng)
     if prior.covariance == 1:
-        _expand(prior, state, scale_precision, scale_linear, rng)
+        _expand(prior, state, precision, linear, rng)
+    _set_weights(prior, state)
 
 
-@numba.njit(**_OPTIONS)
-def _expand(prior, state, scale_precision, scale_linear, rng):  # type: ignore[no-untyped-def]
+@inner_kernel
+def _expand(prior, state, scale_precision, scale_linear, rng):
     """Multiply each feature's deviations and its row of the Huang-Wand covariance by one factor."""
     p = state.scale.shape[0]
     factor = state.scale.copy()
@@ -286,10 +286,10 @@ def _expand(prior, state, scale_precision, scale_linear, rng):  # type: ignore[n
             state.precision[i, j] /= factor[i] * factor[j]
 
 
-@numba.njit(**_OPTIONS)
-def _update_joint(sites, prior, state, noise_variance, rng):  # type: ignore[no-untyped-def]
+@kernel
+def _update_joint(sites, prior, state, noise_variance, rng):
     """Shared fraction, then a common rescaling of all that follows the joint prior."""
-    total, n_means, count, square = _joint_sums(prior, state)
+    total, n_means, count, square = joint_sums(prior, state)
     if count == 0.0:
         return
     state.shared[0] = update_shared(
@@ -302,21 +302,45 @@ def _update_joint(sites, prior, state, noise_variance, rng):  # type: ignore[no-
         prior.shared_prior,
         rng,
     )
+    # What the signal scales: means of the joint prior and deviations, not effects with own priors.
+    p, q = state.means.shape
+    part = np.zeros_like(state.weights)
+    for k in range(part.shape[0]):
+        for i in range(p):
+            for v in range(LANES):
+                if prior.joint[i]:
+                    part[k, i, v] = state.scale[i] * state.deviation[k, i, v]
+                for a in range(q):
+                    if prior.mean_kind[i * q + a] == 3:
+                        part[k, i, v] += state.means[i, a] * prior.task_features[k, a, v]
     precision, linear = rescaling_moments(
-        sites.gram, sites.moment, sites.precision, state.weights, prior.joint
+        sites.gram, sites.moment, sites.precision, state.weights, part
     )
     signal = total / (1.0 - state.shared[0])
     factor = update_rescaling(precision, linear, signal, noise_variance, prior.r2_prior, rng)
-    for i in range(state.scale.shape[0]):
+    for i in range(p):
         if prior.joint[i]:
             state.scale[i] *= factor
-            for a in range(state.means.shape[1]):
+        for a in range(q):
+            if prior.mean_kind[i * q + a] == 3:
                 state.means[i, a] *= factor
     _set_weights(prior, state)
 
 
-@numba.njit(**_OPTIONS)
-def sweep(sites, prior, state, noise_variance, rng):  # type: ignore[no-untyped-def]
+def _collapsed_work(prior: PopulationPrior, state: PopulationState) -> int:
+    """Operations of the collapsed updates: cubic in p for scales, quartic for correlations."""
+    p = state.scale.size
+    pairs = 0 if prior.covariance == DIAGONAL else (p - prior.block) ** 2 // 2
+    return prior.n_tasks * p * p * (p + pairs)
+
+
+def sweep(
+    sites: Sites,
+    prior: PopulationPrior,
+    state: PopulationState,
+    noise_variance: float,
+    rng: np.random.Generator,
+) -> None:
     """One Gibbs sweep over weights and population, in place.
 
     Parameters
@@ -329,20 +353,16 @@ def sweep(sites, prior, state, noise_variance, rng):  # type: ignore[no-untyped-
         The noise variance that the joint R-squared prior refers to.
     rng : numpy.random.Generator
     """
-    task_means(state.means, prior.task_features, state.center)
-    draw_deviations(
-        sites.gram,
-        sites.moment,
-        sites.precision,
-        state.center,
-        state.scale,
-        state.precision,
-        rng,
-        state.deviation,
-    )
-    _clear_padding(prior, state)
-    _set_weights(prior, state)
-    _centred(prior, state, noise_variance, rng)
-    _noncentred(sites, prior, state, noise_variance, rng)
-    _set_weights(prior, state)
-    _update_joint(sites, prior, state, noise_variance, rng)
+    if _collapsed_work(prior, state) <= _COLLAPSED_LIMIT:
+        collapsed_pass(sites, prior, state, rng)
+    _draw_weights(sites, prior, state, rng)
+    _centred_means(prior, state, rng)
+    if prior.covariance == HUANG_WAND:
+        _draw_huang_wand(prior, state, rng)
+    _centred_scales(prior, state, rng)
+    if prior.covariance == SEPARATE:
+        _draw_correlations(prior, state, rng)
+    _noncentred_means(sites, prior, state, rng)
+    _noncentred_scales(sites, prior, state, rng)
+    if prior.joint.any():
+        _update_joint(sites, prior, state, noise_variance, rng)

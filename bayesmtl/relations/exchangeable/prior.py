@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.priors import Prior, PriorLike
 from bayesmtl.relations.settings import (
-    Hyperparameter,
     clean,
     per_feature,
     require_numbers,
@@ -138,19 +137,20 @@ class Exchangeable:
     scale : Prior, float, array or {feature: Prior or float}
         Population sd of each weight around its mean, not negative; 0 is `Pooled`.
     feature_covariance : {"diagonal", "full"}
-        D diagonal, or full: by default with the prior of Huang and Wand (2013, nu = 2: half-t(2) sds
-        of scale ``s_y / s_x``, uniform correlations); with a ``scale`` of your own, separate sds and
-        an LKJ correlation matrix.
+        D diagonal, or full: by default with the prior of Huang and Wand (2013, nu = 2: half-t(2)
+        sds of scale ``s_y / s_x``, uniform correlations); with a ``scale`` of your own, separate
+        sds and an LKJ correlation matrix.
     correlation : Prior
-        ``Prior("LKJ", eta=...)`` of the correlation matrix beside your own ``scale``; default eta 1.
+        ``Prior("LKJ", eta=...)`` of the correlation matrix beside your own ``scale``; default eta
+        1.
     task_effects : Prior, float, array or {feature: Prior or float}
         Effects of the (centred) task features on the mean; default Normal(0, 2.5 s_y / (s_x s_z)).
     r2, shared : Prior
-        Beta priors of the joint default, used with a diagonal covariance when neither mean nor scale
-        is set: the share R-squared of the variance that the features explain, of which the fraction
-        ``shared`` comes from the common mean and the rest from the tasks' deviations, spread over
-        features by a flat Dirichlet. Both default to Beta(1, 1). Setting mean or scale alone switches
-        the other to Normal(0, 2.5 s_y / s_x) or HalfNormal(s_y / s_x).
+        Beta priors of the joint default, used with a diagonal covariance when neither mean nor
+        scale is set: the share R-squared of the variance that the features explain, of which the
+        fraction ``shared`` comes from the common mean and the rest from the tasks' deviations,
+        spread over features by a flat Dirichlet. Both default to Beta(1, 1). Setting mean or scale
+        alone switches the other to Normal(0, 2.5 s_y / s_x) or HalfNormal(s_y / s_x).
 
     Raises
     ------
@@ -192,8 +192,8 @@ class Exchangeable:
             )
         if self.feature_covariance != "full" or self.scale is None:
             raise InvalidModelError(
-                "correlation= goes with feature_covariance='full' and a scale= of your own; without "
-                "a scale the Huang-Wand prior covers sds and correlations together"
+                "correlation= goes with feature_covariance='full' and a scale= of your own; "
+                "without a scale the Huang-Wand prior covers sds and correlations together"
             )
 
     def _check_joint(self, name: str) -> None:

@@ -21,16 +21,17 @@ __all__ = [
 
 # Kinds of covariance between features.
 DIAGONAL, HUANG_WAND, SEPARATE = 0, 1, 2
-# Kinds of a population mean: fixed number, Normal prior, another prior, or the joint R-squared prior.
+# Kinds of a population mean: fixed number, Normal prior, another prior, or the joint R-squared
+# prior.
 SET, NORMAL, OTHER, JOINT = 0, 1, 2, 3
 
 
 class PopulationPrior(NamedTuple):
-    """``w_t ~ N(means @ z_t, diag(scale) correlation diag(scale))``, one row of ``p`` coefficients a task.
+    """``w_t ~ N(means @ z_t, diag(scale) covariance diag(scale))``, p coefficients a task.
 
-    A value on the user's scale is ``location + unit * internal``; priors are evaluated on the user's
-    scale. Coefficients from ``block`` on are the relation's features, before it stands a separate
-    intercept.
+    A value on the user's scale is ``location + unit * internal``; priors are evaluated on the
+    user's scale. Coefficients from ``block`` on are the relation's features, before it stands a
+    separate intercept.
 
     Parameters
     ----------
@@ -103,11 +104,13 @@ class PopulationState(NamedTuple):
 
 
 def initial_state(prior: PopulationPrior, rng: np.random.Generator) -> PopulationState:
-    """A dispersed start: scales spread over two orders of magnitude, weights left to the first sweep."""
+    """A dispersed start: scales over two orders of magnitude, weights left to the first sweep."""
     p, q = prior.mean_location.shape
     fixed_mean = (prior.mean_prior[..., 1] - prior.mean_location) / prior.mean_unit
     means = np.where(
-        prior.mean_kind.reshape(p, q) == SET, fixed_mean, _inside(prior, rng.normal(0.0, 0.5, (p, q)))
+        prior.mean_kind.reshape(p, q) == SET,
+        fixed_mean,
+        _inside(prior, rng.normal(0.0, 0.5, (p, q))),
     )
     learned = (prior.scale_prior[:, 0] != 0) | prior.joint
     scale = np.where(
@@ -135,8 +138,12 @@ def initial_state(prior: PopulationPrior, rng: np.random.Generator) -> Populatio
 
 def _ends(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the support of bounded families (Uniform, TruncatedNormal), infinite elsewhere."""
-    low = np.where(rows[..., 0] == 5, rows[..., 1], np.where(rows[..., 0] == 6, rows[..., 3], -np.inf))
-    high = np.where(rows[..., 0] == 5, rows[..., 2], np.where(rows[..., 0] == 6, rows[..., 4], np.inf))
+    low = np.where(
+        rows[..., 0] == 5, rows[..., 1], np.where(rows[..., 0] == 6, rows[..., 3], -np.inf)
+    )
+    high = np.where(
+        rows[..., 0] == 5, rows[..., 2], np.where(rows[..., 0] == 6, rows[..., 4], np.inf)
+    )
     return low, high
 
 

@@ -2,16 +2,18 @@
 
 import math
 
-import numba
 import numpy as np
 
 from bayesmtl.numerics.densities import log_density, log_signal_prior
+from bayesmtl.numerics.jit import kernel
 from bayesmtl.numerics.matrices import draw_gaussian
 from bayesmtl.numerics.slicing import slice_sampler
 
 __all__ = [
     "HUANG_WAND_DOF",
+    "expansion_target",
     "mean_variance",
+    "scale_target",
     "update_expansion",
     "update_means",
     "update_rescaling",
@@ -19,21 +21,21 @@ __all__ = [
     "update_shared",
 ]
 
-_OPTIONS = {"nogil": True, "cache": True}
 HUANG_WAND_DOF = 2.0
 
 
-@numba.njit(**_OPTIONS)
-def mean_variance(deviation_variance, shared, n_means):  # type: ignore[no-untyped-def]
+@kernel
+def mean_variance(deviation_variance, shared, n_means):
     """Prior variance of one mean: the shared part of the signal, split evenly.
 
-    The signal V has the part ``(1 - shared) V = deviation_variance``, the sum of the squared scales.
+    The signal V has the part ``(1 - shared) V = deviation_variance``, the sum of the squared
+    scales.
     """
     return shared * deviation_variance / ((1.0 - shared) * n_means)
 
 
-@numba.njit(**_OPTIONS)
-def _mean_target(x, args):  # type: ignore[no-untyped-def]
+@kernel
+def _mean_target(x, args):
     precision, linear, location, unit, row = args
     return -0.5 * precision * x * x + linear * x + log_density(row, location + unit * x)
 
@@ -41,15 +43,13 @@ def _mean_target(x, args):  # type: ignore[no-untyped-def]
 _slice_mean = slice_sampler(_mean_target)
 
 
-@numba.njit(**_OPTIONS)
-def update_means(  # type: ignore[no-untyped-def]
-    precision, linear, kind, active, rows, location, unit, joint_variance, means, rng
-):
+@kernel
+def update_means(precision, linear, kind, active, rows, location, unit, joint_variance, means, rng):
     """Draw the means from likelihood ``-x'K x / 2 + k'x`` times their priors, in place.
 
     All means with a normal prior in one block, the others one at a time. ``kind`` is 0 for fixed
-    numbers, 1 Normal, 2 another prior, 3 the joint prior ``N(0, joint_variance)``; means that are not
-    ``active`` keep their value.
+    numbers, 1 Normal, 2 another prior, 3 the joint prior ``N(0, joint_variance)``; means that are
+    not ``active`` keep their value.
     """
     n = means.shape[0]
     free = np.flatnonzero(active & ((kind == 1) | (kind == 3)))
@@ -85,8 +85,8 @@ def update_means(  # type: ignore[no-untyped-def]
             means[i] = _slice_mean(args, means[i], width, rng)
 
 
-@numba.njit(**_OPTIONS)
-def _scale_target(x, args):  # type: ignore[no-untyped-def]
+@kernel
+def scale_target(x, args):
     """Log conditional of a log-scale x, Jacobian included."""
     count, square, cross, precision, linear, unit, row, joint = args
     e = math.exp(x)
@@ -94,14 +94,15 @@ def _scale_target(x, args):  # type: ignore[no-untyped-def]
     if count > 0.0:
         inverse = math.exp(-x)
         value += -count * x - 0.5 * square * inverse * inverse - cross * inverse
-    in_joint, others, shared, n_means, n_scales, mean_square, noise_variance, r2_row = joint
+    in_joint, others, signal, n_means, n_scales, mean_square, shared_row = joint
     if in_joint:
-        # Squared scales = S * Dirichlet(1, ..., 1): density in them p(S) S^(1 - n_scales).
+        # At a given signal V the squared scales are (1 - shared) V * Dirichlet(1, ..., 1): their
+        # density is that of shared times S^(1 - n_scales), S their sum.
         total = others + e * e
-        variance = mean_variance(total, shared, n_means)
-        if not variance > 0.0:
+        if not total < signal:
             return -np.inf
-        value += log_signal_prior(total / (1.0 - shared), noise_variance, r2_row) + 2.0 * x
+        variance = (signal - total) / n_means
+        value += log_density(shared_row, 1.0 - total / signal) + 2.0 * x
         value -= (n_scales - 1.0) * math.log(total)
         value -= 0.5 * n_means * math.log(variance) + 0.5 * mean_square / variance
     else:
@@ -109,25 +110,26 @@ def _scale_target(x, args):  # type: ignore[no-untyped-def]
     return value
 
 
-_slice_scale = slice_sampler(_scale_target)
+_slice_scale = slice_sampler(scale_target)
 
 
-@numba.njit(**_OPTIONS)
-def update_scale(  # type: ignore[no-untyped-def]
-    scale, count, square, cross, precision, linear, unit, row, joint, rng
-):
-    """Draw one scale s from ``s^-count exp(-square / (2 s^2) - cross / s - precision s^2 / 2 + linear s)``.
+@kernel
+def update_scale(scale, count, square, cross, precision, linear, unit, row, joint, rng):
+    """Draw one scale given means and weights, or means and standardised deviations.
 
-    times its prior: the first three terms are the centred likelihood (``count`` tasks), the last two
-    the non-centred one. ``joint`` is ``(in_joint, sum of the other squared scales, shared fraction,
-    number of means, number of scales, sum of squared means, noise variance, prior row of R-squared)``.
+    From ``s^-count exp(-square / (2 s^2) - cross / s - precision s^2 / 2 + linear s)`` times the
+    prior of s: the first three terms are the centred likelihood (``count`` tasks), the last two
+    the non-centred one. ``joint`` is ``(in_joint, sum of the other squared scales, signal
+    variance, number of means, number of scales, sum of squared means, prior row of the shared
+    fraction)``; the signal variance is held fixed, so the shared fraction follows the scale.
     """
     args = (count, square, cross, precision, linear, unit, row, joint)
     return math.exp(_slice_scale(args, math.log(scale), 1.0, rng))
 
 
-@numba.njit(**_OPTIONS)
-def _expansion_target(x, args):  # type: ignore[no-untyped-def]
+@kernel
+def expansion_target(x, args):
+    """Log conditional of a log-expansion x, see `update_expansion`."""
     dimension, inverse_diagonal, half_t_precision, precision, linear = args
     e = math.exp(x)
     inner = HUANG_WAND_DOF * inverse_diagonal / (e * e) + half_t_precision
@@ -139,26 +141,24 @@ def _expansion_target(x, args):  # type: ignore[no-untyped-def]
     )
 
 
-_slice_expansion = slice_sampler(_expansion_target)
+_slice_expansion = slice_sampler(expansion_target)
 
 
-@numba.njit(**_OPTIONS)
-def update_expansion(  # type: ignore[no-untyped-def]
-    dimension, inverse_diagonal, half_t_scale, precision, linear, rng
-):
-    """Factor g by which one feature's deviations and its row of a Huang-Wand covariance are multiplied.
+@kernel
+def update_expansion(dimension, inverse_diagonal, half_t_scale, precision, linear, rng):
+    """Factor g for one feature's deviations and its row of a Huang-Wand covariance.
 
     Target in log g (Haar measure): the marginal Huang-Wand density (Huang and Wand 2013, Bayesian
-    Anal. 8, eq. 3) ``|D|^-((nu + 2 d) / 2) prod_j (nu (D^-1)_jj + 1 / A_j^2)^-((nu + d) / 2)`` at ``g D g``,
-    the Jacobian ``g^(d + 1)`` of its elements, and the likelihood; density and Jacobian of the
-    deviations cancel (Liu and Sabatti 2000, Biometrika 87).
+    Anal. 8, eq. 3) ``|D|^-((nu + 2 d) / 2) prod_j (nu (D^-1)_jj + 1 / A_j^2)^-((nu + d) / 2)`` at
+    ``g D g``, the Jacobian ``g^(d + 1)`` of its elements, and the likelihood; density and Jacobian
+    of the deviations cancel (Liu and Sabatti 2000, Biometrika 87).
     """
     args = (dimension, inverse_diagonal, 1.0 / half_t_scale**2, precision, linear)
     return math.exp(_slice_expansion(args, 0.0, 0.5, rng))
 
 
-@numba.njit(**_OPTIONS)
-def _shared_target(x, args):  # type: ignore[no-untyped-def]
+@kernel
+def _shared_target(x, args):
     """Log conditional of the logit of the shared fraction."""
     deviation_variance, n_means, mean_square, noise_variance, r2_row, shared_row = args
     shared = 1.0 / (1.0 + math.exp(-x))
@@ -167,7 +167,8 @@ def _shared_target(x, args):  # type: ignore[no-untyped-def]
     variance = mean_variance(deviation_variance, shared, n_means)
     if not variance > 0.0:
         return -np.inf
-    # V = deviation_variance / (1 - shared): one factor 1 / (1 - shared) from this change of variable.
+    # V = deviation_variance / (1 - shared): one factor 1 / (1 - shared) from this change of
+    # variable.
     return (
         log_signal_prior(deviation_variance / (1.0 - shared), noise_variance, r2_row)
         + log_density(shared_row, shared)
@@ -180,8 +181,8 @@ def _shared_target(x, args):  # type: ignore[no-untyped-def]
 _slice_shared = slice_sampler(_shared_target)
 
 
-@numba.njit(**_OPTIONS)
-def update_shared(  # type: ignore[no-untyped-def]
+@kernel
+def update_shared(
     shared, deviation_variance, n_means, mean_square, noise_variance, r2_row, shared_row, rng
 ):
     """Draw the shared fraction of the joint prior given means and scales."""
@@ -190,8 +191,8 @@ def update_shared(  # type: ignore[no-untyped-def]
     return 1.0 / (1.0 + math.exp(-x))
 
 
-@numba.njit(**_OPTIONS)
-def _rescaling_target(x, args):  # type: ignore[no-untyped-def]
+@kernel
+def _rescaling_target(x, args):
     precision, linear, signal, noise_variance, r2_row = args
     e = math.exp(x)
     return (
@@ -205,12 +206,12 @@ def _rescaling_target(x, args):  # type: ignore[no-untyped-def]
 _slice_rescaling = slice_sampler(_rescaling_target)
 
 
-@numba.njit(**_OPTIONS)
-def update_rescaling(precision, linear, signal, noise_variance, r2_row, rng):  # type: ignore[no-untyped-def]
+@kernel
+def update_rescaling(precision, linear, signal, noise_variance, r2_row, rng):
     """Factor by which all means and deviations of the joint prior are multiplied at once.
 
-    Everything but the signal V stays as it is in units of ``sqrt(V)``, so only the prior of V and the
-    likelihood ``-precision g^2 / 2 + linear g`` appear.
+    Everything but the signal V stays as it is in units of ``sqrt(V)``, so only the prior of V and
+    the likelihood ``-precision g^2 / 2 + linear g`` appear.
     """
     return math.exp(
         _slice_rescaling((precision, linear, signal, noise_variance, r2_row), 0.0, 0.5, rng)

@@ -1,0 +1,107 @@
+"""Exact log marginal likelihood of a Gaussian model whose hyperparameters are fixed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmtl.assembly import INTERCEPT, Problem
+from bayesmtl.errors import UnsupportedError
+from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.numerics.lanes import unpack_tasks
+from bayesmtl.priors import Prior
+from bayesmtl.sites import GaussianSites, add_sites, collapse, evaluate
+
+__all__ = ["log_evidence", "task_sites"]
+
+
+def task_sites(problem: Problem, noise_sd: np.ndarray | None) -> GaussianSites:
+    """Sites of the tasks' internal coefficients, constants for the response in user units.
+
+    Parameters
+    ----------
+    problem : Problem
+    noise_sd : (task,) or None
+        User units; None where the standard errors are known and part of the row weights.
+    """
+    n_tasks = problem.prior.n_tasks
+    p = problem.design.shape[1]
+    row, column = np.tril_indices(p)
+    gram = np.empty((n_tasks, p, p))
+    gram[:, row, column] = unpack_tasks(problem.sites.gram, n_tasks)
+    gram[:, column, row] = gram[:, row, column]
+    moment = unpack_tasks(problem.sites.moment, n_tasks)
+    total = unpack_tasks(problem.sites.total, n_tasks)
+    unit = problem.scaling.response_scale
+    if noise_sd is None:
+        # Row weights are w / se^2 in internal units, so log variances come row by row.
+        precision = np.ones(n_tasks)
+        counts, log_variance = _known(problem)
+    else:
+        precision = (unit / noise_sd) ** 2
+        counts = unpack_tasks(problem.sites.rows, n_tasks)
+        log_variance = 2.0 * counts * np.log(noise_sd)
+    constant = -0.5 * (precision * total + log_variance + counts * np.log(2.0 * np.pi))
+    return GaussianSites(gram * precision[:, None, None], moment * precision[:, None], constant)
+
+
+def _known(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    rows, n_tasks = problem.rows, problem.prior.n_tasks
+    weight, se = problem.row_weight, problem.standard_error
+    assert se is not None
+    counts = np.bincount(rows.task, weight, minlength=n_tasks)
+    return counts, np.bincount(rows.task, 2.0 * weight * np.log(se), minlength=n_tasks)
+
+
+def log_evidence(problem: Problem, likelihood: Gaussian) -> float:
+    """``log p(y)`` in the user's units of y, with the weights integrated out.
+
+    Means may be fixed or have Normal priors, which are integrated out too; scales and noise must be
+    fixed.
+
+    Raises
+    ------
+    UnsupportedError
+        Naming what is not fixed.
+    """
+    learned = _learned(problem, likelihood)
+    if learned:
+        raise UnsupportedError(
+            f"log_evidence is exact for fixed hyperparameters only, and {learned[0]} is learned; "
+            "fix it with a number (a mean may have a Normal prior)"
+        )
+    prior = problem.prior
+    sites = task_sites(problem, problem.fixed_noise)
+    scale = prior.scale_prior[:, 1] / prior.scale_unit
+    collapsed = collapse(sites, np.diag(scale**2))
+    # Sites of the means: coefficient i of task t has mean sum_a means[i, a] z_ta.
+    z = unpack_tasks(prior.task_features, prior.n_tasks)
+    p, q = prior.mean_location.shape
+    of_means = add_sites(
+        GaussianSites(
+            np.einsum("tij,ta,tb->tiajb", collapsed.gram, z, z).reshape(-1, p * q, p * q),
+            np.einsum("ti,ta->tia", collapsed.moment, z).reshape(-1, p * q),
+            collapsed.constant,
+        )
+    )
+    center = (prior.mean_prior[..., 1] - prior.mean_location) / prior.mean_unit
+    normal = prior.mean_prior[..., 0] != 0
+    sd = np.where(normal, prior.mean_prior[..., 2] / prior.mean_unit, 0.0)
+    final = collapse(of_means, np.diag(sd.reshape(-1) ** 2))
+    return float(evaluate(final, center.reshape(-1))[0])
+
+
+def _learned(problem: Problem, likelihood: Gaussian) -> list[str]:
+    """Names of the hyperparameters that are not fixed."""
+    names = [INTERCEPT] * int(problem.separate_intercept) + list(problem.features)
+    means = [row for block in problem.blocks for row in block.mean]
+    scales = [scale for block in problem.blocks for scale in block.scale]
+    out = [] if likelihood.fixed else ["the noise"]
+    if problem.prior.covariance != 0:
+        out.append("the covariance of the features")
+    for name, row, scale in zip(names, means, scales, strict=True):
+        if scale is None or isinstance(scale, Prior):
+            out.append(f"the scale of {name!r}")
+        for value in row:
+            if value is None or (isinstance(value, Prior) and value.family != "Normal"):
+                out.append(f"the mean of {name!r}")
+    return out

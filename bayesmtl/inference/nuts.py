@@ -1,0 +1,164 @@
+"""The same model as a PyMC graph, sampled by nutpie: a second, independent implementation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from bayesmtl.assembly import Problem
+from bayesmtl.inference.draws import Draws
+from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.likelihoods.graph import add_noise, add_rows, add_sites
+from bayesmtl.relations.exchangeable.graph import Coefficients, add_intercept, add_weights
+
+if TYPE_CHECKING:
+    from bayesmtl.model import Prepared
+
+__all__ = ["build_graph", "sample_nuts"]
+
+# nutpie's names to those of the ArviZ schema.
+_STATS = {
+    "diverging": "diverging",
+    "depth": "tree_depth",
+    "n_steps": "n_steps",
+    "energy": "energy",
+    "energy_error": "energy_error",
+    "mean_tree_accept": "acceptance_rate",
+    "step_size": "step_size",
+    "maxdepth_reached": "reached_max_treedepth",
+}
+
+
+def build_graph(prepared: Prepared, likelihood: Gaussian, kind: str) -> Any:
+    """A PyMC model with the names and dimensions of the posterior.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    likelihood : Gaussian
+    kind : {"rows", "sites"}
+
+    Returns
+    -------
+    pymc.Model
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    problem = prepared.problem
+    coords: dict[str, Any] = {"task": problem.rows.tasks}
+    if problem.features:
+        coords |= {"feature": list(problem.features), "feature_bis": list(problem.features)}
+    if prepared.task_design is not None:
+        coords["task_feature"] = list(prepared.task_design.features)
+    with pm.Model(coords=coords) as graph:
+        z = None
+        if prepared.task_design is not None:
+            centred = problem.task_features - problem.scaling.task_feature_center
+            z = pm.Data("task_features_centred", centred, dims=("task", "task_feature"))
+        noise, reference = add_noise(problem, likelihood)
+        intercept = add_intercept(problem, z) if problem.separate_intercept else None
+        weights = add_weights(problem, z, reference) if problem.features else None
+        if intercept is not None:
+            at_zero = intercept
+            if weights is not None:
+                at_zero = at_zero - weights @ pt.as_tensor(problem.scaling.feature_center)
+            pm.Deterministic("intercept", at_zero, dims="task")
+        coefficients = Coefficients(weights, intercept)
+        if kind == "rows":
+            add_rows(prepared, coefficients, noise)
+        else:
+            add_sites(problem, coefficients, noise)
+    return graph
+
+
+def sample_nuts(
+    prepared: Prepared,
+    likelihood: Gaussian,
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    cores: int,
+    random_seed: int | None,
+    progressbar: bool,
+) -> tuple[Draws, dict[str, np.ndarray], bool]:
+    """Sample the graph on the sites.
+
+    Returns
+    -------
+    draws : Draws
+        Internal units, as from every method.
+    stats : dict of (chain, draw) arrays
+        Named as in the ArviZ schema.
+    interrupted : bool
+    """
+    import nutpie
+
+    graph = build_graph(prepared, likelihood, "sites")
+    compiled = nutpie.compile_pymc_model(graph)
+    trace = nutpie.sample(
+        compiled,
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        cores=cores,
+        seed=random_seed,
+        progress_bar=progressbar,
+        save_warmup=False,
+    )
+    posterior, stats = trace["posterior"].to_dataset(), trace["sample_stats"].to_dataset()
+    finished = int(np.isfinite(stats["logp"].to_numpy()).all(axis=0).sum())
+    kept = {"draw": slice(0, finished)}
+    named = {
+        ours: stats[theirs].isel(kept).to_numpy()
+        for theirs, ours in _STATS.items()
+        if theirs in stats
+    }
+    log_density = stats["logp"].isel(kept).to_numpy()
+    return _internal(prepared.problem, posterior.isel(kept), log_density), named, finished < draws
+
+
+def _internal(problem: Problem, posterior: xr.Dataset, lp: np.ndarray) -> Draws:
+    """From variables on the user's scale to internal units."""
+    prior, first = problem.prior, int(problem.separate_intercept)
+    p, q = prior.mean_location.shape
+    shape = lp.shape
+    means, scale = np.zeros((*shape, p, q)), np.zeros((*shape, p))
+    weights = np.zeros((*shape, prior.n_tasks, p))
+    effects = "task_feature" in posterior.dims
+
+    def values(name: str, *dims: str) -> np.ndarray:
+        return posterior[name].transpose("chain", "draw", *dims).to_numpy()
+
+    if first:
+        means[..., 0, 0] = values("intercept_mean")
+        scale[..., 0] = values("intercept_sd")
+        weights[..., 0] = values("intercept_at_center", "task")
+        if effects:
+            means[..., 0, 1:] = values("intercept_task_effects", "task_feature")
+    if problem.features:
+        means[..., first:, 0] = values("population_mean", "feature")
+        scale[..., first:] = values("population_sd", "feature")
+        weights[..., first:] = values("weights", "task", "feature")
+        if effects:
+            means[..., first:, 1:] = values("task_effects", "feature", "task_feature")
+    correlation = None
+    if "feature_correlation" in posterior:
+        correlation = np.broadcast_to(np.eye(p), (*shape, p, p)).copy()
+        correlation[..., first:, first:] = values("feature_correlation", "feature", "feature_bis")
+    unit = problem.scaling.response_scale
+    per_task = ("task",) if "noise_median" in posterior else ()
+    return Draws(
+        means=(means - prior.mean_location) / prior.mean_unit,
+        scale=scale / prior.scale_unit,
+        correlation=correlation,
+        shared=values("shared_fraction") if "shared_fraction" in posterior else None,
+        noise_median=values("noise_median") / unit if "noise_median" in posterior else None,
+        noise_spread=values("noise_spread") if "noise_spread" in posterior else None,
+        log_noise=np.log(values("noise_sd", *per_task) / unit) if "noise_sd" in posterior else None,
+        weights=(weights - prior.mean_location[:, 0]) / prior.scale_unit,
+        lp=lp,
+    )

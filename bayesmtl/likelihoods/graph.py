@@ -1,0 +1,107 @@
+"""The Gaussian likelihood as PyMC variables, on the rows or on the sites."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmtl.assembly import Problem
+from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.numerics.lanes import unpack_tasks
+from bayesmtl.priors import Prior
+from bayesmtl.relations.exchangeable.graph import Coefficients, random_variable
+
+if TYPE_CHECKING:
+    from bayesmtl.model import Prepared
+
+__all__ = ["add_noise", "add_rows", "add_sites"]
+
+
+def add_noise(problem: Problem, likelihood: Gaussian) -> tuple[Any, Any]:
+    """Noise sd of each task, user units (None: known standard errors), and the one of reference."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    unit = problem.scaling.response_scale
+    known = float(np.sqrt(problem.reference_noise) * unit)
+    if likelihood.se is not None:
+        return None, known
+    if likelihood.fixed:
+        return pt.as_tensor(likelihood.fixed_sds(problem.rows.tasks)), known
+    sd_prior, spread_prior = likelihood.priors(problem.reference_sd)
+    n_tasks = problem.prior.n_tasks
+    if likelihood.noise == "shared":
+        assert isinstance(sd_prior, Prior)
+        noise = random_variable("noise_sd", sd_prior)
+        return pt.ones(n_tasks) * noise, noise
+    median = _variable("noise_median", sd_prior)
+    spread = _variable("noise_spread", spread_prior)
+    offset = pm.Normal("noise_offset", dims="task")
+    noise = pm.Deterministic("noise_sd", median * pt.exp(spread * offset), dims="task")
+    return noise, median
+
+
+def _variable(name: str, value: Prior | float) -> Any:
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    if isinstance(value, Prior):
+        return random_variable(name, value)
+    return pm.Deterministic(name, pt.as_tensor(float(value)))
+
+
+def add_rows(prepared: Prepared, coefficients: Coefficients, noise: Any) -> None:
+    """The response as an observed variable, its features and tasks as data containers."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    problem, design = prepared.problem, prepared.design
+    rows = problem.rows
+    pm.modelcontext(None).add_coord("obs", np.arange(len(rows.task)))
+    task = pm.Data("task_index", rows.task, dims="obs")
+    predictor = pt.as_tensor(problem.offset)
+    if coefficients.intercept is not None:
+        predictor = predictor + coefficients.intercept[task]
+    if coefficients.weights is not None:
+        centred = rows.features - problem.scaling.feature_center
+        features = pm.Data("features_centred", centred, dims=("obs", "feature"))
+        predictor = predictor + (features * coefficients.weights[task]).sum(axis=1)
+    sd = noise[task] if problem.standard_error is None else pt.as_tensor(problem.standard_error)
+    name = str(design.response)
+    weighted = prepared.columns["weights"] is not None
+    if not weighted:
+        pm.Normal(name, predictor, sd, observed=rows.response, dims="obs")
+        return
+    density = pm.logp(pm.Normal.dist(predictor, sd), rows.response)
+    pm.Potential(name, problem.row_weight * density, dims="obs")
+
+
+def add_sites(problem: Problem, coefficients: Coefficients, noise: Any) -> None:
+    """The log-likelihood through each task's sufficient statistics."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    n_tasks, p = problem.prior.n_tasks, problem.design.shape[1]
+    row, column = np.tril_indices(p)
+    gram = np.empty((n_tasks, p, p))
+    gram[:, row, column] = unpack_tasks(problem.sites.gram, n_tasks)
+    gram[:, column, row] = gram[:, row, column]
+    moment = unpack_tasks(problem.sites.moment, n_tasks)
+    total = unpack_tasks(problem.sites.total, n_tasks)
+    counts = unpack_tasks(problem.sites.rows, n_tasks)
+    parts = []
+    if coefficients.intercept is not None:
+        parts.append(coefficients.intercept[:, None])
+    if coefficients.weights is not None:
+        parts.append(coefficients.weights)
+    internal = (pt.concatenate(parts, axis=1) - problem.prior.mean_location[:, 0]) / (
+        problem.prior.scale_unit
+    )
+    image = (gram * internal[:, None, :]).sum(axis=2)
+    square = total - 2.0 * (moment * internal).sum(axis=1) + (image * internal).sum(axis=1)
+    if noise is None:
+        pm.Potential("sites", -0.5 * square, dims="task")
+        return
+    scaled = noise / problem.scaling.response_scale
+    pm.Potential("sites", -counts * pt.log(scaled) - 0.5 * square / scaled**2, dims="task")

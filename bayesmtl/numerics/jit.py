@@ -1,0 +1,31 @@
+"""How kernels are compiled: cached, without the interpreter lock, IEEE division."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+__all__ = ["inner_kernel", "kernel", "lane_kernel"]
+
+_OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "cache": True,
+    "error_model": "numpy",
+    "no_cfunc_wrapper": True,
+}
+_NO_ENTRY: dict[str, Any] = {"no_cpython_wrapper": True}
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function that is called from Python too."""
+    return numba.njit(**_OPTIONS)(function)
+
+
+def inner_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function that only kernels call; saves its entry point for Python."""
+    return numba.njit(**_OPTIONS, **_NO_ENTRY)(function)
+
+
+def lane_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a kernel over lanes; fused multiply-add only, so NaN and infinity stay."""
+    return numba.njit(fastmath={"contract"}, **_OPTIONS)(function)

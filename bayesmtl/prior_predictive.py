@@ -1,0 +1,103 @@
+"""Simulation from the prior: structure, weights and responses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from bayesmtl.assembly import Problem
+from bayesmtl.inference.draws import Draws, join_chains, map_draws
+from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.numerics.lanes import unpack_tasks
+from bayesmtl.posterior.build import constant_data, observed_data
+from bayesmtl.posterior.user_scale import posterior_variables
+from bayesmtl.priors import Prior, PriorLike
+from bayesmtl.relations.exchangeable.simulate import simulate_population
+
+if TYPE_CHECKING:
+    from bayesmtl.model import Prepared
+
+__all__ = ["prior_predictive"]
+
+
+def prior_predictive(
+    prepared: Prepared, likelihood: Gaussian, draws: int, random_seed: int | None
+) -> xr.DataTree:
+    """See `bayesmtl.Model.prior_predictive`."""
+    problem = prepared.problem
+    rng = np.random.default_rng(random_seed)
+    simulated = [_one(problem, likelihood, rng) for _ in range(draws)]
+    stacked = map_draws(np.stack, [draw for draw, _ in simulated])
+    z_names = () if prepared.task_design is None else prepared.task_design.features
+    observed = observed_data(problem, prepared.design)
+    name = next(iter(observed.data_vars))
+    responses = np.stack([response for _, response in simulated])[None]
+    coords = {"chain": [0], "draw": np.arange(draws), "obs": observed["obs"]}
+    groups = {
+        "prior": posterior_variables(problem, join_chains([stacked], draws), z_names),
+        "prior_predictive": xr.Dataset({name: (("chain", "draw", "obs"), responses)}, coords),
+        "observed_data": observed,
+        "constant_data": constant_data(problem, prepared.columns, z_names),
+    }
+    return xr.DataTree.from_dict(groups)
+
+
+def _value(prior: PriorLike, rng: np.random.Generator) -> float:
+    return float(prior.sample(1, rng)[0]) if isinstance(prior, Prior) else prior
+
+
+def _noise(
+    problem: Problem, likelihood: Gaussian, rng: np.random.Generator
+) -> tuple[float | None, float | None, np.ndarray | None]:
+    """Median (or shared) noise sd, spread, sd of each task, user units; None if not learned."""
+    n_tasks = problem.prior.n_tasks
+    if likelihood.se is not None:
+        return None, None, None
+    if likelihood.fixed:
+        return None, None, likelihood.fixed_sds(problem.rows.tasks)
+    sd_prior, spread_prior = likelihood.priors(problem.reference_sd)
+    median = _value(sd_prior, rng)
+    if likelihood.noise == "shared":
+        return median, None, np.full(n_tasks, median)
+    spread = _value(spread_prior, rng)
+    return median, spread, median * np.exp(spread * rng.normal(size=n_tasks))
+
+
+def _one(
+    problem: Problem, likelihood: Gaussian, rng: np.random.Generator
+) -> tuple[Draws, np.ndarray]:
+    """One draw in internal units, and the response of every row in user units."""
+    prior, unit = problem.prior, problem.scaling.response_scale
+    median, spread, sds = _noise(problem, likelihood, rng)
+    variance = problem.reference_noise if median is None else (median / unit) ** 2
+    drawn = simulate_population(problem, variance, rng)
+    means = (drawn.means - prior.mean_location) / prior.mean_unit
+    scale = drawn.scale / prior.scale_unit
+    z = unpack_tasks(prior.task_features, prior.n_tasks)
+    root = np.linalg.cholesky(drawn.correlation)
+    deviation = rng.normal(size=(prior.n_tasks, scale.size)) @ root.T
+    weights = z @ means.T + scale * deviation
+    task = problem.rows.task
+    predictor = np.einsum("rp,rp->r", problem.design, weights[task])
+    noise = problem.standard_error if sds is None else sds[task]
+    assert noise is not None
+    response = problem.scaling.response_center + unit * predictor + problem.offset
+    response = response + noise * rng.normal(size=len(task))
+    learned = not likelihood.fixed
+    log_noise = None
+    if learned and sds is not None:
+        log_noise = np.log(sds / unit) if spread is not None else np.log(sds[:1] / unit)[0]
+    draw = Draws(
+        means=means,
+        scale=scale,
+        correlation=drawn.correlation if prior.covariance != 0 else None,
+        shared=None if drawn.shared is None else np.array(drawn.shared),
+        noise_median=None if spread is None or median is None else np.array(median / unit),
+        noise_spread=None if spread is None else np.array(spread),
+        log_noise=log_noise,
+        weights=weights,
+        lp=np.zeros(()),
+    )
+    return draw, response

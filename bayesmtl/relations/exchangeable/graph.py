@@ -1,0 +1,260 @@
+"""The normal population as PyMC variables, on the user's scale, with the names of the posterior."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bayesmtl.assembly import Problem
+from bayesmtl.priors import Prior, PriorLike
+from bayesmtl.relations.exchangeable.prior import Block
+from bayesmtl.relations.exchangeable.state import JOINT
+from bayesmtl.relations.exchangeable.updates import HUANG_WAND_DOF
+
+__all__ = ["Coefficients", "add_intercept", "add_weights", "random_variable"]
+
+
+class Coefficients(NamedTuple):
+    """Tensors of the task coefficients, user units; None where the model has none.
+
+    Parameters
+    ----------
+    weights : (task, feature)
+    intercept : (task,)
+        At the centre of the features.
+    """
+
+    weights: Any
+    intercept: Any
+
+
+def random_variable(name: str, prior: Prior, **kwargs: Any) -> Any:
+    """A PyMC variable with a prior of ours; families and parameters have the names of PyMC."""
+    import pymc as pm
+
+    params = {key: value for key, value in prior.params if math.isfinite(value)}
+    return getattr(pm, prior.family)(name, **params, **kwargs)
+
+
+def _stack(name: str, values: list[PriorLike], labels: list[str], dim: str) -> Any:
+    """One variable of several priors: a vector where they share a family, else one by one."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    families = {value.family if isinstance(value, Prior) else None for value in values}
+    if families == {None}:
+        return pm.Deterministic(name, pt.as_tensor(np.array(values, dtype=float)), dims=dim)
+    if len(families) == 1:
+        first = values[0]
+        assert isinstance(first, Prior)
+        columns = {
+            key: np.array([dict(value.params)[key] for value in values])  # type: ignore[union-attr]
+            for key, _ in first.params
+        }
+        finite = {key: column for key, column in columns.items() if np.isfinite(column).any()}
+        return getattr(pm, first.family)(name, **finite, dims=dim)
+    parts = [
+        random_variable(f"{name}[{label}]", value)
+        if isinstance(value, Prior)
+        else pt.as_tensor(float(value))
+        for label, value in zip(labels, values, strict=True)
+    ]
+    return pm.Deterministic(name, pt.stack(parts), dims=dim)
+
+
+def add_intercept(problem: Problem, z: Any) -> Any:
+    """Intercepts at the centre of the features; z is the (task, task_feature) centred data."""
+    import pymc as pm
+
+    block = problem.blocks[0]
+    mean = _scalar("intercept_mean", block.mean[0][0])
+    sd = _scalar("intercept_sd", block.scale[0])
+    center = mean
+    if z is not None:
+        names = [str(i) for i in range(problem.task_features.shape[1])]
+        effects = [_known(value) for value in block.mean[0][1:]]
+        center = center + z @ _stack("intercept_task_effects", effects, names, "task_feature")
+    offset = pm.Normal("intercept_offset", dims="task")
+    return pm.Deterministic("intercept_at_center", center + sd * offset, dims="task")
+
+
+def _known(value: PriorLike | None) -> PriorLike:
+    assert value is not None
+    return value
+
+
+def _scalar(name: str, value: PriorLike | None) -> Any:
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    if isinstance(value, Prior):
+        return random_variable(name, value)
+    assert value is not None
+    return pm.Deterministic(name, pt.as_tensor(value))
+
+
+def add_weights(problem: Problem, z: Any, noise: Any) -> Any:
+    """Weights of the tasks; ``noise`` is the sd that the joint prior refers to, user units."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    block, prior = problem.blocks[-1], problem.prior
+    first = int(problem.separate_intercept)
+    joint = _joint_parts(problem, block, noise) if prior.joint.any() else None
+    mean = _means(problem, block, joint, column=0)
+    sd = _scales(problem, block, joint)
+    center = mean[None, :]
+    if z is not None:
+        effects = [
+            _means(problem, block, joint, column=a + 1)
+            for a in range(problem.task_features.shape[1])
+        ]
+        stacked = pm.Deterministic(
+            "task_effects", pt.stack(effects, axis=1), dims=("feature", "task_feature")
+        )
+        center = center + z @ stacked.T
+    offset = pm.Normal("weights_offset", dims=("task", "feature"))
+    if block.covariance != "diagonal":
+        root = _correlation_root(problem, block, sd, first)
+        offset = offset @ root.T
+    return pm.Deterministic("weights", center + sd * offset, dims=("task", "feature"))
+
+
+class _Joint(NamedTuple):
+    """Tensors of the joint prior: signal variance, shared fraction, split over features."""
+
+    signal: Any
+    shared: Any
+    split: Any
+
+
+def _joint_parts(problem: Problem, block: Block, noise: Any) -> _Joint:
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    r2 = random_variable("r2", block.r2)
+    shared = random_variable("shared_fraction", block.shared)
+    n = int(problem.prior.joint.sum())
+    split = pm.Dirichlet("signal_split", np.ones(n)) if n > 1 else pt.ones(1)
+    return _Joint(noise**2 * r2 / (1.0 - r2), shared, split)
+
+
+def _positions(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Which features follow the joint prior, and their place among those that do."""
+    member = problem.prior.joint[int(problem.separate_intercept) :]
+    return member, np.cumsum(member) - 1
+
+
+def _means(problem: Problem, block: Block, joint: _Joint | None, column: int) -> Any:
+    """Means (column 0) or effects of one task feature, a vector over features."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    name = "population_mean" if column == 0 else f"task_effects_{column - 1}"
+    values = [row[column] for row in block.mean]
+    member, place = _positions(problem)
+    if joint is None or not any(value is None for value in values):
+        names = list(problem.features)
+        return _stack(name, [_known(value) for value in values], names, "feature")
+    n_means = int((problem.prior.mean_kind == JOINT).sum())
+    raw = pm.Normal(f"{name}_offset", shape=int(member.sum()))
+    # The joint prior speaks of the signal: features of unit variance, the response in its units.
+    unit = problem.prior.mean_unit[int(problem.separate_intercept) :, column]
+    sd = pt.sqrt(joint.shared * joint.signal / n_means) / problem.scaling.response_scale
+    parts = [
+        raw[int(place[i])] * sd * unit[i]
+        if value is None
+        else (
+            random_variable(f"{name}[{problem.features[i]}]", value)
+            if isinstance(value, Prior)
+            else pt.as_tensor(float(value))
+        )
+        for i, value in enumerate(values)
+    ]
+    return pm.Deterministic(name, pt.stack(parts), dims="feature")
+
+
+def _scales(problem: Problem, block: Block, joint: _Joint | None) -> Any:
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    first = int(problem.separate_intercept)
+    unit = problem.prior.scale_unit[first:]
+    names = list(problem.features)
+    if block.covariance == "huang_wand":
+        half_t = problem.prior.half_t_scale[first:] * unit
+        return pm.HalfStudentT("population_sd", nu=HUANG_WAND_DOF, sigma=half_t, dims="feature")
+    if joint is None:
+        return _stack("population_sd", [_known(v) for v in block.scale], names, "feature")
+    _, place = _positions(problem)
+    own = pt.sqrt((1.0 - joint.shared) * joint.signal * joint.split)
+    parts = [
+        own[int(place[i])] * (unit[i] / problem.scaling.response_scale)
+        if value is None
+        else (
+            random_variable(f"population_sd[{names[i]}]", value)
+            if isinstance(value, Prior)
+            else pt.as_tensor(float(value))
+        )
+        for i, value in enumerate(block.scale)
+    ]
+    return pm.Deterministic("population_sd", pt.stack(parts), dims="feature")
+
+
+def _correlation_root(problem: Problem, block: Block, sd: Any, first: int) -> Any:
+    """Cholesky factor of the correlation matrix of the features."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    d = len(problem.features)
+    if d == 1:
+        pm.Deterministic("feature_correlation", pt.ones((1, 1)), dims=("feature", "feature_bis"))
+        return pt.ones((1, 1))
+    root = _lkj_root(d, block.correlation_shape)
+    pm.Deterministic("feature_correlation", root @ root.T, dims=("feature", "feature_bis"))
+    if block.covariance == "huang_wand":
+        half_t = problem.prior.half_t_scale[first:] * problem.prior.scale_unit[first:]
+        pm.Potential("huang_wand", _huang_wand_correction(sd / half_t, root, d))
+    return root
+
+
+def _lkj_root(d: int, eta: float) -> Any:
+    """Cholesky factor of a d x d correlation matrix from LKJ(eta).
+
+    Its partial correlations given the preceding variables are independent, ``2 Beta(b, b) - 1``
+    with ``b = eta + (d - 2 - j) / 2`` in column j (Lewandowski, Kurowicka and Joe 2009, J.
+    Multivariate Anal. 100, section 2.4).
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    row, column = np.tril_indices(d, -1)
+    shape = eta + 0.5 * (d - 2 - column)
+    partial = 2.0 * pm.Beta("partial_correlation_unit", shape, shape, shape=len(row)) - 1.0
+    partials = pt.zeros((d, d))[row, column].set(partial)
+    rest = pt.cumprod(pt.sqrt(1.0 - partials**2), axis=1)
+    left = pt.concatenate([pt.ones((d, 1)), rest[:, :-1]], axis=1)
+    return partials * left + pt.diag(pt.diagonal(left))
+
+
+def _huang_wand_correction(sd: Any, root: Any, d: int) -> Any:
+    """Log of the Huang-Wand density over half-t(2) sds times a uniform correlation matrix.
+
+    Huang and Wand 2013, Bayesian Anal. 8, eq. 3, at unit scales, with the Jacobian ``prod_j s_j^d``
+    from covariance elements to sds and correlations.
+    """
+    import pytensor.tensor as pt
+
+    nu = HUANG_WAND_DOF
+    log_det = 2.0 * pt.log(pt.diagonal(root)).sum()
+    inverse = pt.linalg.solve_triangular(root, pt.eye(d), lower=True)
+    inverse_diagonal = (inverse**2).sum(axis=0) / sd**2
+    density = (
+        -0.5 * (nu + 2.0 * d) * (log_det + 2.0 * pt.log(sd).sum())
+        - 0.5 * (nu + d) * pt.log(nu * inverse_diagonal + 1.0).sum()
+        + d * pt.log(sd).sum()
+    )
+    half_t = -0.5 * (nu + 1.0) * pt.log1p(sd**2 / nu).sum()
+    return density - half_t

@@ -1,0 +1,73 @@
+"""Pieces of the population's conditionals that centred, non-centred and collapsed updates share."""
+
+from bayesmtl.numerics.jit import inner_kernel, kernel
+from bayesmtl.relations.exchangeable.updates import mean_variance, update_means
+
+__all__ = ["joint_sums", "joint_term", "set_scale", "signal_variance", "update_means_of"]
+
+
+@inner_kernel
+def joint_sums(prior, state):
+    """Of the joint prior: sum of squared scales, numbers of means and scales, squared means."""
+    total, n_means, n_scales, square = 0.0, 0.0, 0.0, 0.0
+    p, q = state.means.shape
+    for i in range(p):
+        if prior.joint[i]:
+            total += state.scale[i] ** 2
+            n_scales += 1.0
+        for a in range(q):
+            if prior.mean_kind[i * q + a] == 3:
+                n_means += 1.0
+                square += state.means[i, a] ** 2
+    return total, n_means, n_scales, square
+
+
+@inner_kernel
+def joint_term(prior, state, j):
+    """What the joint prior contributes to the conditional of scale j; see `update_scale`."""
+    total, n_means, n_scales, mean_square = joint_sums(prior, state)
+    return (
+        prior.joint[j],
+        total - state.scale[j] ** 2,
+        total / (1.0 - state.shared[0]),
+        n_means,
+        n_scales,
+        mean_square,
+        prior.shared_prior,
+    )
+
+
+@inner_kernel
+def set_scale(prior, state, j, scale):
+    """Set scale j; under the joint prior the shared fraction follows, the signal stays."""
+    if prior.joint[j]:
+        total, _, _, _ = joint_sums(prior, state)
+        signal = total / (1.0 - state.shared[0])
+        state.shared[0] = 1.0 - (total - state.scale[j] ** 2 + scale**2) / signal
+    state.scale[j] = scale
+
+
+@kernel
+def signal_variance(prior, state):
+    """Signal variance V of the joint prior; 0 where no feature follows it."""
+    total, _, count, _ = joint_sums(prior, state)
+    return total / (1.0 - state.shared[0]) if count > 0.0 else 0.0
+
+
+@inner_kernel
+def update_means_of(prior, state, precision, linear, active, rng):
+    """Draw the active means from the likelihood ``-x'K x / 2 + k'x`` times their priors."""
+    total, n_means, _, _ = joint_sums(prior, state)
+    variance = mean_variance(total, state.shared[0], n_means) if n_means > 0.0 else 1.0
+    update_means(
+        precision,
+        linear,
+        prior.mean_kind,
+        active,
+        prior.mean_prior.reshape(-1, prior.mean_prior.shape[2]),
+        prior.mean_location.reshape(-1),
+        prior.mean_unit.reshape(-1),
+        variance,
+        state.means.reshape(-1),
+        rng,
+    )

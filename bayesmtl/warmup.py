@@ -1,0 +1,35 @@
+"""Compile the kernels ahead of the first fit: ``python -m bayesmtl.warmup``.
+
+Compiled kernels are cached beside the sources, so this is worth doing once, after installing.
+"""
+
+import warnings
+
+from bayesmtl.datasets import simulate
+from bayesmtl.errors import BayesMTLWarning
+from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.model import Model
+from bayesmtl.priors import Prior
+from bayesmtl.relations.exchangeable.prior import Exchangeable
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Fit one tiny model of each kind, for the compilation alone."""
+    data = simulate(n_tasks=4, n_rows=6, n_features=2, random_seed=0)
+    relations = (
+        Exchangeable(),
+        Exchangeable(feature_covariance="full"),
+        Exchangeable(feature_covariance="full", scale=Prior("HalfNormal", sigma=1)),
+    )
+    with warnings.catch_warnings():
+        # Ten draws are no fit, and the verdict says so.
+        warnings.simplefilter("ignore", BayesMTLWarning)
+        for relation in relations:
+            model = Model(data.formula, task="task", relation=relation, likelihood=Gaussian())
+            model.fit(data.data, draws=10, tune=5, chains=2, random_seed=0, progressbar=False)
+
+
+if __name__ == "__main__":
+    main()
