@@ -7,7 +7,7 @@ import numpy as np
 from bayesmtl.assembly import INTERCEPT, Problem
 from bayesmtl.errors import UnsupportedError
 from bayesmtl.likelihoods.gaussian import Gaussian
-from bayesmtl.numerics.lanes import unpack_tasks
+from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.priors import Prior
 from bayesmtl.sites import GaussianSites, add_sites, collapse, evaluate
 
@@ -24,11 +24,7 @@ def task_sites(problem: Problem, noise_sd: np.ndarray | None) -> GaussianSites:
         User units; None where the standard errors are known and part of the row weights.
     """
     n_tasks = problem.prior.n_tasks
-    p = problem.design.shape[1]
-    row, column = np.tril_indices(p)
-    gram = np.empty((n_tasks, p, p))
-    gram[:, row, column] = unpack_tasks(problem.sites.gram, n_tasks)
-    gram[:, column, row] = gram[:, row, column]
+    gram = unpack_symmetric(problem.sites.gram, n_tasks)
     moment = unpack_tasks(problem.sites.moment, n_tasks)
     total = unpack_tasks(problem.sites.total, n_tasks)
     unit = problem.scaling.response_scale

@@ -26,8 +26,6 @@ TINY = speed.SpeedSettings(
     chains=2,
     repeats=1,
     peers=False,
-    nuts_tune=30,
-    nuts_draws=30,
     pack_tune=20,
     pack_draws=30,
     school=False,
@@ -95,11 +93,12 @@ def test_speed_prints_its_columns(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_extrapolation_takes_tuning_at_the_cost_of_draws() -> None:
     found = mixing({"x": np.random.default_rng(0).normal(size=(2, 100))})
-    result = nuts.NutsRun(10.0, 40.0, 50, 100, 2, 15.0, 0.25, found)
+    result = nuts.NutsRun(10.0, 400.0, 50, 100, 2, False, 15.0, 0.25, found)
     effective = max(found.ess, found.ess_apart)
     # 100 + 100 steps of two chains at once take 50 s.
     assert result.extrapolated_rate == pytest.approx(effective / 50.0)
-    assert result.measured_rate == pytest.approx(found.ess / 40.0)
+    assert result.rate == result.extrapolated_rate
+    assert result._replace(complete=True).rate == pytest.approx(found.ess / 400.0)
 
 
 @pytest.mark.mcmc

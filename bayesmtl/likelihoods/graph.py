@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesmtl.assembly import Problem
 from bayesmtl.likelihoods.gaussian import Gaussian
-from bayesmtl.numerics.lanes import unpack_tasks
+from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.priors import Prior
 from bayesmtl.relations.exchangeable.graph import Coefficients, random_variable
 
@@ -82,11 +82,8 @@ def add_sites(problem: Problem, coefficients: Coefficients, noise: Any) -> None:
     import pymc as pm
     import pytensor.tensor as pt
 
-    n_tasks, p = problem.prior.n_tasks, problem.design.shape[1]
-    row, column = np.tril_indices(p)
-    gram = np.empty((n_tasks, p, p))
-    gram[:, row, column] = unpack_tasks(problem.sites.gram, n_tasks)
-    gram[:, column, row] = gram[:, row, column]
+    n_tasks = problem.prior.n_tasks
+    gram = unpack_symmetric(problem.sites.gram, n_tasks)
     moment = unpack_tasks(problem.sites.moment, n_tasks)
     total = unpack_tasks(problem.sites.total, n_tasks)
     counts = unpack_tasks(problem.sites.rows, n_tasks)

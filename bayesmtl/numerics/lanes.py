@@ -24,6 +24,7 @@ __all__ = [
     "residual_sums",
     "scale_moments",
     "task_means",
+    "unpack_symmetric",
     "unpack_tasks",
 ]
 
@@ -50,6 +51,17 @@ def pack_symmetric(matrices: np.ndarray) -> np.ndarray:
     """(task, p, p) symmetric -> (block, p (p + 1) / 2, lane)."""
     row, column = np.tril_indices(matrices.shape[1])
     return pack_tasks(matrices[:, row, column])
+
+
+def unpack_symmetric(values: np.ndarray, n_tasks: int) -> np.ndarray:
+    """(block, p (p + 1) / 2, lane) -> (task, p, p)."""
+    packed = unpack_tasks(values, n_tasks)
+    p = int(math.sqrt(2 * packed.shape[1]))
+    row, column = np.tril_indices(p)
+    out = np.empty((n_tasks, p, p))
+    out[:, row, column] = packed
+    out[:, column, row] = packed
+    return out
 
 
 @lane_kernel
@@ -101,6 +113,18 @@ def factor_lanes(a, p):
 
 
 @lane_kernel
+def _conditional_precision(gram, k, precision, scale, prior_precision, out):
+    """``prior_precision + scale G scale`` of block k, packed."""
+    for i in range(scale.shape[0]):
+        row = i * (i + 1) // 2
+        for j in range(i + 1):
+            both = scale[i] * scale[j]
+            base = prior_precision[i, j]
+            for v in range(LANES):
+                out[row + j, v] = gram[k, row + j, v] * precision[k, v] * both + base
+
+
+@lane_kernel
 def draw_deviations(gram, moment, precision, center, scale, prior_precision, rng, out):
     """Draw every task's standardised deviation from its full conditional.
 
@@ -113,13 +137,8 @@ def draw_deviations(gram, moment, precision, center, scale, prior_precision, rng
     x = np.empty((p, LANES))
     for k in range(gram.shape[0]):
         multiply_lanes(gram, k, center[k], x)
+        _conditional_precision(gram, k, precision, scale, prior_precision, a)
         for i in range(p):
-            row = i * (i + 1) // 2
-            for j in range(i + 1):
-                both = scale[i] * scale[j]
-                base = prior_precision[i, j]
-                for v in range(LANES):
-                    a[row + j, v] = gram[k, row + j, v] * precision[k, v] * both + base
             for v in range(LANES):
                 x[i, v] = (moment[k, i, v] - x[i, v]) * precision[k, v] * scale[i]
         factor_lanes(a, p)
@@ -271,13 +290,7 @@ def prior_shares(gram, precision, scale, prior_precision, block, out):
     a = np.empty((p * (p + 1) // 2, LANES))
     x = np.empty((p, LANES))
     for k in range(gram.shape[0]):
-        for i in range(p):
-            row = i * (i + 1) // 2
-            for j in range(i + 1):
-                both = scale[i] * scale[j]
-                base = prior_precision[i, j]
-                for v in range(LANES):
-                    a[row + j, v] = gram[k, row + j, v] * precision[k, v] * both + base
+        _conditional_precision(gram, k, precision, scale, prior_precision, a)
         factor_lanes(a, p)
         out[k] = 0.0
         # Column m of the inverse factor, rows m to p - 1; its products give the trace.

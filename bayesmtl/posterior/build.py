@@ -14,14 +14,13 @@ from bayesmtl.assembly import Problem
 from bayesmtl.design import Design
 from bayesmtl.inference.draws import Draws
 from bayesmtl.posterior.diagnostics import diagnosis_attrs
+from bayesmtl.posterior.manifest import SCHEMA_VERSION
 from bayesmtl.posterior.redraw import redraw, sites_group
 from bayesmtl.posterior.relations import borrowing, sharing, task_relations
 from bayesmtl.posterior.unpooled import unpooled_weights
 from bayesmtl.posterior.user_scale import posterior_variables
 
-__all__ = ["SCHEMA_VERSION", "FitRecord", "build_tree", "constant_data", "versions"]
-
-SCHEMA_VERSION = 1
+__all__ = ["FitRecord", "build_tree", "constant_data", "versions"]
 
 
 class FitRecord(NamedTuple):

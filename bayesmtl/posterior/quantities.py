@@ -83,7 +83,10 @@ def _constant(variable: xr.DataArray, dims: list[Hashable]) -> np.ndarray:
     declared = variable.attrs.get("constant", 0)
     if isinstance(declared, str):
         labels = variable[dims[-1]].to_numpy()
-        constant |= np.isin(labels.astype(str), json.loads(declared))
+        named = np.isin(labels.astype(str), json.loads(declared))
+        constant |= named
+        if str(variable.name).endswith("_correlation"):
+            constant |= named[:, None]
     elif declared:
         constant[...] = True
     return constant

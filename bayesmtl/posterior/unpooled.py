@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmtl.assembly import Problem
-from bayesmtl.numerics.lanes import unpack_tasks
+from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 
 __all__ = ["unpooled_weights"]
 
@@ -27,11 +27,7 @@ def unpooled_weights(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     n_tasks, n_features = problem.prior.n_tasks, len(problem.features)
     if n_tasks > _TASK_LIMIT:
         return np.full((2, n_tasks, n_features), np.nan)[0], np.full((n_tasks, n_features), np.nan)
-    p = problem.design.shape[1]
-    row, column = np.tril_indices(p)
-    gram = np.empty((n_tasks, p, p))
-    gram[:, row, column] = unpack_tasks(problem.sites.gram, n_tasks)
-    gram[:, column, row] = gram[:, row, column]
+    gram = unpack_symmetric(problem.sites.gram, n_tasks)
     moment = unpack_tasks(problem.sites.moment, n_tasks)
     values, vectors = np.linalg.eigh(gram)
     inverse = np.divide(

@@ -68,11 +68,15 @@ def _features(problem: Problem, draws: Draws, out: dict[str, Any], effects: bool
     out["population_sd"] = ((*_SAMPLE, "feature"), unit * draws.scale[..., first:], fixed_scales)
     if draws.correlation is not None:
         correlation = draws.correlation[..., first:, first:]
-        out["feature_correlation"] = ((*_SAMPLE, "feature", "feature_bis"), correlation)
+        fixed = [
+            name for name, scale in zip(problem.features, block.scale, strict=True) if scale == 0
+        ]
+        attrs: dict[str, Any] = {"constant": json.dumps(fixed)} if fixed else {}
+        out["feature_correlation"] = ((*_SAMPLE, "feature", "feature_bis"), correlation, attrs)
     if effects:
         values = prior.mean_unit[first:, 1:] * draws.means[..., first:, 1:]
-        attrs = _all_fixed(value for row in block.mean for value in row[1:])
-        out["task_effects"] = ((*_SAMPLE, "feature", "task_feature"), values, attrs)
+        fixed_effects = _all_fixed(value for row in block.mean for value in row[1:])
+        out["task_effects"] = ((*_SAMPLE, "feature", "task_feature"), values, fixed_effects)
 
 
 def _intercept(problem: Problem, draws: Draws, out: dict[str, Any], effects: bool) -> None:

@@ -25,6 +25,9 @@ class NutsRun(NamedTuple):
     compile_seconds, seconds : float
         ``seconds`` counts tuning and draws.
     tune, draws, chains : int
+        ``draws`` that every chain has made.
+    complete : bool
+        Whether these are the draws asked for: the time box did not cut the run.
     gradients : float
         Gradient evaluations of a draw after tuning.
     seconds_per_draw : float
@@ -37,18 +40,20 @@ class NutsRun(NamedTuple):
     tune: int
     draws: int
     chains: int
+    complete: bool
     gradients: float
     seconds_per_draw: float
     mixing: Mixing
 
     @property
-    def measured_rate(self) -> float:
-        """Worst effective draws per second of this run."""
-        return self.mixing.ess / self.seconds
+    def rate(self) -> float:
+        """Worst effective draws per second: of this run, or extrapolated where it was cut."""
+        measured = self.mixing.ess / self.seconds
+        return measured if self.complete else max(measured, self.extrapolated_rate)
 
     @property
     def extrapolated_rate(self) -> float:
-        """The same of a long run with as many draws as tuning steps, in the peer's favour.
+        """That of a long run with as many draws as tuning steps, in the peer's favour.
 
         Tuning steps are taken to cost what draws cost; disagreement of the chains does not count.
         """
@@ -113,11 +118,11 @@ def run_nuts(
     except TimeoutError:
         tree = sampler.abort()
     seconds = time.perf_counter() - started
-    return _summary(tree, compile_seconds, seconds, tune)
+    return _summary(tree, compile_seconds, seconds, tune, draws)
 
 
 def _summary(
-    tree: xr.DataTree, compile_seconds: float, seconds: float, tune: int
+    tree: xr.DataTree, compile_seconds: float, seconds: float, tune: int, asked: int
 ) -> NutsRun | None:
     gradients = np.asarray(tree["sample_stats"].to_dataset()["n_steps"])
     before = np.asarray(tree["warmup_sample_stats"].to_dataset()["n_steps"])
@@ -141,6 +146,7 @@ def _summary(
         tune=tune,
         draws=draws,
         chains=gradients.shape[0],
+        complete=draws == asked,
         gradients=each,
         seconds_per_draw=each * seconds / busiest,
         mixing=mixing(quantities),

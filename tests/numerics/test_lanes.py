@@ -157,11 +157,13 @@ def test_scale_moments(tasks: dense.Tasks) -> None:
 
 def test_rescaling_moments(tasks: dense.Tasks) -> None:
     gram, moment, precision = packed(tasks)
-    member = np.arange(len(tasks.scale)) % 2 == 0
-    a, b = lanes.rescaling_moments(gram, moment, precision, lanes.pack_tasks(tasks.weights), member)
+    part = np.random.default_rng(4).normal(size=tasks.weights.shape)
+    a, b = lanes.rescaling_moments(
+        gram, moment, precision, lanes.pack_tasks(tasks.weights), lanes.pack_tasks(part)
+    )
 
     def log_likelihood(factor: float) -> float:
-        w = np.where(member, factor, 1.0) * tasks.weights
+        w = tasks.weights + (factor - 1.0) * part
         linear = np.einsum("t,ti,ti->", tasks.precision, tasks.moment, w)
         return float(linear - 0.5 * np.einsum("t,ti,tij,tj->", tasks.precision, w, tasks.gram, w))
 

@@ -266,4 +266,5 @@ def collapsed_pass(sites, prior, state, rng):
     if prior.covariance != 0:
         for j in range(prior.block + 1, p):
             for k in range(prior.block, j):
-                _update_pair(prior, state, gram, score, j, k, work, rng)
+                if state.scale[j] > 0.0 and state.scale[k] > 0.0:
+                    _update_pair(prior, state, gram, score, j, k, work, rng)

@@ -218,14 +218,28 @@ def _draw_huang_wand(prior, state, rng):
 
 @kernel
 def _draw_correlations(prior, state, rng):
-    b = prior.block
-    if state.scale.shape[0] - b < 2:
+    """Correlations given the deviations; a feature whose scale is zero has none."""
+    p = state.scale.shape[0]
+    members = np.empty(p, dtype=np.int64)
+    d = 0
+    for i in range(prior.block, p):
+        if state.scale[i] > 0.0:
+            members[d] = i
+            d += 1
+    if d < 2:
         return
-    correlation = np.ascontiguousarray(state.covariance[b:, b:])
-    scatter = np.ascontiguousarray(_scatter(prior, state, True)[b:, b:])
-    draw_correlation(correlation, scatter, prior.n_tasks, prior.correlation_shape, rng)
-    state.covariance[b:, b:] = correlation
-    state.precision[b:, b:] = inverse_spd(correlation)
+    scatter = _scatter(prior, state, True)
+    correlation, sums = np.empty((d, d)), np.empty((d, d))
+    for i in range(d):
+        for j in range(d):
+            correlation[i, j] = state.covariance[members[i], members[j]]
+            sums[i, j] = scatter[members[i], members[j]]
+    draw_correlation(correlation, sums, prior.n_tasks, prior.correlation_shape, rng)
+    precision = inverse_spd(correlation)
+    for i in range(d):
+        for j in range(d):
+            state.covariance[members[i], members[j]] = correlation[i, j]
+            state.precision[members[i], members[j]] = precision[i, j]
 
 
 @kernel

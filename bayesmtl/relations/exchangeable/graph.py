@@ -209,10 +209,12 @@ def _correlation_root(problem: Problem, block: Block, sd: Any, first: int) -> An
     import pytensor.tensor as pt
 
     d = len(problem.features)
-    if d == 1:
-        pm.Deterministic("feature_correlation", pt.ones((1, 1)), dims=("feature", "feature_bis"))
-        return pt.ones((1, 1))
-    root = _lkj_root(d, block.correlation_shape)
+    # A feature that does not vary over tasks has no correlations.
+    varying = np.flatnonzero([scale != 0.0 for scale in block.scale])
+    root = pt.eye(d)
+    if len(varying) > 1:
+        small = _lkj_root(len(varying), block.correlation_shape)
+        root = root[np.ix_(varying, varying)].set(small)
     pm.Deterministic("feature_correlation", root @ root.T, dims=("feature", "feature_bis"))
     if block.covariance == "huang_wand":
         half_t = problem.prior.half_t_scale[first:] * problem.prior.scale_unit[first:]

@@ -66,7 +66,9 @@ def simulate_population(
         scale[first:] = sd * problem.prior.scale_unit[first:]
         correlation[first:, first:] = covariance / np.outer(sd, sd)
     elif last.covariance == "separate":
-        correlation[first:, first:] = draw_lkj(p - first, last.correlation_shape, rng)
+        varying = first + np.flatnonzero(scale[first:] > 0.0)
+        matrix = draw_lkj(len(varying), last.correlation_shape, rng)
+        correlation[np.ix_(varying, varying)] = matrix
     return PriorDraw(means, scale, correlation, shared)
 
 
