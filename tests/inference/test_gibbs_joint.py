@@ -12,7 +12,7 @@ from tests.oracles.generative import simulate
 from tests.oracles.geweke import joint_scores, successive_conditional
 from tests.oracles.geweke_case import Case
 
-CHAINS, CYCLES = 400, 25
+CHAINS, CYCLES = 300, 25
 CASES = [
     geweke_joint.joint_default,
     geweke_joint.joint_task_features,

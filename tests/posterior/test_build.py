@@ -9,7 +9,7 @@ import pytest
 
 from bayesmtl import Exchangeable, Gaussian, Model
 from bayesmtl.design import Design
-from bayesmtl.posterior.build import SCHEMA_VERSION
+from bayesmtl.posterior.manifest import SCHEMA_VERSION
 from tests.oracles.cases import fit, regression
 
 DATA = regression(3, 5, 2).assign(

@@ -132,12 +132,11 @@ def test_common_rescaling_of_the_joint_prior(noise: str) -> None:
     setting = make("joint", noise)
     chain = random_state(setting, np.random.default_rng(9))
     population, prior = chain.population, setting.problem.prior
+    # Both features follow the joint prior, the intercept does not.
+    part = population.weights.copy()
+    part[:, 0] = 0.0
     a, b = rescaling_moments(
-        chain.sites.gram,
-        chain.sites.moment,
-        chain.sites.precision,
-        population.weights,
-        prior.joint,
+        chain.sites.gram, chain.sites.moment, chain.sites.precision, population.weights, part
     )
     signal = float((population.scale[1:] ** 2).sum() / (1 - population.shared[0]))
     arguments = (a, b, signal, noise_variance(setting, chain), prior.r2_prior)
