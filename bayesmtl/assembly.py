@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmtl.data import Rows
+from bayesmtl.design import Design
 from bayesmtl.errors import InvalidDataError
 from bayesmtl.likelihoods.gaussian import Gaussian, Sites, gaussian_sites
 from bayesmtl.numerics.lanes import pack_tasks
@@ -23,31 +24,12 @@ from bayesmtl.relations.exchangeable.state import (
     SET,
     PopulationPrior,
 )
+from bayesmtl.scaling import INTERCEPT, Scaling, learn_scaling
 
-__all__ = ["INTERCEPT", "Problem", "Relation", "Scaling", "assemble", "resolve_blocks"]
+__all__ = ["Prepared", "Problem", "Relation", "assemble", "resolve_blocks"]
 
-INTERCEPT = "Intercept"
 Relation = Independent | Pooled | Exchangeable
 _COVARIANCE = {"diagonal": DIAGONAL, "huang_wand": HUANG_WAND, "separate": SEPARATE}
-
-
-class Scaling(NamedTuple):
-    """``internal = (user - center) / scale``, for features, task features and the response.
-
-    Parameters
-    ----------
-    feature_center, feature_scale : (feature,)
-        Centres are zero unless the model has an intercept outside the relation.
-    task_feature_center, task_feature_scale : (task_feature,)
-    response_center, response_scale : float
-    """
-
-    feature_center: np.ndarray
-    feature_scale: np.ndarray
-    task_feature_center: np.ndarray
-    task_feature_scale: np.ndarray
-    response_center: float
-    response_scale: float
 
 
 class Problem(NamedTuple):
@@ -105,46 +87,22 @@ class Problem(NamedTuple):
     reference_noise: float
 
 
-def _pooled_scale(values: np.ndarray, standardize: bool) -> np.ndarray:
-    """Standard deviations of the columns, 1 for constant ones and without standardisation."""
-    n_columns = values.shape[1]
-    if not standardize or values.shape[0] == 0:
-        return np.ones(n_columns)
-    sd = values.std(axis=0)
-    # A constant column has a spread of rounding errors only.
-    noise = 1e-13 * np.abs(values).max(axis=0, initial=0.0)
-    return np.where(sd > noise, sd, 1.0)
+class Prepared(NamedTuple):
+    """A model that has seen its data.
 
+    Parameters
+    ----------
+    problem : Problem
+    design, task_design : Design
+        What the formulas learned; ``task_design`` None without task features.
+    columns : dict
+        Names of the "se", "weights" and "offset" columns, or None.
+    """
 
-def _scaling(
-    rows: Rows,
-    response: np.ndarray,
-    task_features: np.ndarray,
-    *,
-    separate: bool,
-    any_intercept: bool,
-    standardize: bool,
-    names: Sequence[str],
-) -> Scaling:
-    center = rows.features.mean(axis=0) if separate else np.zeros(rows.features.shape[1])
-    scale = _pooled_scale(rows.features, standardize)
-    if not separate:
-        scale = np.where([name == INTERCEPT for name in names], 1.0, scale)
-    spread = float(response.std())
-    if standardize and not spread > 1e-13 * float(np.abs(response).max(initial=0.0)):
-        raise InvalidDataError(
-            f"the response is constant ({response[0]:g} in all {response.size} rows), so it cannot "
-            "set the scale of the priors; check the column, or use standardize=False with priors "
-            "of your own"
-        )
-    return Scaling(
-        center,
-        scale,
-        task_features.mean(axis=0),
-        _pooled_scale(task_features, standardize),
-        float(response.mean()) if any_intercept else 0.0,
-        spread if standardize else 1.0,
-    )
+    problem: Problem
+    design: Design
+    task_design: Design | None
+    columns: dict[str, Any]
 
 
 def resolve_blocks(
@@ -253,7 +211,7 @@ def assemble(
     assert rows.response is not None
     offset = _column(rows, columns["offset"], 0.0)
     response = rows.response - offset
-    scaling = _scaling(
+    scaling = learn_scaling(
         rows,
         response,
         task_features,

@@ -5,6 +5,7 @@ Each county is a task with its own level and effect of the floor; the uranium of
 both, and most counties have too few houses to estimate them alone.
 """
 
+import warnings
 from pathlib import Path
 
 from rich.console import Console
@@ -26,11 +27,16 @@ def main() -> None:
         likelihood=bm.Gaussian(noise="shared"),
         task_features="~ log_uranium",
     )
-    idata = model.fit(bm.load_dataset("radon"), random_seed=1)
+    console = Console()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", bm.BayesMTLWarning)
+        idata = model.fit(bm.load_dataset("radon"), random_seed=1)
+    for warning in caught:
+        console.print(f"Note: {warning.message}\n")
     print_report(idata)
     bm.save(idata, _OUT / "fit.zarr")
     plots = write_plots(idata, _OUT)
-    Console().print(f"\nWritten to {_OUT}/: fit.zarr, {', '.join(path.name for path in plots)}")
+    console.print(f"\nWritten to {_OUT}/: fit.zarr, {', '.join(path.name for path in plots)}")
 
 
 if __name__ == "__main__":

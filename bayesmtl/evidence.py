@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmtl.assembly import INTERCEPT, Problem
+from bayesmtl.assembly import Problem
 from bayesmtl.errors import UnsupportedError
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.priors import Prior
+from bayesmtl.scaling import INTERCEPT
 from bayesmtl.sites import GaussianSites, add_sites, collapse, evaluate
 
 __all__ = ["log_evidence", "task_sites"]

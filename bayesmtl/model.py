@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from bayesmtl.assembly import INTERCEPT, Problem, Relation, assemble
+from bayesmtl.assembly import Prepared, Relation, assemble
 from bayesmtl.data import read_rows, read_task_features
 from bayesmtl.design import Design, formula_columns, learn_design
-from bayesmtl.errors import BayesMTLWarning, InvalidModelError
+from bayesmtl.errors import InvalidModelError
+from bayesmtl.fitting import check_sizes, run
 from bayesmtl.inference.chains import available_cores
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
+from bayesmtl.scaling import INTERCEPT
 from bayesmtl.specification import part_from_dict, part_to_dict, story
 
-__all__ = ["Model", "Prepared"]
+__all__ = ["Model"]
 
 _RELATIONS = (Independent, Pooled, Exchangeable)
-_WEIGHT_BYTES = 1 << 30
-
-
-class Prepared(NamedTuple):
-    """A model that has seen its data."""
-
-    problem: Problem
-    design: Design
-    task_design: Design | None
-    columns: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -165,10 +154,12 @@ class Model:
         InvalidDataError, InvalidModelError
             See the messages: each names the column, task or value and what to do.
         """
-        design = learn_design(self.formula, data)
         columns = {"se": self.likelihood.se, "weights": self.weights, "offset": self.offset}
         extra = [name for name in columns.values() if name is not None]
         also = () if self.task_features is None else formula_columns(self.task_features)
+        # Rows that will be dropped must not teach the design its levels or means.
+        used = (self.task, *extra, *also) if self.missing == "drop" else ()
+        design = learn_design(self.formula, data, also=used)
         rows = read_rows(
             data,
             design,
@@ -249,7 +240,7 @@ class Model:
         ------
         InvalidDataError, InvalidModelError
         """
-        _check_sizes(draws=draws, tune=tune, chains=chains, cores=cores, random_seed=random_seed)
+        check_sizes(draws=draws, tune=tune, chains=chains, cores=cores, random_seed=random_seed)
         if inference not in ("gibbs", "nuts"):
             raise InvalidModelError(f"inference must be 'gibbs' or 'nuts', got {inference!r}")
         prepared = self.prepare(data)
@@ -262,7 +253,21 @@ class Model:
             "random_seed": random_seed,
             "progressbar": progressbar,
         }
-        return _run(self, prepared, inference, settings)
+        return run(
+            prepared,
+            self.likelihood,
+            model=self.to_dict(),
+            constant_sharing=self._constant_sharing(prepared),
+            inference=inference,
+            settings=settings,
+        )
+
+    def _constant_sharing(self, prepared: Prepared) -> float | None:
+        """0 where tasks share nothing, 1 where all; without features the intercept decides."""
+        part = self.relation
+        if not prepared.problem.features:
+            part = self.intercept if isinstance(self.intercept, _RELATIONS) else Exchangeable()
+        return {Independent: 0.0, Pooled: 1.0}.get(type(part))
 
     def log_evidence(self, data: Any) -> float:
         """Exact log marginal likelihood of the response, for fixed hyperparameters.
@@ -290,7 +295,7 @@ class Model:
         """
         from bayesmtl.prior_predictive import prior_predictive
 
-        _check_sizes(draws=draws, tune=0, chains=1, cores=None, random_seed=random_seed)
+        check_sizes(draws=draws, tune=0, chains=1, cores=None, random_seed=random_seed)
         return prior_predictive(self.prepare(data), self.likelihood, draws, random_seed)
 
     def to_pymc(self, data: Any, *, likelihood: str = "rows") -> Any:
@@ -352,69 +357,3 @@ class Model:
             for key, value in spec.items()
         }
         return cls(**parts)
-
-
-def _check_sizes(
-    *, draws: int, tune: int, chains: int, cores: int | None, random_seed: int | None
-) -> None:
-    bounds = {"draws": (draws, 1), "tune": (tune, 0), "chains": (chains, 1), "cores": (cores, 1)}
-    for name, (value, least) in bounds.items():
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise InvalidModelError(f"{name} must be an integer of at least {least}, got {value!r}")
-    if random_seed is not None and (
-        isinstance(random_seed, bool)
-        or not isinstance(random_seed, int | np.integer)
-        or random_seed < 0
-    ):
-        raise InvalidModelError(
-            f"random_seed must be a non-negative integer or None, got {random_seed!r}"
-        )
-
-
-def _run(model: Model, prepared: Prepared, inference: str, settings: dict[str, Any]) -> xr.DataTree:
-    from bayesmtl.posterior.build import FitRecord, build_tree
-
-    problem = prepared.problem
-    per_draw = problem.prior.n_tasks * problem.design.shape[1] * 8
-    keep = per_draw * settings["draws"] * settings["chains"] <= _WEIGHT_BYTES
-    started = time.perf_counter()
-    if inference == "gibbs":
-        from bayesmtl.inference.gibbs import sample_gibbs
-
-        draws, interrupted = sample_gibbs(problem, model.likelihood, keep_weights=keep, **settings)
-        stats: dict[str, np.ndarray] = {}
-    else:
-        from bayesmtl.inference.nuts import sample_nuts
-
-        draws, stats, interrupted = sample_nuts(prepared, model.likelihood, **settings)
-    record = FitRecord(
-        model=model.to_dict(),
-        design=prepared.design,
-        task_design=prepared.task_design,
-        inference={
-            "method": inference,
-            **{name: settings[name] for name in ("draws", "tune", "chains")},
-        },
-        random_seed=settings["random_seed"],
-        seconds=time.perf_counter() - started,
-        incomplete=interrupted,
-        constant_sharing=_constant_sharing(model, problem),
-        columns=prepared.columns,
-    )
-    tree = build_tree(problem, draws, record, sample_stats=stats, cores=settings["cores"])
-    diagnosis = json.loads(tree.attrs["diagnostics"])
-    if not diagnosis["passed"]:
-        warnings.warn(tree.attrs["verdict"], BayesMTLWarning, stacklevel=3)
-    return tree
-
-
-def _constant_sharing(model: Model, problem: Problem) -> float | None:
-    """0 where tasks share nothing, 1 where all; without features the intercept decides."""
-    part = model.relation
-    if not problem.features and isinstance(model.intercept, _RELATIONS):
-        part = model.intercept
-    elif not problem.features:
-        return None
-    return {Independent: 0.0, Pooled: 1.0}.get(type(part))

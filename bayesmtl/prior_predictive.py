@@ -17,7 +17,7 @@ from bayesmtl.priors import Prior, PriorLike
 from bayesmtl.relations.exchangeable.simulate import simulate_population
 
 if TYPE_CHECKING:
-    from bayesmtl.model import Prepared
+    from bayesmtl.assembly import Prepared
 
 __all__ = ["prior_predictive"]
 

@@ -99,20 +99,23 @@ def _relation_lines(
             f"    mean ~ {describe(relation.mean, normal)}",
         ]
     lines = [f"{symbol} ~ Normal(mean{effects}, D)   [{name}]"]
-    joint = relation.mean is None and relation.scale is None and symbol == "w_t"
-    if joint and relation.feature_covariance == "diagonal":
-        return lines + _joint_lines(relation)
-    lines.append(f"    mean ~ {describe(relation.mean, normal)}")
+    no_own = relation.mean is None and relation.scale is None and symbol == "w_t"
+    joint = no_own and relation.feature_covariance == "diagonal"
+    lines += _joint_lines(relation) if joint else _population_lines(relation, normal, unit)
+    if effects:
+        default = "as the mean" if joint else f"Normal(0, (2.5 {unit} / s_z)^2)"
+        lines.append(f"    effects ~ {describe(relation.task_effects, default)}")
+    return lines
+
+
+def _population_lines(relation: Exchangeable, normal: str, unit: str) -> list[str]:
+    lines = [f"    mean ~ {describe(relation.mean, normal)}"]
     if relation.feature_covariance == "full" and relation.scale is None:
-        lines.append(f"    D ~ Huang-Wand: sds half-t(2) of scale {unit}, uniform correlations")
-        return lines
-    lines.append(
-        "    D = diag(scale)^2"
-        if relation.feature_covariance == "diagonal"
-        else "    D = diag(scale) R diag(scale)"
-    )
+        return [*lines, f"    D ~ Huang-Wand: sds half-t(2) of scale {unit}, uniform correlations"]
+    full = relation.feature_covariance == "full"
+    lines.append("    D = diag(scale) R diag(scale)" if full else "    D = diag(scale)^2")
     lines.append(f"    scale ~ {describe(relation.scale, f'HalfNormal({unit})')}")
-    if relation.feature_covariance == "full":
+    if full:
         lines.append(f"    R ~ {describe(relation.correlation, 'LKJ(1)')}")
     return lines
 

@@ -14,7 +14,7 @@ from bayesmtl.likelihoods.graph import add_noise, add_rows, add_sites
 from bayesmtl.relations.exchangeable.graph import Coefficients, add_intercept, add_weights
 
 if TYPE_CHECKING:
-    from bayesmtl.model import Prepared
+    from bayesmtl.assembly import Prepared
 
 __all__ = ["build_graph", "sample_nuts"]
 

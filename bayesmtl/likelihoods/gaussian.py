@@ -32,7 +32,8 @@ class Gaussian:
         over tasks, default LogNormal(log s_y, 1). A number is the noise sd of every task, an array
         or a mapping that of each.
     noise_spread : Prior or float
-        Hierarchical noise: sd of the log noise sds, default HalfNormal(0.5).
+        Hierarchical noise: sd of the log noise sds, default HalfNormal(0.5). Beside it a number for
+        ``noise_sd`` is the median over tasks.
     se : str
         Column with the known standard error of each row; then nothing is learned of the noise.
 
@@ -61,6 +62,11 @@ class Gaussian:
             raise InvalidModelError("se= fixes the noise: leave noise_sd and noise_spread out")
         if self.noise == "shared" and self.noise_spread is not None:
             raise InvalidModelError("noise_spread belongs to noise='hierarchical'")
+        if isinstance(self.noise_sd, Mapping | tuple) and self.noise_spread is not None:
+            raise InvalidModelError(
+                "noise_sd fixes the noise of every task: leave noise_spread out, or give noise_sd "
+                "one prior or number, for the median over tasks"
+            )
 
     @staticmethod
     def _check_numbers(value: Any, name: str) -> None:
@@ -76,11 +82,8 @@ class Gaussian:
     @property
     def fixed(self) -> bool:
         """Whether nothing is learned of the noise."""
-        return self.se is not None or (
-            self.noise_sd is not None
-            and not isinstance(self.noise_sd, Prior)
-            and not isinstance(self.noise_spread, Prior)
-        )
+        numbers = self.noise_sd is not None and not isinstance(self.noise_sd, Prior)
+        return self.se is not None or (numbers and self.noise_spread is None)
 
     def priors(self, response_sd: float) -> tuple[PriorLike, PriorLike]:
         """Priors (or numbers) of the shared or median noise sd and of the spread."""

@@ -13,7 +13,7 @@ from bayesmtl.priors import Prior
 from bayesmtl.relations.exchangeable.graph import Coefficients, random_variable
 
 if TYPE_CHECKING:
-    from bayesmtl.model import Prepared
+    from bayesmtl.assembly import Prepared
 
 __all__ = ["add_noise", "add_rows", "add_sites"]
 

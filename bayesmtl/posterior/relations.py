@@ -31,7 +31,8 @@ def sharing(problem: Problem, draws: Draws) -> np.ndarray:
     """
     first = int(problem.separate_intercept and bool(problem.features))
     prior = problem.prior
-    unit = prior.mean_unit[first:]
+    # Task features stay standardised, as in task_cross.
+    unit = prior.scale_unit[first:, None]
     means = prior.mean_location[first:] + unit * draws.means[..., first:, :]
     design = problem.rows.features - problem.scaling.feature_center
     n_rows = max(1, len(design))

@@ -36,6 +36,8 @@ def clean(value: Any, name: str) -> Hyperparameter:
         return None
     if isinstance(value, Mapping):
         return {str(key): as_prior(item, f"{name}[{key!r}]") for key, item in value.items()}
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
     if isinstance(value, np.ndarray | Sequence) and not isinstance(value, str):
         numbers = [
             as_prior(item, f"{name}[{i}]") for i, item in enumerate(np.asarray(value).tolist())

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayesmtl.numerics.densities import CODES
+
 __all__ = [
     "DIAGONAL",
     "HUANG_WAND",
@@ -137,13 +139,13 @@ def initial_state(prior: PopulationPrior, rng: np.random.Generator) -> Populatio
 
 
 def _ends(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the support of bounded families (Uniform, TruncatedNormal), infinite elsewhere."""
-    low = np.where(
-        rows[..., 0] == 5, rows[..., 1], np.where(rows[..., 0] == 6, rows[..., 3], -np.inf)
-    )
-    high = np.where(
-        rows[..., 0] == 5, rows[..., 2], np.where(rows[..., 0] == 6, rows[..., 4], np.inf)
-    )
+    """Ends of the supports of prior rows."""
+    code = rows[..., 0]
+    low = np.where(code >= CODES["HalfNormal"], 0.0, -np.inf)
+    high = np.where(code == CODES["Beta"], 1.0, np.inf)
+    uniform, truncated = code == CODES["Uniform"], code == CODES["TruncatedNormal"]
+    low = np.where(uniform, rows[..., 1], np.where(truncated, rows[..., 3], low))
+    high = np.where(uniform, rows[..., 2], np.where(truncated, rows[..., 4], high))
     return low, high
 
 
@@ -162,6 +164,5 @@ def _inside(prior: PopulationPrior, means: np.ndarray) -> np.ndarray:
 
 def _positive_inside(prior: PopulationPrior, scale: np.ndarray) -> np.ndarray:
     low, high = _ends(prior.scale_prior)
-    bounded = np.where(prior.scale_prior[:, 0] == 15, 1.0, high)
     user = prior.scale_unit * scale
-    return np.asarray(_between(user, np.maximum(low, 0.0), bounded) / prior.scale_unit)
+    return np.asarray(_between(user, np.maximum(low, 0.0), high) / prior.scale_unit)

@@ -1,0 +1,97 @@
+"""Centres and scales of features, task features and response, pooled over all tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from bayesmtl.data import Rows
+from bayesmtl.errors import InvalidDataError
+
+__all__ = ["INTERCEPT", "Scaling", "learn_scaling"]
+
+INTERCEPT = "Intercept"
+
+
+class Scaling(NamedTuple):
+    """``internal = (user - center) / scale``, for features, task features and the response.
+
+    Parameters
+    ----------
+    feature_center, feature_scale : (feature,)
+        Centres are zero unless the model has an intercept outside the relation.
+    task_feature_center, task_feature_scale : (task_feature,)
+    response_center, response_scale : float
+    """
+
+    feature_center: np.ndarray
+    feature_scale: np.ndarray
+    task_feature_center: np.ndarray
+    task_feature_scale: np.ndarray
+    response_center: float
+    response_scale: float
+
+
+def _pooled_scale(values: np.ndarray, standardize: bool) -> np.ndarray:
+    """Standard deviations of the columns, 1 for constant ones and without standardisation."""
+    n_columns = values.shape[1]
+    if not standardize or values.shape[0] == 0:
+        return np.ones(n_columns)
+    sd = values.std(axis=0)
+    # A constant column has a spread of rounding errors only.
+    noise = 1e-13 * np.abs(values).max(axis=0, initial=0.0)
+    return np.where(sd > noise, sd, 1.0)
+
+
+def learn_scaling(
+    rows: Rows,
+    response: np.ndarray,
+    task_features: np.ndarray,
+    *,
+    separate: bool,
+    any_intercept: bool,
+    standardize: bool,
+    names: Sequence[str],
+) -> Scaling:
+    """Learn the scaling from the rows.
+
+    Parameters
+    ----------
+    rows : Rows
+    response : (row,)
+        Without its offset.
+    task_features : (task, task_feature)
+    separate : bool
+        Whether there is an intercept outside the relation: then the features are centred.
+    any_intercept : bool
+        Whether there is an intercept at all: then the response is centred.
+    standardize : bool
+    names : sequence of str
+        Of the features.
+
+    Raises
+    ------
+    InvalidDataError
+        For a constant response.
+    """
+    center = rows.features.mean(axis=0) if separate else np.zeros(rows.features.shape[1])
+    scale = _pooled_scale(rows.features, standardize)
+    if not separate:
+        scale = np.where([name == INTERCEPT for name in names], 1.0, scale)
+    spread = float(response.std())
+    if standardize and not spread > 1e-13 * float(np.abs(response).max(initial=0.0)):
+        raise InvalidDataError(
+            f"the response is constant ({response[0]:g} in all {response.size} rows), so it cannot "
+            "set the scale of the priors; check the column, or use standardize=False with priors "
+            "of your own"
+        )
+    return Scaling(
+        center,
+        scale,
+        task_features.mean(axis=0),
+        _pooled_scale(task_features, standardize),
+        float(response.mean()) if any_intercept else 0.0,
+        spread if standardize else 1.0,
+    )
