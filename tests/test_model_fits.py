@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import bayesmtl.model
+import bayesmtl.fitting
 from bayesmtl import BayesMTLWarning, Exchangeable, Gaussian, Independent, Model, Pooled
 from tests.oracles.cases import fit, regression
 
@@ -85,7 +85,7 @@ def test_weights_that_are_too_large_are_not_stored(monkeypatch: pytest.MonkeyPat
     model = Model("y ~ x0 + x1", "task", Exchangeable(feature_covariance="full"))
     whole = fit(model, DATA)
     # 3 tasks x 3 coefficients x 8 bytes x 300 draws x 2 chains is 43,200.
-    monkeypatch.setattr(bayesmtl.model, "_WEIGHT_BYTES", 43_199)
+    monkeypatch.setattr(bayesmtl.fitting, "_WEIGHT_BYTES", 43_199)
     idata = fit(model, DATA)
     assert idata.attrs["weights_stored"] == 0
     posterior = idata["posterior"]
@@ -98,7 +98,7 @@ def test_weights_that_are_too_large_are_not_stored(monkeypatch: pytest.MonkeyPat
     error = np.abs(difference - reference.sel(statistic="mean"))
     assert float((error - reference.sel(statistic="sd")).max()) <= 0.0
     assert {"gram", "moment"} <= set(idata["sites"].data_vars)
-    monkeypatch.setattr(bayesmtl.model, "_WEIGHT_BYTES", 43_200)
+    monkeypatch.setattr(bayesmtl.fitting, "_WEIGHT_BYTES", 43_200)
     assert fit(model, DATA).attrs["weights_stored"] == 1
 
 

@@ -14,7 +14,7 @@ from bayesmtl.likelihoods.gaussian import Gaussian, NoiseState, noise_state
 from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL, update_noise
 from bayesmtl.numerics.lanes import residual_sums, task_means, unpack_tasks
 from bayesmtl.relations.exchangeable.density import log_joint
-from bayesmtl.relations.exchangeable.gibbs import signal_variance, sweep
+from bayesmtl.relations.exchangeable.gibbs import collapsing, signal_variance, sweep
 from bayesmtl.relations.exchangeable.state import (
     DIAGONAL,
     HUANG_WAND,
@@ -27,6 +27,12 @@ __all__ = ["ChainState", "gibbs_step", "sample_gibbs", "start_chain"]
 
 # Beyond, integrating the weights out for the noise would take longer than the rest of a sweep.
 _COLLAPSED_LIMIT = 300_000
+# Too short a tuning phase to judge autocorrelation by.
+_SHORTEST_TUNE = 200
+# An effective sample of one in nine sweeps.
+_STICKY = 0.8
+# Sweeps from one collapsed pass to the next where it costs several sweeps.
+_SPACING = 4
 
 
 class ChainState(NamedTuple):
@@ -76,8 +82,19 @@ def _collapsed_noise_work(population: PopulationState) -> int:
     return n_blocks * lanes * p**3
 
 
-def gibbs_step(problem: Problem, chain: ChainState, rng: np.random.Generator) -> None:
-    """One sweep over weights, structure and noise, in place."""
+def gibbs_step(
+    problem: Problem, chain: ChainState, collapsed: bool, rng: np.random.Generator
+) -> None:
+    """One sweep over weights, structure and noise, in place.
+
+    Parameters
+    ----------
+    problem : Problem
+    chain : ChainState
+    collapsed : bool
+        Whether to update the population with the weights integrated out too.
+    rng : numpy.random.Generator
+    """
     sites, population, noise, square = chain
     if noise.kind != FIXED_NOISE and _collapsed_noise_work(population) <= _COLLAPSED_LIMIT:
         task_means(population.means, problem.prior.task_features, population.center)
@@ -91,11 +108,52 @@ def gibbs_step(problem: Problem, chain: ChainState, rng: np.random.Generator) ->
             problem.prior.r2_prior,
             rng,
         )
-    sweep(sites, problem.prior, population, _noise_variance(problem, noise), rng)
+    variance = _noise_variance(problem, noise)
+    sweep(sites, problem.prior, population, variance, collapsed, rng)
     residual_sums(sites.gram, sites.moment, sites.total, population.weights, square)
     if noise.kind != FIXED_NOISE:
         signal = signal_variance(problem.prior, population)
         update_noise(noise, square, signal, problem.prior.r2_prior, rng)
+
+
+def _total_scale(population: PopulationState) -> np.ndarray:
+    """Population sd of each coefficient; a Huang-Wand covariance holds its own."""
+    return population.scale * np.sqrt(np.diag(population.covariance))
+
+
+class _Policy:
+    """Decides during tuning whether a chain needs collapsed updates, then stays with it.
+
+    Interweaved updates are cheaper, and enough where the data of the tasks are strong or weak
+    throughout. The first half of tuning runs without collapsed updates; they are switched on for
+    good if the log of some scale is then strongly autocorrelated.
+    """
+
+    def __init__(self, advice: str, tune: int, n_scales: int) -> None:
+        waits = advice == "if needed" and tune >= _SHORTEST_TUNE
+        self._every = {"always": 1, "if needed": 0 if waits else _SPACING, "never": 0}[advice]
+        self._first, self._last = (tune // 4, tune // 2) if waits else (0, 0)
+        self._scales = np.empty((self._last - self._first, n_scales))
+
+    def collapses(self, iteration: int) -> bool:
+        """Whether this sweep integrates the weights out."""
+        return self._every > 0 and iteration % self._every == 0
+
+    def observe(self, iteration: int, scale: np.ndarray) -> None:
+        """Take note of the scales after a sweep."""
+        if self._first <= iteration < self._last:
+            self._scales[iteration - self._first] = scale
+            if iteration == self._last - 1:
+                self._every = _SPACING if _autocorrelation(self._scales) > _STICKY else 0
+
+
+def _autocorrelation(scales: np.ndarray) -> float:
+    """Largest lag-one autocorrelation of the logs of the columns that move."""
+    moving = (scales.std(axis=0) > 0) & (scales > 0).all(axis=0)
+    logs = np.log(scales[:, moving])
+    logs = logs - logs.mean(axis=0)
+    lagged = (logs[1:] * logs[:-1]).sum(axis=0) / (logs**2).sum(axis=0)
+    return float(lagged.max(initial=0.0))
 
 
 def sample_gibbs(
@@ -127,16 +185,18 @@ def sample_gibbs(
     rng = np.random.default_rng(0)
     scratch = start_chain(problem, likelihood, rng)
     # Compiles what the chains will call, before they start.
-    gibbs_step(problem, scratch, rng)
+    gibbs_step(problem, scratch, collapsing(problem.prior) != "never", rng)
     _record(problem, scratch, _storage(problem, scratch, 1, keep_weights), 0)
 
     def chain(rng: np.random.Generator, control: ChainControl) -> tuple[Draws, int]:
         state = start_chain(problem, likelihood, rng)
         storage = _storage(problem, state, draws, keep_weights)
+        policy = _Policy(collapsing(problem.prior), tune, state.population.scale.size)
         for iteration in range(tune + draws):
             if control.stop.is_set():
                 return storage, max(0, iteration - tune)
-            gibbs_step(problem, state, rng)
+            gibbs_step(problem, state, policy.collapses(iteration), rng)
+            policy.observe(iteration, _total_scale(state.population))
             if iteration >= tune:
                 _record(problem, state, storage, iteration - tune)
             control.advance()

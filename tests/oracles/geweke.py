@@ -137,7 +137,13 @@ def _record(frame: Frame, chain: ChainState, n_tasks: int, out: World, i: int) -
 
 
 def successive_conditional(
-    frame: Frame, model: Model, start: World, cycles: int, rng: np.random.Generator
+    frame: Frame,
+    model: Model,
+    start: World,
+    cycles: int,
+    *,
+    collapsed: bool,
+    rng: np.random.Generator,
 ) -> Chains:
     """Chains of ``cycles`` sweeps from each exact draw, with new responses after every sweep."""
     problem = model.prepare(frame.data).problem
@@ -151,7 +157,7 @@ def successive_conditional(
         response = start.response[c]
         for i in range(c * cycles, (c + 1) * cycles):
             chain = _respond(frame, problem, chain, response)
-            gibbs_step(problem, chain, rng)
+            gibbs_step(problem, chain, collapsed, rng)
             _record(frame, chain, n_tasks, out, i)
             predictor = np.einsum("ri,ri->r", layout.columns, out.weights[i][layout.task])
             error = out.noise[i][layout.task] * sd_weight * rng.normal(size=len(predictor))

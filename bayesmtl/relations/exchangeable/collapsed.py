@@ -233,7 +233,7 @@ def _update_pair(prior, state, gram, score, j, k, work, rng):
 
 
 @kernel
-def collapsed_pass(sites, prior, state, rng):
+def collapsed_pass(sites, prior, state, pairs, rng):
     """Update means, scales and correlations given the noise alone; weights are left stale.
 
     Parameters
@@ -241,6 +241,8 @@ def collapsed_pass(sites, prior, state, rng):
     sites : Sites
     prior : PopulationPrior
     state : PopulationState
+    pairs : bool
+        Whether to update the correlations too.
     rng : numpy.random.Generator
     """
     p, q = state.means.shape
@@ -263,7 +265,7 @@ def collapsed_pass(sites, prior, state, rng):
         huang_wand = prior.covariance == 1 and j >= prior.block
         if huang_wand or prior.joint[j] or prior.scale_prior[j, 0] != 0.0:
             _update_scale(prior, state, gram, score, j, work, rng)
-    if prior.covariance != 0:
+    if pairs and prior.covariance != 0:
         for j in range(prior.block + 1, p):
             for k in range(prior.block, j):
                 if state.scale[j] > 0.0 and state.scale[k] > 0.0:

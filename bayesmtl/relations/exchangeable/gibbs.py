@@ -30,8 +30,8 @@ from bayesmtl.relations.exchangeable.population import (
     signal_variance,
     update_means_of,
 )
+from bayesmtl.relations.exchangeable.rows import row_pass
 from bayesmtl.relations.exchangeable.state import (
-    DIAGONAL,
     HUANG_WAND,
     SEPARATE,
     PopulationPrior,
@@ -45,10 +45,10 @@ from bayesmtl.relations.exchangeable.updates import (
     update_shared,
 )
 
-__all__ = ["signal_variance", "sweep"]
+__all__ = ["collapsing", "signal_variance", "sweep"]
 
-# Beyond, a collapsed pass would take longer than all other updates together.
-_COLLAPSED_LIMIT = 1_000_000
+# Operations of a collapsed pass.
+_CHEAP, _AFFORDABLE = 1_000_000, 20_000_000
 
 
 @inner_kernel
@@ -341,11 +341,22 @@ def _update_joint(sites, prior, state, noise_variance, rng):
     _set_weights(prior, state)
 
 
-def _collapsed_work(prior: PopulationPrior, state: PopulationState) -> int:
-    """Operations of the collapsed updates: cubic in p for scales, quartic for correlations."""
-    p = state.scale.size
-    pairs = 0 if prior.covariance == DIAGONAL else (p - prior.block) ** 2 // 2
-    return prior.n_tasks * p * p * (p + pairs)
+def collapsing(prior: PopulationPrior) -> str:
+    """Whether sweeps should integrate the weights out too: "always", "if needed" or "never".
+
+    A collapsed pass costs about ``n_tasks p^3`` operations. Where that is little it always runs;
+    where it is much more than the rest of a sweep, only if the chain turns out to need it.
+    """
+    work = prior.n_tasks * prior.scale_unit.size**3
+    if work <= _CHEAP:
+        return "always"
+    return "if needed" if work <= _AFFORDABLE else "never"
+
+
+def _moves_pairs(prior: PopulationPrior) -> bool:
+    """Whether a collapsed pass moves correlations too, quartic in p."""
+    p = prior.scale_unit.size
+    return prior.n_tasks * p**2 * (p - prior.block) ** 2 // 2 <= _CHEAP
 
 
 def sweep(
@@ -353,6 +364,7 @@ def sweep(
     prior: PopulationPrior,
     state: PopulationState,
     noise_variance: float,
+    collapsed: bool,
     rng: np.random.Generator,
 ) -> None:
     """One Gibbs sweep over weights and population, in place.
@@ -365,10 +377,12 @@ def sweep(
     state : PopulationState
     noise_variance : float
         The noise variance that the joint R-squared prior refers to.
+    collapsed : bool
+        Whether to update the population with the weights integrated out first.
     rng : numpy.random.Generator
     """
-    if _collapsed_work(prior, state) <= _COLLAPSED_LIMIT:
-        collapsed_pass(sites, prior, state, rng)
+    if collapsed:
+        collapsed_pass(sites, prior, state, _moves_pairs(prior), rng)
     _draw_weights(sites, prior, state, rng)
     _centred_means(prior, state, rng)
     if prior.covariance == HUANG_WAND:
@@ -378,5 +392,7 @@ def sweep(
         _draw_correlations(prior, state, rng)
     _noncentred_means(sites, prior, state, rng)
     _noncentred_scales(sites, prior, state, rng)
+    if prior.covariance == HUANG_WAND:
+        row_pass(sites, prior, state, rng)
     if prior.joint.any():
         _update_joint(sites, prior, state, noise_variance, rng)
