@@ -14,7 +14,12 @@ from bayesmtl.likelihoods.gaussian import Gaussian, NoiseState, noise_state
 from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL, update_noise
 from bayesmtl.numerics.lanes import residual_sums, task_means, unpack_tasks
 from bayesmtl.relations.exchangeable.density import log_joint
-from bayesmtl.relations.exchangeable.gibbs import collapsing, signal_variance, sweep
+from bayesmtl.relations.exchangeable.gibbs import (
+    Moves,
+    collapsing,
+    signal_variance,
+    sweep,
+)
 from bayesmtl.relations.exchangeable.state import (
     DIAGONAL,
     HUANG_WAND,
@@ -82,17 +87,15 @@ def _collapsed_noise_work(population: PopulationState) -> int:
     return n_blocks * lanes * p**3
 
 
-def gibbs_step(
-    problem: Problem, chain: ChainState, collapsed: bool, rng: np.random.Generator
-) -> None:
+def gibbs_step(problem: Problem, chain: ChainState, moves: Moves, rng: np.random.Generator) -> None:
     """One sweep over weights, structure and noise, in place.
 
     Parameters
     ----------
     problem : Problem
     chain : ChainState
-    collapsed : bool
-        Whether to update the population with the weights integrated out too.
+    moves : Moves
+        The costlier updates of the population to make.
     rng : numpy.random.Generator
     """
     sites, population, noise, square = chain
@@ -109,50 +112,57 @@ def gibbs_step(
             rng,
         )
     variance = _noise_variance(problem, noise)
-    sweep(sites, problem.prior, population, variance, collapsed, rng)
+    sweep(sites, problem.prior, population, variance, moves, rng)
     residual_sums(sites.gram, sites.moment, sites.total, population.weights, square)
     if noise.kind != FIXED_NOISE:
         signal = signal_variance(problem.prior, population)
         update_noise(noise, square, signal, problem.prior.r2_prior, rng)
 
 
-def _total_scale(population: PopulationState) -> np.ndarray:
-    """Population sd of each coefficient; a Huang-Wand covariance holds its own."""
-    return population.scale * np.sqrt(np.diag(population.covariance))
-
-
 class _Policy:
-    """Decides during tuning whether a chain needs collapsed updates, then stays with it.
+    """Decides during tuning whether a chain needs the costlier updates, then stays with it.
 
-    Interweaved updates are cheaper, and enough where the data of the tasks are strong or weak
-    throughout. The first half of tuning runs without collapsed updates; they are switched on for
-    good if the log of some scale is then strongly autocorrelated.
+    Interweaved updates are cheaper, and enough where the data of the tasks are strong. In small
+    models the others cost little and always run. Elsewhere the first half of tuning does without
+    them, and they are switched on for good if the log of some scale, or some correlation, is then
+    strongly autocorrelated.
     """
 
-    def __init__(self, advice: str, tune: int, n_scales: int) -> None:
-        waits = advice == "if needed" and tune >= _SHORTEST_TUNE
-        self._every = {"always": 1, "if needed": 0 if waits else _SPACING, "never": 0}[advice]
-        self._first, self._last = (tune // 4, tune // 2) if waits else (0, 0)
-        self._scales = np.empty((self._last - self._first, n_scales))
+    def __init__(self, advice: str, tune: int) -> None:
+        self._spacing = {"always": 1, "if needed": _SPACING, "never": 0}[advice]
+        self._thorough = advice == "always" or tune < _SHORTEST_TUNE
+        self._window = (0, 0) if self._thorough else (tune // 4, tune // 2)
+        self._seen: list[np.ndarray] = []
 
-    def collapses(self, iteration: int) -> bool:
-        """Whether this sweep integrates the weights out."""
-        return self._every > 0 and iteration % self._every == 0
+    def moves(self, iteration: int) -> Moves:
+        """The updates of this sweep."""
+        due = self._spacing > 0 and iteration % self._spacing == 0
+        return Moves(collapsed=self._thorough and due, rows=self._thorough)
 
-    def observe(self, iteration: int, scale: np.ndarray) -> None:
-        """Take note of the scales after a sweep."""
-        if self._first <= iteration < self._last:
-            self._scales[iteration - self._first] = scale
-            if iteration == self._last - 1:
-                self._every = _SPACING if _autocorrelation(self._scales) > _STICKY else 0
+    def observe(self, iteration: int, population: PopulationState) -> None:
+        """Take note of the population after a sweep."""
+        first, last = self._window
+        if first <= iteration < last:
+            self._seen.append(_monitored(population))
+            if iteration == last - 1:
+                self._thorough = _autocorrelation(np.array(self._seen)) > _STICKY
+                self._seen.clear()
 
 
-def _autocorrelation(scales: np.ndarray) -> float:
-    """Largest lag-one autocorrelation of the logs of the columns that move."""
-    moving = (scales.std(axis=0) > 0) & (scales > 0).all(axis=0)
-    logs = np.log(scales[:, moving])
-    logs = logs - logs.mean(axis=0)
-    lagged = (logs[1:] * logs[:-1]).sum(axis=0) / (logs**2).sum(axis=0)
+def _monitored(population: PopulationState) -> np.ndarray:
+    """Logs of the scales that are not zero, and the correlations."""
+    variance = np.diag(population.covariance)
+    total = population.scale * np.sqrt(variance)
+    row, column = np.tril_indices(total.size, -1)
+    correlation = population.covariance[row, column] / np.sqrt(variance[row] * variance[column])
+    return np.concatenate([np.log(total[total > 0.0]), correlation])
+
+
+def _autocorrelation(values: np.ndarray) -> float:
+    """Largest lag-one autocorrelation of the columns that move."""
+    moving = values[:, values.std(axis=0) > 0.0]
+    centred = moving - moving.mean(axis=0)
+    lagged = (centred[1:] * centred[:-1]).sum(axis=0) / (centred**2).sum(axis=0)
     return float(lagged.max(initial=0.0))
 
 
@@ -185,18 +195,19 @@ def sample_gibbs(
     rng = np.random.default_rng(0)
     scratch = start_chain(problem, likelihood, rng)
     # Compiles what the chains will call, before they start.
-    gibbs_step(problem, scratch, collapsing(problem.prior) != "never", rng)
+    affordable = collapsing(problem.prior) != "never"
+    gibbs_step(problem, scratch, Moves(collapsed=affordable, rows=True), rng)
     _record(problem, scratch, _storage(problem, scratch, 1, keep_weights), 0)
 
     def chain(rng: np.random.Generator, control: ChainControl) -> tuple[Draws, int]:
         state = start_chain(problem, likelihood, rng)
         storage = _storage(problem, state, draws, keep_weights)
-        policy = _Policy(collapsing(problem.prior), tune, state.population.scale.size)
+        policy = _Policy(collapsing(problem.prior), tune)
         for iteration in range(tune + draws):
             if control.stop.is_set():
                 return storage, max(0, iteration - tune)
-            gibbs_step(problem, state, policy.collapses(iteration), rng)
-            policy.observe(iteration, _total_scale(state.population))
+            gibbs_step(problem, state, policy.moves(iteration), rng)
+            policy.observe(iteration, state.population)
             if iteration >= tune:
                 _record(problem, state, storage, iteration - tune)
             control.advance()

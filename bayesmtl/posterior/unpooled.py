@@ -15,8 +15,8 @@ _TASK_LIMIT = 20_000
 def unpooled_weights(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """Estimate and standard error of each weight from its task's rows alone.
 
-    A weight that the rows of its task do not determine is NaN, and so is a standard error where the
-    task has no rows to spare. Beyond 20,000 tasks all are NaN.
+    A weight that the rows of its task do not determine is NaN, and so is a standard error where it
+    is not known and the task has no rows to spare. Beyond 20,000 tasks all are NaN.
 
     Returns
     -------
@@ -42,6 +42,9 @@ def unpooled_weights(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     variance = np.divide(
         np.clip(residual, 0.0, None), spare, out=np.full(n_tasks, np.nan), where=spare > 0
     )
+    if problem.standard_error is not None:
+        # The row weights are inverse variances, so nothing is left to estimate.
+        variance = np.ones(n_tasks)
     sd = np.sqrt(np.einsum("tii->ti", pseudo) * variance[:, None])
     unit, location = problem.prior.scale_unit, problem.prior.mean_location[:, 0]
     estimate = np.where(determined, location + unit * estimate, np.nan)

@@ -15,6 +15,7 @@ from bayesmtl.assembly import Problem
 from bayesmtl.inference.gibbs import ChainState, gibbs_step, start_chain
 from bayesmtl.likelihoods.gaussian import gaussian_sites
 from bayesmtl.numerics.lanes import pack_tasks, unpack_tasks
+from bayesmtl.relations.exchangeable.gibbs import Moves
 from bayesmtl.relations.exchangeable.state import HUANG_WAND
 from tests.oracles.generative import Layout, World, statistics
 
@@ -157,7 +158,7 @@ def successive_conditional(
         response = start.response[c]
         for i in range(c * cycles, (c + 1) * cycles):
             chain = _respond(frame, problem, chain, response)
-            gibbs_step(problem, chain, collapsed, rng)
+            gibbs_step(problem, chain, Moves(collapsed, rows=collapsed), rng)
             _record(frame, chain, n_tasks, out, i)
             predictor = np.einsum("ri,ri->r", layout.columns, out.weights[i][layout.task])
             error = out.noise[i][layout.task] * sd_weight * rng.normal(size=len(predictor))

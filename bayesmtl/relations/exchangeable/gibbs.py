@@ -9,6 +9,8 @@ The steps are compiled one by one and called from Python, so a model compiles on
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from bayesmtl.likelihoods.gaussian import Sites
@@ -45,7 +47,7 @@ from bayesmtl.relations.exchangeable.updates import (
     update_shared,
 )
 
-__all__ = ["collapsing", "signal_variance", "sweep"]
+__all__ = ["Moves", "collapsing", "signal_variance", "sweep"]
 
 # Operations of a collapsed pass.
 _CHEAP, _AFFORDABLE = 1_000_000, 20_000_000
@@ -341,6 +343,21 @@ def _update_joint(sites, prior, state, noise_variance, rng):
     _set_weights(prior, state)
 
 
+class Moves(NamedTuple):
+    """Updates that a sweep may leave out.
+
+    Parameters
+    ----------
+    collapsed : bool
+        Means, scales and, in small models, correlations with the weights integrated out.
+    rows : bool
+        A Huang-Wand covariance given the whitened deviations.
+    """
+
+    collapsed: bool
+    rows: bool
+
+
 def collapsing(prior: PopulationPrior) -> str:
     """Whether sweeps should integrate the weights out too: "always", "if needed" or "never".
 
@@ -364,7 +381,7 @@ def sweep(
     prior: PopulationPrior,
     state: PopulationState,
     noise_variance: float,
-    collapsed: bool,
+    moves: Moves,
     rng: np.random.Generator,
 ) -> None:
     """One Gibbs sweep over weights and population, in place.
@@ -377,11 +394,11 @@ def sweep(
     state : PopulationState
     noise_variance : float
         The noise variance that the joint R-squared prior refers to.
-    collapsed : bool
-        Whether to update the population with the weights integrated out first.
+    moves : Moves
+        The costlier updates to make.
     rng : numpy.random.Generator
     """
-    if collapsed:
+    if moves.collapsed:
         collapsed_pass(sites, prior, state, _moves_pairs(prior), rng)
     _draw_weights(sites, prior, state, rng)
     _centred_means(prior, state, rng)
@@ -392,7 +409,7 @@ def sweep(
         _draw_correlations(prior, state, rng)
     _noncentred_means(sites, prior, state, rng)
     _noncentred_scales(sites, prior, state, rng)
-    if prior.covariance == HUANG_WAND:
+    if moves.rows and prior.covariance == HUANG_WAND:
         row_pass(sites, prior, state, rng)
     if prior.joint.any():
         _update_joint(sites, prior, state, noise_variance, rng)
