@@ -192,7 +192,7 @@ def run(settings: ScalingSettings) -> None:
     print(
         "Memory counts data frame and rows; sweeps need the sites only. 'cpu' is one chain's time\n"
         "on a processor: on an idle machine equal to s/sweep, on a busy one the better guide.\n"
-        "Timed without tuning, when a full covariance makes all updates that a chain may need: the\n"
+        "Timed without tuning, when a full covariance makes all updates a chain may need: the\n"
         "dearest sweeps; after tuning most chains do without the costlier ones.\n"
         "Target: under 0.5 s a sweep at 100,000 tasks, memory linear in tasks."
     )
