@@ -61,6 +61,8 @@ class Problem(NamedTuple):
         User units, 0 without one.
     fixed_noise : (task,) or None
         Noise sds that the model fixes, user units.
+    noise_priors : tuple of (6,)
+        Prior rows of the shared or median noise sd and of the spread.
     sites : Sites
     reference_sd : float
         Pooled sd of the response, the scale of its defaults; user units.
@@ -82,6 +84,7 @@ class Problem(NamedTuple):
     standard_error: np.ndarray | None
     offset: np.ndarray
     fixed_noise: np.ndarray | None
+    noise_priors: tuple[np.ndarray, np.ndarray]
     sites: Sites
     reference_sd: float
     reference_noise: float
@@ -233,6 +236,7 @@ def assemble(
         fixed_noise = likelihood.fixed_sds(rows.tasks)
         precision = pack_tasks((scaling.response_scale / fixed_noise) ** 2)
         sites = sites._replace(precision=precision)
+    sd_prior, spread_prior = likelihood.priors(scaling.response_scale)
     return Problem(
         rows=rows,
         features=features,
@@ -248,6 +252,7 @@ def assemble(
         standard_error=None if columns["se"] is None else rows.extra[columns["se"]],
         offset=offset,
         fixed_noise=fixed_noise,
+        noise_priors=(table_row(sd_prior), table_row(spread_prior)),
         sites=sites,
         reference_sd=scaling.response_scale,
         reference_noise=noise,

@@ -14,11 +14,12 @@ from bayesmtl.data import read_rows, read_task_features
 from bayesmtl.design import Design, formula_columns, learn_design
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.fitting import check_sizes, run
+from bayesmtl.formulas.parsing import parse_formula
 from bayesmtl.inference.chains import available_cores
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
 from bayesmtl.scaling import INTERCEPT
-from bayesmtl.specification import part_from_dict, part_to_dict, story
+from bayesmtl.specification import Columns, part_from_dict, part_to_dict, story
 
 __all__ = ["Model"]
 
@@ -86,11 +87,21 @@ class Model:
             )
         if not isinstance(self.likelihood, Gaussian):
             raise InvalidModelError(f"likelihood must be bm.Gaussian(), got {self.likelihood!r}")
+        self._check_columns()
         if self.missing not in ("error", "drop"):
             raise InvalidModelError(f"missing must be 'error' or 'drop', got {self.missing!r}")
         self._check_intercept()
         if self.task_features is not None:
             self._check_task_features(self.task_features)
+
+    def _check_columns(self) -> None:
+        for name in ("task_features", "weights", "offset"):
+            if not isinstance(getattr(self, name), str | None):
+                raise InvalidModelError(
+                    f"{name} must be a string or None, got {getattr(self, name)!r}"
+                )
+        if not isinstance(self.standardize, bool):
+            raise InvalidModelError(f"standardize must be True or False, got {self.standardize!r}")
 
     def _check_task_features(self, formula: str) -> None:
         formula_columns(formula)
@@ -121,17 +132,19 @@ class Model:
             )
 
     def __str__(self) -> str:
+        parsed = parse_formula(self.formula)
         intercept = self.intercept
         if intercept is None or intercept == "exchangeable":
-            intercept = "none" if self._formula_drops_intercept() else Exchangeable()
-        return story(
-            self.formula, self.task, self.relation, intercept, self.likelihood, self.task_features
+            intercept = Exchangeable() if parsed.intercept else "none"
+        columns = Columns(
+            formula=self.formula,
+            task=self.task,
+            has_features=any(parsed.terms),
+            task_features=self.task_features,
+            weights=self.weights,
+            offset=self.offset,
         )
-
-    def _formula_drops_intercept(self) -> bool:
-        from bayesmtl.formulas.parsing import parse_formula
-
-        return not parse_formula(self.formula).intercept
+        return story(columns, self.relation, intercept, self.likelihood)
 
     def _resolve_intercept(self, design: Design) -> Relation | str:
         """The relation of a separate intercept, or "none" or "relation"."""
@@ -352,6 +365,9 @@ class Model:
                 f"a model has no setting {unknown[0]!r}; its settings are "
                 f"{', '.join(sorted(known))}"
             )
+        for name in ("formula", "task"):
+            if name not in spec:
+                raise InvalidModelError(f"the settings of a model need {name!r}")
         parts = {
             key: part_from_dict(value) if isinstance(value, Mapping) else value
             for key, value in spec.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from bayesmtl.assembly import Relation
 from bayesmtl.errors import InvalidModelError
@@ -12,7 +12,7 @@ from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
 from bayesmtl.relations.settings import describe, from_json, to_json
 
-__all__ = ["part_from_dict", "part_to_dict", "story"]
+__all__ = ["Columns", "part_from_dict", "part_to_dict", "story"]
 
 Part = Relation | Gaussian
 _PARTS: dict[str, type[Part]] = {
@@ -56,30 +56,63 @@ def part_from_dict(spec: Mapping[str, Any]) -> Any:
     )
 
 
+class Columns(NamedTuple):
+    """What the story says of the columns.
+
+    Parameters
+    ----------
+    formula, task : str
+    has_features : bool
+        Whether the right side has more than an intercept.
+    task_features, weights, offset : str or None
+    """
+
+    formula: str
+    task: str
+    has_features: bool
+    task_features: str | None
+    weights: str | None
+    offset: str | None
+
+
 def story(
-    formula: str,
-    task: str,
-    relation: Relation,
-    intercept: Relation | str,
-    likelihood: Gaussian,
-    task_features: str | None,
+    columns: Columns, relation: Relation, intercept: Relation | str, likelihood: Gaussian
 ) -> str:
     """The generative story with the actual priors; defaults are given in units of the data."""
-    lines = [f"bayesmtl model: {formula}   (task: {task})", ""]
-    z = " + effects' z_t" if task_features else ""
-    weights = _relation_lines("w_t", relation, z, "s_y / s_x", "0")
-    lines += [*weights, ""]
-    if not isinstance(intercept, str):
+    lines = [f"bayesmtl model: {columns.formula}   (task: {columns.task})", ""]
+    z = " + effects' z_t" if columns.task_features else ""
+    separate = not isinstance(intercept, str)
+    if columns.has_features or not separate:
+        lines += [*_relation_lines("w_t", relation, z, "s_y / s_x", "0"), ""]
+    if isinstance(intercept, str):
+        if intercept == "relation":
+            lines += [
+                "the intercept is the feature 'Intercept' of w_t; defaults of its own: mean ~ "
+                "Normal(mean(y), 2.5 s_y), scale ~ HalfNormal(s_y)",
+                "",
+            ]
+    else:
         lines += [*_relation_lines("a_t", intercept, z, "s_y", "mean(y)"), ""]
-    elif intercept == "relation":
-        lines += ["the intercept is the feature 'Intercept' of w_t", ""]
-    predictor = "x_i'w_t" if isinstance(intercept, str) else "a_t + (x_i - mean(x))'w_t"
-    lines += [f"y_i ~ Normal({predictor}, {_noise_symbol(likelihood)}^2), row i of task t"]
+    parts = ["a_t"] if separate else []
+    if columns.has_features or not separate:
+        parts.append("(x_i - mean(x))'w_t" if separate else "x_i'w_t")
+    if columns.offset is not None:
+        parts.append(columns.offset)
+    noise = _noise_symbol(likelihood)
+    lines += [f"y_i ~ Normal({' + '.join(parts)}, {noise}), row i of task t"]
+    if columns.weights is not None:
+        lines += [f"    the log-likelihood of a row is multiplied by {columns.weights}"]
     lines += _noise_lines(likelihood)
-    if task_features:
-        lines += ["", f"z_t: {task_features}, one value per task, centred"]
-    lines += ["", "s_y, s_x: pooled standard deviations of the response and of the feature"]
-    return "\n".join(lines)
+    if columns.task_features:
+        lines += ["", f"z_t: {columns.task_features}, one value per task, centred"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "s_y, s_x: pooled standard deviations of the response and of the feature; the second",
+            "argument of Normal is a standard deviation, D is a covariance",
+        ]
+    )
 
 
 def _relation_lines(
@@ -88,11 +121,11 @@ def _relation_lines(
     name = type(relation).__name__
     if isinstance(relation, Independent):
         return [
-            f"{symbol} ~ Normal(mean, scale^2)   [{name}: tasks share nothing]",
+            f"{symbol} ~ Normal(mean, scale)   [{name}: tasks share nothing]",
             f"    mean  = {describe(relation.mean, center)}",
             f"    scale = {describe(relation.scale, f'2.5 {unit}')}",
         ]
-    normal = f"Normal({center}, (2.5 {unit})^2)"
+    normal = f"Normal({center}, 2.5 {unit})"
     if isinstance(relation, Pooled):
         return [
             f"{symbol} = mean   [{name}: one value for all tasks]",
@@ -103,7 +136,7 @@ def _relation_lines(
     joint = no_own and relation.feature_covariance == "diagonal"
     lines += _joint_lines(relation) if joint else _population_lines(relation, normal, unit)
     if effects:
-        default = "as the mean" if joint else f"Normal(0, (2.5 {unit} / s_z)^2)"
+        default = "as the mean" if joint else f"Normal(0, 2.5 {unit} / s_z)"
         lines.append(f"    effects ~ {describe(relation.task_effects, default)}")
     return lines
 
@@ -125,7 +158,7 @@ def _joint_lines(relation: Exchangeable) -> list[str]:
         f"    R2 ~ {describe(relation.r2, 'Beta(1, 1)')}, shared ~ "
         f"{describe(relation.shared, 'Beta(1, 1)')}",
         "    V = noise^2 R2 / (1 - R2), the signal variance",
-        "    mean_j ~ Normal(0, shared V / (number of means) / s_xj^2)",
+        "    mean_j ~ Normal(0, sqrt(shared V / number of means) / s_xj)",
         "    D = diag(scale)^2, (s_x scale)^2 ~ (1 - shared) V Dirichlet(1, ..., 1)",
     ]
 
@@ -144,7 +177,7 @@ def _noise_lines(likelihood: Gaussian) -> list[str]:
     if likelihood.noise == "shared":
         return [f"    noise ~ {describe(likelihood.noise_sd, 'HalfNormal(s_y)')}"]
     return [
-        "    log noise_t ~ Normal(log median, spread^2)",
+        "    log noise_t ~ Normal(log median, spread)",
         f"    median ~ {describe(likelihood.noise_sd, 'LogNormal(log s_y, 1)')}",
         f"    spread ~ {describe(likelihood.noise_spread, 'HalfNormal(0.5)')}",
     ]

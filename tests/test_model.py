@@ -152,3 +152,19 @@ def test_missing_rows_are_dropped_on_request() -> None:
         rows = Model("y ~ x0", "task", missing="drop").prepare(data).problem.rows
     assert rows.n_dropped == 1
     assert 3 not in rows.position
+
+
+@pytest.mark.parametrize("name", ["task_features", "weights", "offset"])
+def test_columns_are_named_by_strings(name: str) -> None:
+    with pytest.raises(InvalidModelError, match=f"{name} must be a string or None"):
+        Model("y ~ x", task="t", **{name: ["z"]})  # type: ignore[arg-type]
+
+
+def test_standardize_is_a_switch() -> None:
+    with pytest.raises(InvalidModelError, match="standardize must be True or False, got 'no'"):
+        Model("y ~ x", task="t", standardize="no")  # type: ignore[arg-type]
+
+
+def test_settings_without_a_formula() -> None:
+    with pytest.raises(InvalidModelError, match="the settings of a model need 'task'"):
+        Model.from_dict({"formula": "y ~ x"})

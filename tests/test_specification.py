@@ -61,11 +61,11 @@ def text(relation: Any = None, likelihood: Gaussian | None = None, **settings: A
             [
                 "w_t ~ Normal(mean, D)   [Exchangeable]",
                 "R2 ~ Beta(1, 1), shared ~ Beta(1, 1)",
-                "mean_j ~ Normal(0, shared V / (number of means) / s_xj^2)",
+                "mean_j ~ Normal(0, sqrt(shared V / number of means) / s_xj)",
                 "a_t ~ Normal(mean, D)   [Exchangeable]",
-                "mean ~ Normal(mean(y), (2.5 s_y)^2)",
-                "y_i ~ Normal(a_t + (x_i - mean(x))'w_t, noise_t^2)",
-                "log noise_t ~ Normal(log median, spread^2)",
+                "mean ~ Normal(mean(y), 2.5 s_y)",
+                "y_i ~ Normal(a_t + (x_i - mean(x))'w_t, noise_t)",
+                "log noise_t ~ Normal(log median, spread)",
                 "median ~ LogNormal(log s_y, 1)",
                 "spread ~ HalfNormal(0.5)",
             ],
@@ -89,7 +89,7 @@ def text(relation: Any = None, likelihood: Gaussian | None = None, **settings: A
                 "D = diag(scale) R diag(scale)",
                 "R ~ LKJ(2)",
                 "the intercept is the feature 'Intercept' of w_t",
-                "y_i ~ Normal(x_i'w_t, noise^2)",
+                "y_i ~ Normal(x_i'w_t, noise)",
                 "noise ~ HalfNormal(s_y)",
                 "z_t: ~ z, one value per task, centred",
             ],
@@ -108,7 +108,7 @@ def text(relation: Any = None, likelihood: Gaussian | None = None, **settings: A
         (
             lambda: text(Independent(scale=2.0), Gaussian(noise_sd=1.5), intercept=Pooled()),
             [
-                "w_t ~ Normal(mean, scale^2)   [Independent: tasks share nothing]",
+                "w_t ~ Normal(mean, scale)   [Independent: tasks share nothing]",
                 "mean  = 0",
                 "scale = 2",
                 "a_t = mean   [Pooled: one value for all tasks]",
@@ -117,7 +117,7 @@ def text(relation: Any = None, likelihood: Gaussian | None = None, **settings: A
         ),
         (
             lambda: text(Exchangeable(scale=0.5), intercept="none"),
-            ["scale ~ 0.5", "D = diag(scale)^2", "y_i ~ Normal(x_i'w_t, noise_t^2)"],
+            ["scale ~ 0.5", "D = diag(scale)^2", "y_i ~ Normal(x_i'w_t, noise_t)"],
         ),
     ],
     ids=["default", "user", "effects", "huang-wand", "independent", "fixed scale"],

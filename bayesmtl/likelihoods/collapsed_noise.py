@@ -9,8 +9,9 @@ import math
 import numpy as np
 
 from bayesmtl.likelihoods.noise import shared_prior_term
+from bayesmtl.numerics.densities import log_density
 from bayesmtl.numerics.jit import inner_kernel, kernel
-from bayesmtl.numerics.lanes import LANES
+from bayesmtl.numerics.lanes import LANES, ROUNDING
 from bayesmtl.numerics.slicing import slice_sampler
 
 __all__ = ["update_collapsed_noise"]
@@ -59,7 +60,8 @@ def _gather(sites, k, v, center, scale, gram, score):
             gram[i, j] = sites.gram[k, e, v] * scale[i] * scale[j]
         score[i] = (sites.moment[k, i, v] - image) * scale[i]
         square += center[k, i, v] * (image - 2.0 * sites.moment[k, i, v])
-    return max(square, 0.0)
+    # The allowance keeps the evidence from growing without bound where the fit is exact.
+    return max(square, 0.0) + 10.0 * ROUNDING * sites.total[k, v]
 
 
 @inner_kernel
@@ -79,6 +81,19 @@ def _shared_target(x, args):
     return value
 
 
+@inner_kernel
+def _spread_target(x, args):
+    """Log of the spread, the tasks' deviations in units of it held fixed."""
+    grams, scores, squares, rows, units, prior_precision, lower, log_median, row = args
+    spread = math.exp(x)
+    value = log_density(row, spread) + x
+    for t in range(squares.shape[0]):
+        log_sd = log_median + spread * units[t]
+        value += _evidence(log_sd, grams[t], scores[t], squares[t], rows[t], prior_precision, lower)
+    return value
+
+
+_slice_spread = slice_sampler(_spread_target)
 _slice_task = slice_sampler(_task_target)
 _slice_shared = slice_sampler(_shared_target)
 
@@ -126,6 +141,21 @@ def update_collapsed_noise(noise, sites, center, scale, prior_precision, signal,
         prior_args = (noise.unit, noise.sd_prior, signal, r2_row)
         common = (grams, scores, squares, rows, offsets, prior_precision, lower, prior_args)
         noise.log_median[0] = _slice_shared(common, noise.log_median[0], 0.3, rng)
+    if noise.kind == 2 and noise.spread_prior[0] != 0.0:
+        units = offsets / noise.spread[0]
+        stretch = (
+            grams,
+            scores,
+            squares,
+            rows,
+            units,
+            prior_precision,
+            lower,
+            noise.log_median[0],
+            noise.spread_prior,
+        )
+        noise.spread[0] = math.exp(_slice_spread(stretch, math.log(noise.spread[0]), 1.0, rng))
+        offsets = units * noise.spread[0]
     for t in range(n_tasks):
         k, v = t // LANES, t % LANES
         noise.log_sd[k, v] = noise.log_median[0] + offsets[t]

@@ -51,6 +51,8 @@ class Gaussian:
     def __post_init__(self) -> None:
         if self.noise not in ("hierarchical", "shared"):
             raise InvalidModelError(f"noise must be 'hierarchical' or 'shared', got {self.noise!r}")
+        if not isinstance(self.se, str | None):
+            raise InvalidModelError(f"se must be the name of a column, got {self.se!r}")
         for name in ("noise_sd", "noise_spread"):
             object.__setattr__(self, name, clean(getattr(self, name), name))
             require_support(getattr(self, name), name, 0.0)
@@ -58,6 +60,9 @@ class Gaussian:
             raise InvalidModelError("noise_spread must be one prior or number")
         for value, name in ((self.noise_sd, "noise_sd"), (self.noise_spread, "noise_spread")):
             self._check_numbers(value, name)
+        self._check_combination()
+
+    def _check_combination(self) -> None:
         if self.se is not None and (self.noise_sd is not None or self.noise_spread is not None):
             raise InvalidModelError("se= fixes the noise: leave noise_sd and noise_spread out")
         if self.noise == "shared" and self.noise_spread is not None:
@@ -233,7 +238,7 @@ def noise_state(
     """
     sd_prior, spread_prior = likelihood.priors(response_sd)
     log_sd = np.zeros_like(sites.precision)
-    spread = np.array([spread_prior if isinstance(spread_prior, float) else rng.uniform(0.1, 0.5)])
+    spread = np.array([_start(spread_prior, rng.uniform(0.1, 0.5))])
     if likelihood.se is not None:
         kind, log_median = FIXED_NOISE, 0.0
     elif likelihood.fixed:
@@ -243,13 +248,8 @@ def noise_state(
         log_median = float(log_sds.mean())
     else:
         kind = SHARED if likelihood.noise == "shared" else HIERARCHICAL
-        start = rng.uniform(0.3, 1.2) * response_sd
-        if isinstance(sd_prior, Prior):
-            low, high = max(sd_prior.lower, 0.0), sd_prior.upper
-            inside = 0.5 * (low + high) if math.isfinite(high) else 2.0 * max(low, start)
-            log_median = math.log((start if low < start < high else inside) / unit)
-        else:
-            log_median = math.log(sd_prior / unit)
+        start = _start(sd_prior, rng.uniform(0.3, 1.2) * response_sd)
+        log_median = math.log(start / unit)
         log_sd[:] = log_median
     return NoiseState(
         kind,
@@ -263,3 +263,13 @@ def noise_state(
         sites.rows,
         len(tasks),
     )
+
+
+def _start(prior: PriorLike, value: float) -> float:
+    """A fixed number itself; else ``value``, or a point inside the support if it is outside."""
+    if not isinstance(prior, Prior):
+        return prior
+    low, high = max(prior.lower, 0.0), prior.upper
+    if low < value < high:
+        return value
+    return 0.5 * (low + high) if math.isfinite(high) else 2.0 * max(low, value)

@@ -13,6 +13,7 @@ from bayesmtl.numerics.jit import lane_kernel
 
 __all__ = [
     "LANES",
+    "ROUNDING",
     "draw_deviations",
     "factor_lanes",
     "mean_moments",
@@ -29,6 +30,8 @@ __all__ = [
 ]
 
 LANES = 8
+# Relative error of a difference of sums of squares: a residual below it cannot be told from zero.
+ROUNDING = 1e-13
 
 
 def pack_tasks(values: np.ndarray) -> np.ndarray:
@@ -166,7 +169,7 @@ def draw_deviations(gram, moment, precision, center, scale, prior_precision, rng
 
 @lane_kernel
 def residual_sums(gram, moment, total, weights, out):
-    """Residual sum of squares of each task: ``total - 2 w'h + w'G w``, never negative."""
+    """Residual sum of squares of each task, ``total - 2 w'h + w'G w``, or its rounding error."""
     p = weights.shape[1]
     x = np.empty((p, LANES))
     for k in range(gram.shape[0]):
@@ -177,7 +180,7 @@ def residual_sums(gram, moment, total, weights, out):
             for v in range(LANES):
                 out[k, v] += weights[k, i, v] * (x[i, v] - 2.0 * moment[k, i, v])
         for v in range(LANES):
-            out[k, v] = max(out[k, v], 0.0)
+            out[k, v] = max(out[k, v], ROUNDING * total[k, v])
 
 
 @lane_kernel

@@ -13,6 +13,7 @@ import xarray as xr
 from bayesmtl.assembly import Problem
 from bayesmtl.design import Design
 from bayesmtl.inference.draws import Draws
+from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.posterior.diagnostics import diagnosis_attrs
 from bayesmtl.posterior.manifest import SCHEMA_VERSION
 from bayesmtl.posterior.redraw import redraw, sites_group
@@ -86,16 +87,14 @@ def build_tree(
     fixed = record.constant_sharing
     share = sharing(problem, draws)
     borrowed, complete = borrowing(problem, draws, cores)
-    attrs = {}
     if fixed is not None:
-        share, borrowed, attrs = (
-            np.full_like(share, fixed),
-            np.full_like(borrowed, fixed),
-            {"constant": 1},
-        )
-    posterior["sharing"] = (("chain", "draw"), share, attrs)
+        share, borrowed = np.full_like(share, fixed), np.full_like(borrowed, fixed)
+        share_attrs = borrowed_attrs = {"constant": 1}
+    else:
+        share_attrs, borrowed_attrs = _constants(problem)
+    posterior["sharing"] = (("chain", "draw"), share, share_attrs)
     if complete:
-        posterior["borrowing"] = (("chain", "draw", "task"), borrowed, attrs)
+        posterior["borrowing"] = (("chain", "draw", "task"), borrowed, borrowed_attrs)
     stats = {"lp": draws.lp, **sample_stats}
     sample_coords = {name: posterior[name].values for name in ("chain", "draw")}
     groups = {
@@ -121,6 +120,24 @@ def build_tree(
     tree.attrs.update(_root_attrs(record, stored))
     tree.attrs.update(diagnosis_attrs(tree))
     return tree
+
+
+def _constants(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Which of sharing and borrowing cannot move: their attributes ``constant``."""
+    block = problem.blocks[-1] if problem.features else problem.blocks[0]
+    means = [value for row in block.mean for value in row]
+    fixed_means = all(isinstance(value, float) for value in means)
+    fixed_scales = all(isinstance(scale, float) for scale in block.scale)
+    none_common = fixed_means and not any(means)
+    share = {"constant": 1} if none_common or (fixed_means and fixed_scales) else {}
+    noise = problem.fixed_noise is not None or problem.standard_error is not None
+    separate = [scale for other in problem.blocks for scale in other.scale]
+    if noise and all(isinstance(scale, float) for scale in separate):
+        return share, {"constant": 1}
+    # A task without rows borrows everything, whatever the draw.
+    empty = unpack_tasks(problem.sites.rows, problem.prior.n_tasks) == 0
+    labels = [str(label) for label in problem.rows.tasks[empty]]
+    return share, {"constant": json.dumps(labels)} if labels else {}
 
 
 def _root_attrs(record: FitRecord, stored: bool) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import xarray as xr
 from scipy.special import logsumexp
 
 from bayesmtl.data import read_task_features
-from bayesmtl.errors import BayesMTLWarning, InvalidDataError
+from bayesmtl.errors import BayesMTLWarning, InvalidDataError, UnsupportedError
 from bayesmtl.posterior.conditional import (
     TaskRows,
     conditional_draws,
@@ -40,6 +40,8 @@ def new_task_draws(
     rows: PredictorRows,
     frames: tuple[Any, Any],
     new_task: str,
+    *,
+    need_noise: bool,
     rng: np.random.Generator,
 ) -> list[TaskDraws]:
     """Draw intercept, weights and noise of every task in `rows` that the fit has not seen.
@@ -54,6 +56,8 @@ def new_task_draws(
         The data to predict, and the given rows of new tasks or None.
     new_task : str
         "error" or "population", for unseen tasks without given rows.
+    need_noise : bool
+        Whether responses are drawn; given rows need the noise too.
     rng : numpy.random.Generator
         Used task after task, in the order of `rows.tasks`.
 
@@ -85,7 +89,14 @@ def new_task_draws(
         )
     if not unseen.size:
         return []
-    population = read_population(idata, known_noise=settings.standard_error is not None)
+    known_noise = settings.standard_error is not None
+    population = read_population(idata, known_noise=known_noise)
+    fixed_by_task = population.noise_sd is None and population.noise_log_normal is None
+    if fixed_by_task and not known_noise and (need_noise or given):
+        raise UnsupportedError(
+            "the model fixes the noise task by task, so it says nothing of the noise of a new one: "
+            "predict kind='response_params' without given=, or fit with one noise_sd for all tasks"
+        )
     features = _task_features(settings, unseen, given, frames)
     return [
         _draw_task(population, label, features.get(label), given.get(label), rng)

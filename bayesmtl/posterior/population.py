@@ -55,9 +55,7 @@ def read_population(idata: xr.DataTree, *, known_noise: bool) -> Population:
             " in its posterior): fit again with the rows of the new task"
         )
     center = idata["constant_data"]["feature_center"].to_numpy() if separate and names else None
-    shared, log_normal = None, None
-    if not known_noise:
-        shared, log_normal = _noise(posterior)
+    shared, log_normal = (None, None) if known_noise else _noise(posterior)
     effects, effects_center = _effects(idata, posterior, separate=separate, features=bool(names))
     return Population(
         prior=_prior(posterior, separate=separate, features=bool(names)),
@@ -106,10 +104,8 @@ def _noise(
     if "task" not in posterior["noise_sd"].dims:
         return stack_draws(posterior["noise_sd"]), None
     if "noise_median" not in posterior:
-        raise UnsupportedError(
-            "the fit does not say how the noise of a new task is distributed (no 'noise_median' in "
-            "its posterior): fit again with the rows of the new task"
-        )
+        # Noise fixed task by task says nothing of a new one, which only its response needs.
+        return None, None
     return None, (stack_draws(posterior["noise_median"]), stack_draws(posterior["noise_spread"]))
 
 

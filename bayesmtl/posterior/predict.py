@@ -112,7 +112,9 @@ def predict(
         need_noise = kind == "response"
         rows = new_rows(data, idata, settings, need_response=False, need_noise=need_noise)
     n_known = len(task_labels(idata))
-    new = new_task_draws(idata, settings, rows, (data, given), new_task, rng)
+    new = new_task_draws(
+        idata, settings, rows, (data, given), new_task, need_noise=kind == "response", rng=rng
+    )
 
     known = known_tasks(idata) if (rows.task < n_known).any() else None
 

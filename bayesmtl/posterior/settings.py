@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import xarray as xr
 
 from bayesmtl.design import Design
-from bayesmtl.errors import InvalidDataError, UnsupportedError
+from bayesmtl.errors import InvalidDataError, InvalidTypeError, UnsupportedError
 
 __all__ = ["FitSettings", "fit_settings"]
 
@@ -29,11 +29,17 @@ def fit_settings(idata: xr.DataTree) -> FitSettings:
 
     Raises
     ------
+    InvalidTypeError
+        If it is no tree.
     InvalidDataError
         If the tree is not a fit of this package.
     UnsupportedError
         If its likelihood is not Gaussian.
     """
+    if not isinstance(idata, xr.DataTree):
+        raise InvalidTypeError(
+            f"this is no fit but a {type(idata).__name__}; pass what model.fit or bm.load returned"
+        )
     if not {"model", "design"} <= set(idata.attrs) or "posterior" not in idata.children:
         raise InvalidDataError(
             "this is not a fit of bayesmtl: it has no posterior, or no attributes 'model' and "

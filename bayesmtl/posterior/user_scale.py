@@ -10,6 +10,7 @@ import xarray as xr
 
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws
+from bayesmtl.numerics.densities import FIXED
 from bayesmtl.priors import Prior
 
 __all__ = ["posterior_variables"]
@@ -60,7 +61,14 @@ def _features(problem: Problem, draws: Draws, out: dict[str, Any], effects: bool
     unit, location = prior.scale_unit[first:], prior.mean_location[first:, 0]
     if draws.weights is not None:
         weights = location + unit * draws.weights[..., first:]
-        out["weights"] = ((*_SAMPLE, "task", "feature"), weights)
+        same = _fixed(
+            [
+                row[0] if scale == 0 and all(_is_fixed(value) for value in row) else None
+                for row, scale in zip(block.mean, block.scale, strict=True)
+            ],
+            problem.features,
+        )
+        out["weights"] = ((*_SAMPLE, "task", "feature"), weights, same)
     fixed_means = _fixed([row[0] for row in block.mean], problem.features)
     mean = location + unit * draws.means[..., first:, 0]
     out["population_mean"] = ((*_SAMPLE, "feature"), mean, fixed_means)
@@ -101,15 +109,18 @@ def _intercept(problem: Problem, draws: Draws, out: dict[str, Any], effects: boo
 def _noise(problem: Problem, draws: Draws, out: dict[str, Any]) -> None:
     unit = problem.scaling.response_scale
     if problem.fixed_noise is not None:
-        shape = (*draws.lp.shape, problem.fixed_noise.size)
-        fixed = np.broadcast_to(problem.fixed_noise, shape)
-        out["noise_sd"] = ((*_SAMPLE, "task"), fixed, {"constant": 1})
+        same = bool((problem.fixed_noise == problem.fixed_noise[0]).all())
+        dims = _SAMPLE if same else (*_SAMPLE, "task")
+        values = problem.fixed_noise[0] if same else problem.fixed_noise
+        shape = draws.lp.shape if same else (*draws.lp.shape, problem.fixed_noise.size)
+        out["noise_sd"] = (dims, np.broadcast_to(values, shape), {"constant": 1})
     if draws.log_noise is not None:
         dims = (*_SAMPLE, "task") if draws.log_noise.ndim == 3 else _SAMPLE
         out["noise_sd"] = (dims, unit * np.exp(draws.log_noise))
     if draws.noise_median is not None and draws.noise_spread is not None:
-        out["noise_median"] = (_SAMPLE, unit * draws.noise_median)
-        out["noise_spread"] = (_SAMPLE, draws.noise_spread)
+        attrs = [{"constant": 1} if row[0] == FIXED else {} for row in problem.noise_priors]
+        out["noise_median"] = (_SAMPLE, unit * draws.noise_median, attrs[0])
+        out["noise_spread"] = (_SAMPLE, draws.noise_spread, attrs[1])
 
 
 def _is_fixed(value: Any) -> bool:

@@ -24,9 +24,9 @@ HALF = bm.Prior("HalfNormal", sigma=0.7)
 def models() -> dict[str, bm.Model]:
     """Models whose priors do not depend on the data."""
     intercept = bm.Exchangeable(mean=NORMAL, scale=HALF)
-    noise = {"noise_sd": bm.Prior("LogNormal", mu=0, sigma=0.4)}
-    shared = bm.Gaussian(noise="shared", **noise)
-    spread = bm.Gaussian(**noise, noise_spread=bm.Prior("HalfNormal", sigma=0.4))
+    noise = bm.Prior("LogNormal", mu=0, sigma=0.4)
+    shared = bm.Gaussian(noise="shared", noise_sd=noise)
+    spread = bm.Gaussian(noise_sd=noise, noise_spread=bm.Prior("HalfNormal", sigma=0.4))
     diagonal = bm.Exchangeable(mean=NORMAL, scale=HALF)
     full = bm.Exchangeable(mean=NORMAL, scale=HALF, feature_covariance="full")
     return {
@@ -73,12 +73,12 @@ def test_prior_draws_rank_uniformly(name: str) -> None:
             below = (thinned < truth[key].item()).sum()
             ranks.setdefault(key, []).append((below + 0.5) / (thinned.size + 1))
     p_values = {}
-    for key, values in ranks.items():
-        scores = stats.norm.ppf(np.clip(values, 1e-3, 1 - 1e-3))
+    for key, found_ranks in ranks.items():
+        scores = stats.norm.ppf(np.clip(found_ranks, 1e-3, 1 - 1e-3))
         mean_test = 2 * stats.norm.sf(abs(scores.mean()) * np.sqrt(FITS))
         low = stats.chi2.cdf((FITS - 1) * scores.var(ddof=1), FITS - 1)
         p_values[key] = min(
-            mean_test, 2 * min(low, 1 - low), stats.kstest(values, "uniform").pvalue
+            mean_test, 2 * min(low, 1 - low), stats.kstest(found_ranks, "uniform").pvalue
         )
     # Three tests of each quantity, Bonferroni.
     assert min(p_values.values()) > 0.01 / (3 * len(p_values)), p_values

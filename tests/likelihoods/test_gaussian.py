@@ -166,3 +166,8 @@ def test_a_fixed_median_and_spread_still_differ_by_task() -> None:
     state = start(likelihood)
     assert state.kind == HIERARCHICAL
     assert state.spread[0] == 0.4
+
+
+def test_standard_errors_are_named_by_a_string() -> None:
+    with pytest.raises(InvalidModelError, match="se must be the name of a column, got 3"):
+        Gaussian(se=3)  # type: ignore[arg-type]
