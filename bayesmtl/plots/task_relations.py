@@ -178,9 +178,10 @@ def _draw_map(figure: Figure, ax: Axes, panel: Map) -> None:
     pairs = panel.mean[below]
     finite = cells[np.isfinite(cells)]
     if panel.kind == "difference":
-        # One odd task must not take the colours away from all others.
+        # One odd task must not take the colours away from all others, and differences that are
+        # small against the noise must not look large.
         top = float(np.nanquantile(pairs, 0.99)) if finite.size else 0.0
-        limits, colours = (0.0, top or 1.0), "YlGnBu"
+        limits, colours = (0.0, max(top, 1.0)), "YlGnBu"
         title = "Difference between the tasks' predictors"
         subtitle = "root mean square over the pooled features, in noise standard deviations"
     else:
