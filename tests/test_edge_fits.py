@@ -90,7 +90,7 @@ def test_noise_fixed_task_by_task_says_nothing_of_a_new_one() -> None:
     assert len(predict(tree, new, new_task="population", as_frame=True)) == 1
     for asked in ({"kind": "response", "new_task": "population"}, {"given": new}):
         with pytest.raises(UnsupportedError, match="nothing of the noise of a new one"):
-            predict(tree, new, **asked)  # type: ignore[call-overload]
+            predict(tree, new, **asked)
 
 
 @pytest.mark.parametrize("full", [False, True])

@@ -11,7 +11,8 @@ from bayesmtl.numerics.lanes import LANES, draw_deviations, pack_tasks, task_mea
 
 __all__ = ["redraw", "redraw_one", "sites_group"]
 
-_REDRAWN = 200
+# Numbers drawn again in all, about.
+_NUMBERS = 1e8
 
 
 def redraw_one(
@@ -35,7 +36,7 @@ def redraw_one(
     return unpack_tasks(center + scale[:, None] * deviation, n_tasks)
 
 
-def redraw(problem: Problem, draws: Draws, n_samples: int = _REDRAWN) -> Draws:
+def redraw(problem: Problem, draws: Draws, n_samples: int | None = None) -> Draws:
     """Evenly spaced draws (one chain) with their weights drawn again.
 
     Returns
@@ -44,6 +45,9 @@ def redraw(problem: Problem, draws: Draws, n_samples: int = _REDRAWN) -> Draws:
         (1, sample, ...).
     """
     n_chains, n_draws = draws.lp.shape
+    size = problem.prior.n_tasks * draws.scale.shape[-1]
+    if n_samples is None:
+        n_samples = int(np.clip(_NUMBERS / size, 40, 200))
     picks = np.linspace(0, n_chains * n_draws - 1, min(n_samples, n_chains * n_draws)).astype(int)
     chain, draw = np.divmod(picks, n_draws)
     chosen = map_draws(lambda parts: parts[0][chain, draw][None], [draws])

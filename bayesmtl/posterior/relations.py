@@ -18,8 +18,9 @@ __all__ = ["borrowing", "sharing", "summarise", "task_relations"]
 INTERVAL = 0.9
 DENSE_LIMIT = 2000
 NEIGHBOURS = 5
+_CANDIDATES, _TREE_DIMENSIONS = 40, 5
 _PAIR_BUDGET = 2e7
-_BORROWING_BUDGET = 4e10
+_BORROWING_BUDGET = 2e10
 
 
 def sharing(problem: Problem, draws: Draws) -> np.ndarray:
@@ -179,15 +180,32 @@ def _dense(left: np.ndarray, noise: np.ndarray | None, cores: int) -> np.ndarray
     return out
 
 
+def _nearest_tasks(center: np.ndarray) -> np.ndarray:
+    """(task, neighbour) tasks of the smallest distance between their rows of ``center``.
+
+    Candidates are the nearest in the leading principal components, since a tree over many
+    dimensions is no faster than all pairs; their order is that of the full distances.
+    """
+    n_tasks = len(center)
+    count = min(NEIGHBOURS, n_tasks - 1)
+    centred = center - center.mean(axis=0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    leading = centred @ axes[:, -_TREE_DIMENSIONS:]
+    _, found = cKDTree(leading).query(leading, k=min(_CANDIDATES + 1, n_tasks), workers=-1)
+    out = np.empty((n_tasks, count), dtype=np.int64)
+    for start in range(0, n_tasks, 10_000):
+        rows = np.arange(start, min(start + 10_000, n_tasks))
+        distance = ((center[found[rows]] - center[rows, None]) ** 2).sum(axis=2)
+        distance[found[rows] == rows[:, None]] = np.inf
+        order = np.argsort(distance, axis=1, kind="stable")[:, :count]
+        out[rows] = np.take_along_axis(found[rows], order, axis=1)
+    return out
+
+
 def _nearest(left: np.ndarray, noise: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """The tasks nearest in posterior mean, with the summaries of their differences."""
-    center = left.mean(axis=0)
-    count = min(NEIGHBOURS, len(labels) - 1)
-    _, found = cKDTree(center).query(center, k=count + 1)
-    own = np.arange(len(labels))[:, None]
-    # A task may not come first among exact ties: push it to the end, then cut.
-    order = np.argsort(found == own, axis=1, kind="stable")[:, :count]
-    neighbour = np.take_along_axis(found, order, axis=1)
+    neighbour = _nearest_tasks(left.mean(axis=0))
+    count = neighbour.shape[1]
     stats = np.empty((len(labels), count, _STATISTICS.size))
     for j in range(count):
         other = neighbour[:, j]
