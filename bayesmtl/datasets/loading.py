@@ -10,7 +10,7 @@
     Log radon of 919 houses in the 85 counties of Minnesota: Gelman and Hill (2007), Data Analysis
     Using Regression and Multilevel/Hierarchical Models, chapter 12.
 
-All three were converted from posteriordb (github.com/stan-dev/posteriordb, commit 28f8d3d6e,
+All three were converted from posteriordb (stan-dev/posteriordb, commit 28f8d3d6e,
 licence BSD-3-Clause); only columns were renamed.
 """
 
@@ -23,7 +23,7 @@ from bayesmtl.errors import InvalidDataError
 
 __all__ = ["list_datasets", "load_dataset"]
 
-_POSTERIORDB = "posteriordb (github.com/stan-dev/posteriordb)"
+_POSTERIORDB = "posteriordb (stan-dev/posteriordb)"
 
 
 class _Shipped(NamedTuple):
