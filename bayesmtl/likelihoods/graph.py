@@ -10,7 +10,11 @@ from bayesmtl.assembly import Problem
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.priors import Prior
-from bayesmtl.relations.exchangeable.graph import Coefficients, random_variable
+from bayesmtl.relations.exchangeable.graph import (
+    Coefficients,
+    random_variable,
+    scalar_variable,
+)
 
 if TYPE_CHECKING:
     from bayesmtl.assembly import Prepared
@@ -35,20 +39,11 @@ def add_noise(problem: Problem, likelihood: Gaussian) -> tuple[Any, Any]:
         assert isinstance(sd_prior, Prior)
         noise = random_variable("noise_sd", sd_prior)
         return pt.ones(n_tasks) * noise, noise
-    median = _variable("noise_median", sd_prior)
-    spread = _variable("noise_spread", spread_prior)
+    median = scalar_variable("noise_median", sd_prior)
+    spread = scalar_variable("noise_spread", spread_prior)
     offset = pm.Normal("noise_offset", dims="task")
     noise = pm.Deterministic("noise_sd", median * pt.exp(spread * offset), dims="task")
     return noise, median
-
-
-def _variable(name: str, value: Prior | float) -> Any:
-    import pymc as pm
-    import pytensor.tensor as pt
-
-    if isinstance(value, Prior):
-        return random_variable(name, value)
-    return pm.Deterministic(name, pt.as_tensor(float(value)))
 
 
 def add_rows(prepared: Prepared, coefficients: Coefficients, noise: Any) -> None:

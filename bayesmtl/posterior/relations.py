@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws
 from bayesmtl.numerics.lanes import pack_tasks, prior_shares, unpack_tasks
+from bayesmtl.sites import square_root
 
 __all__ = ["borrowing", "sharing", "summarise", "task_relations"]
 
@@ -123,11 +124,6 @@ def _predictors(problem: Problem, draws: Draws, n_samples: int) -> tuple[np.ndar
         wide = log_noise if log_noise.ndim == 2 else log_noise[:, None]
         variance = np.broadcast_to(np.exp(2.0 * wide), weights.shape[:2])
     return weights, variance
-
-
-def _root(second: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(second)
-    return np.asarray(vectors * np.sqrt(np.clip(values, 0.0, None)))
 
 
 def _features_covariance(problem: Problem) -> np.ndarray:
@@ -245,7 +241,7 @@ def task_relations(
     size = n_tasks**2 if dense else n_tasks * 40 * design.shape[1]
     n_samples = int(np.clip(_PAIR_BUDGET / size, 200, 4000))
     weights, noise = _predictors(problem, draws, n_samples)
-    left = weights @ _root(second)
+    left = weights @ square_root(second)
     coords: dict[str, Any] = {"task": labels, "statistic": _STATISTICS}
     if not dense:
         out |= _nearest(left, noise, labels)
@@ -261,6 +257,6 @@ def task_relations(
             f"{number}: correlations of predictors need two or more effective features"
         )
     else:
-        correlations = _dense(weights @ _root(covariance), None, cores)
+        correlations = _dense(weights @ square_root(covariance), None, cores)
         out["correlation"] = (("task", "task_bis", "statistic"), correlations)
     return xr.Dataset(out, coords, attrs)

@@ -13,7 +13,7 @@ from bayesmtl.relations.exchangeable.prior import Block
 from bayesmtl.relations.exchangeable.state import JOINT
 from bayesmtl.relations.exchangeable.updates import HUANG_WAND_DOF
 
-__all__ = ["Coefficients", "add_intercept", "add_weights", "random_variable"]
+__all__ = ["Coefficients", "add_intercept", "add_weights", "random_variable", "scalar_variable"]
 
 
 class Coefficients(NamedTuple):
@@ -69,8 +69,8 @@ def add_intercept(problem: Problem, z: Any) -> Any:
     import pymc as pm
 
     block = problem.blocks[0]
-    mean = _scalar("intercept_mean", block.mean[0][0])
-    sd = _scalar("intercept_sd", block.scale[0])
+    mean = scalar_variable("intercept_mean", block.mean[0][0])
+    sd = scalar_variable("intercept_sd", block.scale[0])
     center = mean
     if z is not None:
         names = [str(i) for i in range(problem.task_features.shape[1])]
@@ -85,7 +85,8 @@ def _known(value: PriorLike | None) -> PriorLike:
     return value
 
 
-def _scalar(name: str, value: PriorLike | None) -> Any:
+def scalar_variable(name: str, value: PriorLike | None) -> Any:
+    """A PyMC variable with a prior, or a fixed number under its name."""
     import pymc as pm
     import pytensor.tensor as pt
 
