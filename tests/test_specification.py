@@ -130,3 +130,17 @@ def test_the_story_tells_the_actual_priors(story: Any, lines: list[str]) -> None
 
 def test_a_formula_without_intercept_has_none_in_its_story() -> None:
     assert "a_t" not in str(Model("y ~ 0 + x", "t"))
+
+
+def test_settings_with_mappings_have_a_hash() -> None:
+    first, second = (
+        Model(
+            "y ~ x",
+            task="t",
+            relation=Exchangeable(mean={"x": Prior("Normal", mu=0, sigma=1)}),
+            likelihood=Gaussian(noise_sd={"a": 1, "b": 2}),
+        )
+        for _ in range(2)
+    )
+    assert len({first, second}) == 1
+    assert Model.from_dict(first.to_dict()) == second

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,28 @@ __all__ = [
 Hyperparameter = PriorLike | tuple[float, ...] | Mapping[str, PriorLike] | None
 
 
+class _ByName(Mapping[str, PriorLike]):
+    """An immutable mapping with a hash, so that the settings that hold it are values too."""
+
+    def __init__(self, entries: Mapping[str, PriorLike]) -> None:
+        self._entries = dict(entries)
+
+    def __getitem__(self, name: str) -> PriorLike:
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._entries.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._entries)
+
+
 def clean(value: Any, name: str) -> Hyperparameter:
     """Validate a hyperparameter and make it immutable.
 
@@ -35,7 +57,9 @@ def clean(value: Any, name: str) -> Hyperparameter:
     if value is None:
         return None
     if isinstance(value, Mapping):
-        return {str(key): as_prior(item, f"{name}[{key!r}]") for key, item in value.items()}
+        return _ByName(
+            {str(key): as_prior(item, f"{name}[{key!r}]") for key, item in value.items()}
+        )
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
     if isinstance(value, np.ndarray | Sequence) and not isinstance(value, str):
@@ -107,9 +131,13 @@ def per_feature(
     if isinstance(value, Mapping):
         unknown = [key for key in value if key not in names]
         if unknown:
+            hint = ""
+            if unknown[0] == "Intercept":
+                own = f"intercept=bm.{name.replace(' ', '(')}=...)"
+                hint = f"; {own} sets a separate intercept, intercept='relation' makes it a feature"
             raise InvalidModelError(
                 f"{name}: {unknown[0]!r} is no feature of the model; its features are "
-                f"{', '.join(names) or 'none'}"
+                f"{', '.join(names) or 'none'}{hint}"
             )
         return [value.get(key, fallback) for key, fallback in zip(names, default, strict=True)]
     if isinstance(value, tuple):

@@ -128,3 +128,22 @@ def test_descriptions() -> None:
     assert describe((1.0, 2.5), "") == "(1, 2.5)"
     assert describe(NORMAL, "") == "Normal(1, 2)"
     assert describe({"x": NORMAL}, "") == "{x: Normal(1, 2); others: default}"
+
+
+def test_a_mapping_is_a_value() -> None:
+    mapping = {"x": NORMAL, "z": 1}
+    found = clean(mapping, "mean")
+    assert hash(found) == hash(clean({"z": 1.0, "x": NORMAL}, "mean"))
+    assert repr(found) == repr({"x": NORMAL, "z": 1.0})
+    mapping["x"] = 5
+    assert found == {"x": NORMAL, "z": 1.0}
+    with pytest.raises(TypeError, match="item assignment"):
+        found["x"] = 5  # type: ignore[index]
+
+
+def test_the_intercept_among_the_features_points_to_where_it_belongs() -> None:
+    with pytest.raises(
+        InvalidModelError,
+        match=r"are x; intercept=bm\.Exchangeable\(mean=\.\.\.\) .* intercept='relation'",
+    ):
+        per_feature({"Intercept": 1.0}, ["x"], [7.0], "Exchangeable mean")
