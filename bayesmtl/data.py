@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
-from warnings import warn
 
 import narwhals as nw
 import numpy as np
 
 from bayesmtl.design import Design, features_of, formula_columns, response_of
-from bayesmtl.errors import BayesMTLWarning, InvalidDataError, InvalidTypeError
+from bayesmtl.errors import InvalidDataError, InvalidTypeError, warn
 from bayesmtl.formulas.parsing import parse_formula
 from bayesmtl.frames.columns import Column, exact_values
 from bayesmtl.frames.labels import check_task_column, code_labels, read_labels
@@ -144,8 +143,6 @@ def _warn_tasks(codes: np.ndarray, tasks: np.ndarray, warn_single: bool) -> None
         warn(
             f"the data hold one task ({tasks[0]}): what is said about relations between tasks "
             "comes from the prior alone",
-            BayesMTLWarning,
-            stacklevel=3,
         )
     single = np.flatnonzero(np.bincount(codes, minlength=len(tasks)) == 1)
     if warn_single and len(single):
@@ -158,6 +155,4 @@ def _warn_tasks(codes: np.ndarray, tasks: np.ndarray, warn_single: bool) -> None
         warn(
             f"{len(single)} of {count_text(len(tasks), 'task')} {verb} a single row "
             f"({shorten(list(tasks[single]))}): {lesson}",
-            BayesMTLWarning,
-            stacklevel=3,
         )

@@ -1,5 +1,9 @@
 """Errors and warnings: each says what is wrong, which column, task or value, and what to do."""
 
+import os
+import warnings
+from pathlib import Path
+
 __all__ = [
     "BayesMTLError",
     "BayesMTLWarning",
@@ -8,7 +12,10 @@ __all__ = [
     "InvalidTypeError",
     "SavedFitError",
     "UnsupportedError",
+    "warn",
 ]
+
+_PACKAGE = f"{Path(__file__).parent}{os.sep}"
 
 
 class BayesMTLError(Exception):
@@ -37,3 +44,14 @@ class SavedFitError(BayesMTLError, ValueError):
 
 class BayesMTLWarning(UserWarning):
     """The fit is sound, but something about the data or the result needs attention."""
+
+
+def warn(message: str) -> None:
+    """Warn of the user's line that called the package, however deep inside it the reason is found.
+
+    Warns
+    -----
+    BayesMTLWarning
+        Always.
+    """
+    warnings.warn(message, BayesMTLWarning, skip_file_prefixes=(_PACKAGE,))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from bayesmtl.assembly import Prepared
-from bayesmtl.errors import BayesMTLWarning, InvalidModelError
+from bayesmtl.errors import InvalidModelError, warn
 from bayesmtl.likelihoods.gaussian import Gaussian
 
 __all__ = ["check_sizes", "run"]
 
 _WEIGHT_BYTES = 1 << 30
+_NO_DRAWS = (
+    "the fit ended before any draw was finished, nothing is kept: fit again; once the tuning is "
+    "over, Ctrl-C keeps the finished draws"
+)
 
 
 def check_sizes(
@@ -72,6 +75,11 @@ def run(
     -------
     xarray.DataTree
 
+    Raises
+    ------
+    KeyboardInterrupt
+        When Ctrl-C comes before there is a draw to keep.
+
     Warns
     -----
     BayesMTLWarning
@@ -84,14 +92,17 @@ def run(
     keep = per_draw * settings["draws"] * settings["chains"] <= _WEIGHT_BYTES
     started = time.perf_counter()
     stats: dict[str, np.ndarray] = {}
-    if inference == "gibbs":
-        from bayesmtl.inference.gibbs import sample_gibbs
+    try:
+        if inference == "gibbs":
+            from bayesmtl.inference.gibbs import sample_gibbs
 
-        draws, interrupted = sample_gibbs(problem, likelihood, keep_weights=keep, **settings)
-    else:
-        from bayesmtl.inference.nuts import sample_nuts
+            draws, interrupted = sample_gibbs(problem, likelihood, keep_weights=keep, **settings)
+        else:
+            from bayesmtl.inference.nuts import sample_nuts
 
-        draws, stats, interrupted = sample_nuts(prepared, likelihood, **settings)
+            draws, stats, interrupted = sample_nuts(prepared, likelihood, **settings)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_NO_DRAWS) from None
     sizes = {name: int(settings[name]) for name in ("draws", "tune", "chains")}
     record = FitRecord(
         model=model,
@@ -106,5 +117,5 @@ def run(
     )
     tree = build_tree(problem, draws, record, sample_stats=stats, cores=settings["cores"])
     if not json.loads(tree.attrs["diagnostics"])["passed"]:
-        warnings.warn(tree.attrs["verdict"], BayesMTLWarning, stacklevel=3)
+        warn(tree.attrs["verdict"])
     return tree

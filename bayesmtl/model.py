@@ -252,6 +252,8 @@ class Model:
         Raises
         ------
         InvalidDataError, InvalidModelError
+        KeyboardInterrupt
+            When Ctrl-C comes before there is a draw to keep.
         """
         check_sizes(draws=draws, tune=tune, chains=chains, cores=cores, random_seed=random_seed)
         if inference not in ("gibbs", "nuts"):

@@ -168,3 +168,10 @@ def test_standardize_is_a_switch() -> None:
 def test_settings_without_a_formula() -> None:
     with pytest.raises(InvalidModelError, match="the settings of a model need 'task'"):
         Model.from_dict({"formula": "y ~ x"})
+
+
+def test_warnings_point_to_the_call_of_the_user() -> None:
+    single = DATA.assign(task=["a", *["b"] * (len(DATA) - 1)])
+    with pytest.warns(BayesMTLWarning, match="single row") as caught:
+        Model("y ~ x0", "task").prepare(single)
+    assert [warning.filename for warning in caught] == [__file__]

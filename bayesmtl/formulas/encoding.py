@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from typing import Any
-from warnings import warn
 
 import narwhals as nw
 import numpy as np
@@ -12,11 +11,7 @@ from formulaic.formula import SimpleFormula
 from formulaic.materializers import PandasMaterializer
 from formulaic.parser.types import Factor, Term
 
-from bayesmtl.errors import (
-    BayesMTLWarning,
-    InvalidDataError,
-    InvalidTypeError,
-)
+from bayesmtl.errors import InvalidDataError, InvalidTypeError, warn
 from bayesmtl.formulas.arithmetic import compute
 from bayesmtl.formulas.expressions import Expression
 from bayesmtl.formulas.levels import encode_levels
@@ -156,6 +151,4 @@ def warn_constant(parsed: Formula, matrix: pd.DataFrame, encoding: Mapping[str, 
             f"{count_text(len(constant), 'constant feature')} in the data: {shorten(constant)}; "
             "the data say nothing about the effect, so its posterior is its prior (a category of "
             "one level adds no feature)",
-            BayesMTLWarning,
-            stacklevel=3,
         )

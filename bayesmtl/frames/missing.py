@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from warnings import warn
 
 import narwhals as nw
 import numpy as np
 
-from bayesmtl.errors import BayesMTLWarning, InvalidDataError, InvalidModelError
+from bayesmtl.errors import InvalidDataError, InvalidModelError, warn
 from bayesmtl.frames.columns import Column, read_column
 from bayesmtl.frames.opening import count_text, require_columns, rows_text
 
@@ -87,8 +86,6 @@ def kept_rows(masks: Mapping[str, np.ndarray], missing: str) -> np.ndarray:
         warn(
             f'missing="drop" left out {int(broken.sum())} of {count_text(len(broken), "row")}: '
             f"{missing_text(masks)}",
-            BayesMTLWarning,
-            stacklevel=3,
         )
     return np.flatnonzero(~broken).astype(np.int64)
 

@@ -94,6 +94,11 @@ def sample_nuts(
     stats : dict of (chain, draw) arrays
         Named as in the ArviZ schema.
     interrupted : bool
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When it was interrupted before all chains had a draw.
     """
     import nutpie
 
@@ -112,6 +117,8 @@ def sample_nuts(
     posterior, stats = trace["posterior"].to_dataset(), trace["sample_stats"].to_dataset()
     finished = int(np.isfinite(stats["logp"].to_numpy()).all(axis=0).sum())
     kept = {"draw": slice(0, finished)}
+    if not finished:
+        raise KeyboardInterrupt("interrupted before all chains had a draw")
     named = {
         ours: stats[theirs].isel(kept).to_numpy()
         for theirs, ours in _STATS.items()

@@ -1,6 +1,5 @@
 """Draws for tasks the fit has not seen: from the population, or conditioned on given rows."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import xarray as xr
 from scipy.special import logsumexp
 
 from bayesmtl.data import read_task_features
-from bayesmtl.errors import BayesMTLWarning, InvalidDataError, UnsupportedError
+from bayesmtl.errors import InvalidDataError, UnsupportedError, warn
 from bayesmtl.posterior.conditional import (
     TaskRows,
     conditional_draws,
@@ -163,11 +162,9 @@ def _draw_task(
     logs = np.stack([log_evidence(prior, evidence, candidate) for candidate in sigma])
     weights, pareto_k = smoothed_weights(logsumexp(logs, axis=0))
     if pareto_k > PARETO_K_LIMIT:
-        warnings.warn(
+        warn(
             f"the given rows of task {label!r} tell so much that few draws of the fit agree with "
             f"them (Pareto k {pareto_k:.2f} > {PARETO_K_LIMIT}): refit with these rows",
-            BayesMTLWarning,
-            stacklevel=5,
         )
     samples = systematic(weights, rng)
     # the largest of logs + Gumbel noise is a draw of the candidates by their evidence

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import bayesmtl as bm
 from bayesmtl.datasets import simulate
@@ -46,6 +47,15 @@ MODELS = {
         weights="w",
     ),
 }
+
+
+def test_interrupted_before_any_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    stats = xr.Dataset({"logp": (("chain", "draw"), np.full((2, 3), np.nan))})
+    trace = xr.DataTree.from_dict({"posterior": xr.Dataset(), "sample_stats": stats})
+    monkeypatch.setattr("nutpie.compile_pymc_model", lambda _: None)
+    monkeypatch.setattr("nutpie.sample", lambda *_, **__: trace)
+    with pytest.raises(KeyboardInterrupt, match=r"before any draw .*: fit again; once the tuning"):
+        MODELS["fixed noise"].fit(frame(), inference="nuts", draws=3, chains=2, progressbar=False)
 
 
 @pytest.mark.parametrize("name", MODELS)
