@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
-from bayesmtl.errors import InvalidDataError, InvalidTypeError
+from bayesmtl.posterior.access import require_fit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
@@ -27,8 +29,10 @@ __all__ = [
     "new_figure",
     "order_by_similarity",
     "panel_height",
+    "quiet_glyphs",
     "rows_that_fit",
     "shorten",
+    "shorten_all",
     "state",
     "tell_thinning",
     "thin",
@@ -67,19 +71,7 @@ def get_group(idata: xr.DataTree, group: str) -> xr.Dataset:
     InvalidDataError
         If the group is missing.
     """
-    if not isinstance(idata, xr.DataTree):
-        msg = (
-            f"idata is a {type(idata).__name__}, but the plots read the xarray.DataTree "
-            "that model.fit returns: pass that object."
-        )
-        raise InvalidTypeError(msg)
-    if group not in idata.children:
-        found = ", ".join(idata.children) or "none"
-        msg = (
-            f"The group '{group}' is missing from idata (groups found: {found}). "
-            "Pass the object that model.fit returned, or bm.load of a saved one."
-        )
-        raise InvalidDataError(msg)
+    require_fit(idata, group)
     return idata[group].to_dataset()
 
 
@@ -90,6 +82,12 @@ def shorten(text: str, max_chars: int) -> str:
     tail = (max_chars - 1) // 2
     head = max_chars - 1 - tail
     return f"{text[:head].rstrip()}…{text[-tail:].lstrip()}"
+
+
+def shorten_all(texts: Sequence[str], max_chars: int) -> list[str]:
+    """Cut the middle out of long texts, unless two of them would then look the same."""
+    short = [shorten(text, max_chars) for text in texts]
+    return short if len(set(short)) == len(set(texts)) else list(texts)
 
 
 def label_texts(labels: ArrayLike, max_chars: int = 30) -> list[str]:
@@ -112,9 +110,7 @@ def label_texts(labels: ArrayLike, max_chars: int = 30) -> list[str]:
         full = [str(value) for value in np.datetime_as_string(values, unit="D")]
     else:
         full = [" ".join(str(value).split()) for value in values.tolist()]
-    short = [shorten(text, max_chars) for text in full]
-    texts = short if len(set(short)) == len(set(full)) else full
-    return [text.replace("$", r"\$") for text in texts]
+    return [text.replace("$", r"\$") for text in shorten_all(full, max_chars)]
 
 
 def thin(n_labels: int, n_fit: float) -> NDArray[np.int64]:
@@ -177,6 +173,17 @@ def new_figure(
         layout=ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08),
     )
     return figure, axes
+
+
+@contextmanager
+def quiet_glyphs() -> Iterator[None]:
+    """Keep quiet about characters of labels that the font lacks: one warning for each of them.
+
+    They are drawn as boxes. A figure that the user saves still warns: that font is their choice.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
+        yield
 
 
 def panel_height(axes: Axes) -> float:

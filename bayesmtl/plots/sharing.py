@@ -13,6 +13,7 @@ from bayesmtl.plots.common import (
     get_group,
     label_texts,
     new_figure,
+    quiet_glyphs,
     state,
 )
 from bayesmtl.plots.placing import place_labels
@@ -30,8 +31,10 @@ CONSTANT = 1e-9
 ENDS = ("0\nseparate\nestimates", "0.25", "0.5", "0.75", "1\none common\nmodel")
 N_EXTREMES = 3
 MAX_NAMED = 30
+TITLE_PAD = 24  # points: room for the legend between title and axes
 
 
+@quiet_glyphs()
 def plot_sharing(idata: xr.DataTree, *, figsize: tuple[float, float] | None = None) -> Figure:
     """Draw the posterior of the sharing between tasks beside each task's borrowing.
 
@@ -105,8 +108,7 @@ def reflected_density(
 
 def _draw_sharing(ax: Axes, draws: NDArray[np.float64]) -> None:
     """Draw the density of sharing, or say its value where it does not vary."""
-    title = "How much the tasks share"
-    ax.set_title(title, fontsize=11)
+    ax.set_title("How much the tasks share", fontsize=11, pad=TITLE_PAD)
     draws = draws[np.isfinite(draws)]
     if not len(draws):
         state(ax, "Sharing is not defined for this fit.")
@@ -130,12 +132,17 @@ def _draw_sharing(ax: Axes, draws: NDArray[np.float64]) -> None:
     ax.plot(grid, density, color=POSTERIOR, lw=1.5)
     ax.axvline(mean, color=POINT, lw=1.5, ls="--", label=f"posterior mean {mean:.2f}")
     ax.set_xlim(0, 1)
-    ax.set_ylim(0, float(density.max()) * 1.3)
+    ax.set_ylim(0, float(density.max()) * 1.05)
     ax.set_xticks(np.linspace(0, 1, 5), ENDS)
     ax.set_yticks([])
     ax.set_ylabel("posterior density")
     ax.set_xlabel("sharing")
-    ax.legend(loc="upper left" if mean > 0.5 else "upper right", fontsize=8, frameon=False)
+    _add_legend(ax)
+
+
+def _add_legend(ax: Axes) -> None:
+    """Write the legend in one line above the axes, where it covers no data."""
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=8, frameon=False)
 
 
 def _say_constant(value: float) -> str:
@@ -151,7 +158,7 @@ def _draw_borrowing(
     ax: Axes, draws: NDArray[np.float64], n_rows: NDArray[np.int64], labels: NDArray[Any]
 ) -> None:
     """Draw each task's borrowing against its number of rows."""
-    ax.set_title("How much each task borrows from the others", fontsize=11)
+    ax.set_title("How much each task borrows from the others", fontsize=11, pad=TITLE_PAD)
     mean = draws.mean(axis=(0, 1))
     low, high = np.quantile(draws, INTERVAL, axis=(0, 1))
     n_tasks = len(mean)
@@ -170,7 +177,7 @@ def _draw_borrowing(
     ax.vlines(x, low, high, color=POSTERIOR, lw=1.0, alpha=alpha, label="90% interval")
     dots = float(np.clip(300 / n_tasks, 8, 30))
     ax.scatter(x, mean, s=dots, color=POSTERIOR, lw=0, zorder=3, label="posterior mean")
-    ax.legend(fontsize=8, loc="best", framealpha=0.9)
+    _add_legend(ax)
     if np.ptp(mean) > 0.01 and not (equal and n_tasks <= MAX_NAMED):
         chosen, texts = name_extremes(x, mean, labels)
         along = np.linspace(low, high, 5).ravel()

@@ -14,6 +14,7 @@ from bayesmtl.plots.common import (
     new_figure,
     order_by_similarity,
     panel_height,
+    quiet_glyphs,
     rows_that_fit,
     state,
     tell_thinning,
@@ -51,6 +52,7 @@ class Map(NamedTuple):
     upper: NDArray[np.float64]  # (task, task)
 
 
+@quiet_glyphs()
 def plot_task_relations(
     idata: xr.DataTree,
     *,

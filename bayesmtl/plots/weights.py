@@ -17,6 +17,7 @@ from bayesmtl.plots.common import (
     label_texts,
     new_figure,
     panel_height,
+    quiet_glyphs,
     rows_that_fit,
     shorten,
     tell_thinning,
@@ -46,6 +47,7 @@ __all__ = ["plot_weights"]
 FONT_SIZE = 7.0
 
 
+@quiet_glyphs()
 def plot_weights(
     idata: xr.DataTree,
     *,

@@ -1,12 +1,38 @@
-"""Reading the summaries of a fit."""
+"""Reading a fit: what is none is refused, and the summaries of the tasks."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import xarray as xr
 
-from bayesmtl.errors import InvalidDataError
+from bayesmtl.errors import InvalidDataError, InvalidTypeError
 
-__all__ = ["task_relations"]
+__all__ = ["require_fit", "task_relations"]
+
+
+def require_fit(idata: Any, *groups: str) -> None:
+    """Refuse what is not a fit, or lacks one of the groups.
+
+    Raises
+    ------
+    InvalidTypeError
+        If it is no DataTree.
+    InvalidDataError
+        If a group is missing.
+    """
+    if not isinstance(idata, xr.DataTree):
+        raise InvalidTypeError(
+            f"a fit is needed, but this is a {type(idata).__name__}: pass the xarray.DataTree that "
+            "model.fit or bm.load returned"
+        )
+    for group in groups:
+        if group not in idata.children:
+            raise InvalidDataError(
+                f"the group '{group}' is missing from the fit (groups found: "
+                f"{', '.join(idata.children) or 'none'}): pass the whole xarray.DataTree that "
+                "model.fit or bm.load returned"
+            )
 
 
 def task_relations(idata: xr.DataTree) -> xr.Dataset:
@@ -26,9 +52,10 @@ def task_relations(idata: xr.DataTree) -> xr.Dataset:
 
     Raises
     ------
+    InvalidTypeError
+        When ``idata`` is not a DataTree.
     InvalidDataError
-        When ``idata`` is no fit of this package.
+        When it lacks the group.
     """
-    if "task_relations" not in idata.children:
-        raise InvalidDataError("no group 'task_relations': pass what model.fit or bm.load returned")
+    require_fit(idata, "task_relations")
     return idata["task_relations"].to_dataset()

@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesmtl.errors import InvalidDataError
+from bayesmtl.posterior.access import require_fit
 from bayesmtl.posterior.checks import Problem, Run, find_problems, is_approximate
 from bayesmtl.posterior.quantities import Quantities, check_variable
 
@@ -52,6 +53,8 @@ def diagnose(idata: xr.DataTree) -> Diagnosis:
 
     Raises
     ------
+    InvalidTypeError
+        If `idata` is not a DataTree.
     InvalidDataError
         If there is no posterior, or one of its variables has no draws.
     """
@@ -94,8 +97,7 @@ def _json_number(value: Any) -> Any:
 
 def _read(idata: xr.DataTree) -> Run:
     """Collect what is checked."""
-    if "posterior" not in idata.children:
-        raise InvalidDataError("the fit has no group 'posterior': pass what model.fit returned")
+    require_fit(idata, "posterior")
     posterior = idata["posterior"].to_dataset()
     if not posterior.data_vars or 0 in (posterior.sizes.get("chain"), posterior.sizes.get("draw")):
         raise InvalidDataError("the group 'posterior' of the fit has no draws: fit again")

@@ -31,6 +31,8 @@ def compute_log_likelihood(idata: xr.DataTree, data: Any = None) -> xr.DataTree:
 
     Raises
     ------
+    InvalidTypeError
+        If `idata` is not a DataTree.
     InvalidDataError
         If the data are not as `predict` needs them, or hold a task that was not in the fit.
     UnsupportedError

@@ -85,12 +85,15 @@ def predict(
     xarray.DataTree or pandas.DataFrame
         The same tree with the group `posterior_predictive` (rows of the fit) or `predictions` and
         `predictions_constant_data` (new rows), which hold `mean` (chain, draw, obs) and with
-        ``kind="response"`` a variable named like the response; or the frame.
+        ``kind="response"`` a variable named like the response; or the frame. A later call replaces
+        the group of an earlier one.
 
     Raises
     ------
     InvalidModelError
         If an option has another value than those above.
+    InvalidTypeError
+        If `idata` is not a DataTree.
     InvalidDataError
         If the data lack a column, hold unusable values, a task that is not in the fit, or `given`
         one that is.

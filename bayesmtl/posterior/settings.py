@@ -6,7 +6,8 @@ from typing import Literal, NamedTuple
 import xarray as xr
 
 from bayesmtl.design import Design
-from bayesmtl.errors import InvalidDataError, InvalidTypeError, UnsupportedError
+from bayesmtl.errors import InvalidDataError, UnsupportedError
+from bayesmtl.posterior.access import require_fit
 
 __all__ = ["FitSettings", "fit_settings"]
 
@@ -30,20 +31,17 @@ def fit_settings(idata: xr.DataTree) -> FitSettings:
     Raises
     ------
     InvalidTypeError
-        If it is no tree.
+        If it is no DataTree.
     InvalidDataError
         If the tree is not a fit of this package.
     UnsupportedError
         If its likelihood is not Gaussian.
     """
-    if not isinstance(idata, xr.DataTree):
-        raise InvalidTypeError(
-            f"this is no fit but a {type(idata).__name__}; pass what model.fit or bm.load returned"
-        )
-    if not {"model", "design"} <= set(idata.attrs) or "posterior" not in idata.children:
+    require_fit(idata, "posterior")
+    if not {"model", "design"} <= set(idata.attrs):
         raise InvalidDataError(
-            "this is not a fit of bayesmtl: it has no posterior, or no attributes 'model' and "
-            "'design'; pass what model.fit or bm.load returned"
+            "this is not a fit of bayesmtl: it has no attributes 'model' and 'design'; pass what "
+            "model.fit or bm.load returned"
         )
     model, design = json.loads(idata.attrs["model"]), json.loads(idata.attrs["design"])
     likelihood = model["likelihood"]

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import xarray as xr
 
-from bayesmtl.errors import InvalidTypeError, SavedFitError
+from bayesmtl.errors import SavedFitError
+from bayesmtl.posterior.access import require_fit
 from bayesmtl.posterior.encoding import decode_tree, encode_tree, zarr_encoding
 from bayesmtl.posterior.manifest import check_manifest, is_fit, write_manifest
 
@@ -38,8 +39,7 @@ def save(idata: xr.DataTree, path: str | os.PathLike[str]) -> None:
         If the path has another ending, is taken by something that is not a saved fit, or the fit
         holds labels or attributes that cannot be stored.
     """
-    if not isinstance(idata, xr.DataTree):
-        raise InvalidTypeError(f"a fit is an xarray.DataTree, not {type(idata).__name__}")
+    require_fit(idata)
     target = Path(path).absolute()
     if target.suffix != ".zarr":
         raise SavedFitError(f"'{path}': fits are saved as zarr folders, use '{target.stem}.zarr'")

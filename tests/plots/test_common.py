@@ -1,21 +1,28 @@
 """Order of the tasks, labels that fit, groups of the fit."""
 
+import warnings
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import xarray as xr
 
 from bayesmtl.errors import InvalidDataError, InvalidTypeError
+from bayesmtl.plots import plot_sharing, plot_task_relations, plot_weights
 from bayesmtl.plots.common import (
     get_group,
     label_texts,
     new_figure,
     order_by_similarity,
+    quiet_glyphs,
     rows_that_fit,
     shorten,
     tell_thinning,
     thin,
     write_note,
 )
+
+MakeFit = Callable[..., xr.DataTree]
 
 
 def test_order_puts_planted_blocks_together() -> None:
@@ -81,8 +88,18 @@ def test_missing_group_is_named() -> None:
 
 
 def test_other_objects_are_refused() -> None:
-    with pytest.raises(InvalidTypeError, match=r"idata is a Dataset.*DataTree"):
+    with pytest.raises(InvalidTypeError, match=r"this is a Dataset.*DataTree"):
         get_group(xr.Dataset(), "posterior")  # type: ignore[arg-type]
+
+
+def test_characters_that_the_font_lacks_are_drawn_quietly(make_fit: MakeFit) -> None:
+    fit = make_fit(["東京", "大阪", "京都"])
+    for plot in (plot_sharing, plot_task_relations, plot_weights):
+        figure = plot(fit)
+        with quiet_glyphs():
+            figure.draw_without_rendering()
+    with quiet_glyphs(), pytest.raises(UserWarning, match="another"):
+        warnings.warn("another", UserWarning, stacklevel=1)
 
 
 def test_note_is_wrapped_inside_the_figure() -> None:

@@ -70,6 +70,19 @@ def test_borrowing_stands_over_the_rows_of_the_task(make_fit: MakeFit) -> None:
     assert drawn[:, 0].min() > ax.get_xlim()[0]
 
 
+@pytest.mark.parametrize("n_tasks", [8, 85])
+def test_legends_stand_outside_the_axes_below_the_title(make_fit: MakeFit, n_tasks: int) -> None:
+    figure = plot_sharing(make_fit(range(n_tasks)))
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        legend = ax.get_legend()
+        assert legend is not None
+        box = legend.get_window_extent()
+        assert ax.get_window_extent().y1 <= box.y0
+        assert box.y1 <= ax.title.get_window_extent().y0
+        assert ax.title.get_window_extent().y1 <= figure.bbox.y1
+
+
 def test_names_of_the_extremes_do_not_overlap(make_fit: MakeFit, long_labels: Labels) -> None:
     figure = plot_sharing(make_fit(long_labels(85), []))
     ax = figure.axes[1]

@@ -231,7 +231,7 @@ def test_attributes_are_strict_json() -> None:
 
 
 def test_what_is_not_a_fit_is_refused() -> None:
-    with pytest.raises(InvalidDataError, match="no group 'posterior'"):
+    with pytest.raises(InvalidDataError, match="'posterior' is missing"):
         diagnose(xr.DataTree())
     with pytest.raises(InvalidDataError, match="has no draws"):
         diagnose(make_tree(draws=0))

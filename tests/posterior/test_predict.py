@@ -239,9 +239,9 @@ def test_results_too_large_for_memory_are_refused_before_they_are_made(
 
 
 def test_what_is_not_a_fit_or_not_gaussian_is_refused(build: Any) -> None:
-    with pytest.raises(InvalidDataError, match="not a fit of bayesmtl"):
-        predict(xr.DataTree())
     idata, _ = build()
+    with pytest.raises(InvalidDataError, match="not a fit of bayesmtl"):
+        predict(xr.DataTree.from_dict({"posterior": idata["posterior"].to_dataset()}))
     idata.attrs["model"] = idata.attrs["model"].replace('"Gaussian"', '"Poisson"')
     with pytest.raises(UnsupportedError, match="Gaussian, not Poisson"):
         predict(idata)

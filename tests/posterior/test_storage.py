@@ -146,7 +146,7 @@ def test_what_is_not_a_fit_is_never_overwritten(tmp_path: Path) -> None:
 def test_other_endings_and_other_objects_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SavedFitError, match=r"use 'fit\.zarr'"):
         save(make_tree(LABELS["int"]), tmp_path / "fit.nc")
-    with pytest.raises(InvalidTypeError, match="not Dataset"):
+    with pytest.raises(InvalidTypeError, match="this is a Dataset"):
         save(xr.Dataset(), tmp_path / "fit.zarr")  # type: ignore[arg-type]
 
 
