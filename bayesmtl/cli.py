@@ -1,6 +1,6 @@
 """The command `bayesmtl`: fit, predict, report, datasets.
 
-Errors are one line on standard error and exit status 2.
+Errors are one line on standard error and exit status 2; so is Ctrl-C, with status 130.
 """
 
 import sys
@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 import bayesmtl as bm
 from bayesmtl.datasets import list_datasets, load_dataset
 from bayesmtl.errors import BayesMTLError, BayesMTLWarning
+from bayesmtl.places import check_folder, place_of_file, place_of_fit
 from bayesmtl.tables import read_table, write_table
 
 __all__ = ["RELATIONS", "app", "main"]
@@ -29,7 +30,7 @@ RELATIONS: dict[str, Callable[[], Any]] = {
 
 
 class _OneLineErrors(TyperGroup):
-    """Commands whose errors are one line on standard error and exit status 2."""
+    """Commands whose errors are one line on standard error and exit status 2, Ctrl-C 130."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command line and exit with its status."""
@@ -44,6 +45,15 @@ class _OneLineErrors(TyperGroup):
             except (BayesMTLError, OSError) as error:
                 _fail(str(error))
         sys.exit(status if isinstance(status, int) else 0)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            text = str(stop) or "the command did not finish; run it again"
+            typer.echo(f"Interrupted: {text}", err=True)
+            raise typer.Exit(130) from None
 
 
 app = typer.Typer(
@@ -97,25 +107,13 @@ def _known_relation(name: str) -> str:
     return name
 
 
-def _free_place(path: Path) -> Path:
-    """Refuse, before sampling, a place where the fit could not be saved."""
-    from bayesmtl.posterior.manifest import is_fit
-
-    if path.suffix != ".zarr":
-        raise typer.BadParameter(f"a fit is saved as a folder named *.zarr, not {str(path)!r}")
-    if path.exists() and not is_fit(path):
-        raise typer.BadParameter(f"{str(path)!r} exists and is not a saved fit; use another name")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
 @app.command()
 def fit(  # noqa: PLR0917 (options, not positional arguments)
     data: Annotated[str, typer.Argument(help="CSV or Parquet file, or a shipped data set.")],
     formula: Annotated[str, typer.Option(help="Such as 'log_radon ~ floor'.")],
     task: Annotated[str, typer.Option(help="Column that names the task.")],
     out: Annotated[
-        Path, typer.Option(callback=_free_place, help="Where to save the fit: out/fit.zarr.")
+        Path, typer.Option(callback=place_of_fit, help="Where to save the fit: out/fit.zarr.")
     ],
     relation: Annotated[
         str,
@@ -162,7 +160,7 @@ def fit(  # noqa: PLR0917 (options, not positional arguments)
 
 
 @app.command()
-def predict(
+def predict(  # noqa: PLR0917 (options, not positional arguments)
     fit_path: Annotated[Path, typer.Argument(metavar="FIT", help="A saved fit.")],
     new: Annotated[Path, typer.Argument(help="CSV or Parquet file of rows to predict.")],
     kind: Annotated[
@@ -171,9 +169,16 @@ def predict(
     new_task: Annotated[
         str, typer.Option(help="For tasks not in the fit: error, or population.")
     ] = "error",
-    out: Annotated[Path | None, typer.Option(help="CSV or Parquet; default: print.")] = None,
+    ci_prob: Annotated[float, typer.Option(help="Probability between lower and upper.")] = 0.9,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Random seed, for the same predictions again.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(callback=place_of_file, help="CSV or Parquet; default: print."),
+    ] = None,
 ) -> None:
-    """Predict new rows: mean, sd and 90% interval, row for row."""
+    """Predict new rows: mean, sd and interval, row for row."""
     from bayesmtl.posterior.settings import fit_settings
 
     idata = bm.load(fit_path)
@@ -185,6 +190,8 @@ def predict(
         kind=kind,  # type: ignore[call-overload]  # any other word is refused there
         new_task=new_task,
         as_frame=True,
+        ci_prob=ci_prob,
+        random_seed=seed,
     )
     if out is None:
         typer.echo(predictions.to_csv(index=False), nl=False)
@@ -203,9 +210,10 @@ def report(
     """Print the summary of a saved fit and write its plots."""
     from bayesmtl.report import print_report, write_plots
 
+    folder = out or fit_path.with_name(f"{fit_path.stem}_plots")
+    check_folder(folder)
     idata = bm.load(fit_path)
     print_report(idata)
-    folder = out or fit_path.with_name(f"{fit_path.stem}_plots")
     names = ", ".join(path.name for path in write_plots(idata, folder))
     typer.echo(f"\nPlots in {folder}: {names}")
 

@@ -1,12 +1,15 @@
 """The command line: what it prints, what it writes, and one line for every error."""
 
+import io
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
+import bayesmtl as bm
 from bayesmtl.cli import app
 from bayesmtl.datasets import load_dataset
 
@@ -149,6 +152,9 @@ def test_a_file_comes_before_a_shipped_set(tmp_path: Path, monkeypatch: pytest.M
         (["fit", "radon", *RADON, "--out", "taken.zarr/fit.zarr"], "taken.zarr"),
         (["fit", "radon", "--formula", "radon ~", "--task", "county", "--out", "a.zarr"], "radon"),
         (["report", "nowhere.zarr"], "nowhere.zarr"),
+        (["report", "nowhere.zarr", "--out", "taken.zarr"], "cannot write into 'taken.zarr'"),
+        (["predict", "nowhere.zarr", "new.csv", "--out", "."], "'.' is a folder; name a file"),
+        (["predict", "nowhere.zarr", "new.csv", "--seed", "-1"], "'--seed'"),
         (["predict", "nowhere.zarr", "new.csv"], "nowhere.zarr"),
     ],
 )
@@ -167,3 +173,51 @@ def test_predict_errors(fitted: tuple[Path, Result], tmp_path: Path) -> None:
     load_dataset("radon").head(3).to_csv(new, index=False)
     assert "sum" in error_line("predict", path, new, "--kind", "sum")
     assert "guess" in error_line("predict", path, new, "--new-task", "guess")
+    assert "ci_prob=2.0" in error_line("predict", path, new, "--ci-prob", "2")
+
+
+def test_predict_has_a_seed_and_an_interval(fitted: tuple[Path, Result], tmp_path: Path) -> None:
+    path, _ = fitted
+    new = tmp_path / "new.csv"
+    rows = load_dataset("radon").head(3)
+    rows.to_csv(new, index=False)
+    options = ["--kind", "response", "--seed", "3"]
+    default, narrow = (
+        pd.read_csv(io.StringIO(run("predict", path, new, *options, *more).stdout))
+        for more in ([], ["--ci-prob", "0.5"])
+    )
+    expected = bm.predict(bm.load(path), rows, kind="response", as_frame=True, random_seed=3)
+    np.testing.assert_allclose(default["lower"], expected["lower"])
+    assert (narrow["upper"] < default["upper"]).all()
+
+
+def test_ctrl_c_before_any_draw_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def press(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bayesmtl.inference.gibbs.sample_gibbs", press)
+    result = run("fit", "radon", *RADON, "--out", tmp_path / "fit.zarr")
+    assert result.exit_code == 130
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("Interrupted: the fit ended before any draw was finished")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(bm, "load", press)
+    result = run("report", tmp_path / "fit.zarr")
+    assert (result.exit_code, result.stderr) == (
+        130,
+        "Interrupted: the command did not finish; run it again\n",
+    )
+
+
+def test_a_place_that_cannot_be_written_is_found_before_sampling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr(bm, "Model", None)
+    line = error_line("fit", "radon", *RADON, "--out", tmp_path / "fit.zarr")
+    assert "(Permission denied); choose another place by --out" in line

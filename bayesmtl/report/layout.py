@@ -1,7 +1,6 @@
 """The report on the screen, and its plots in files."""
 
 import math
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bayesmtl.errors import BayesMTLWarning, UnsupportedError
+from bayesmtl.errors import UnsupportedError, warn
+from bayesmtl.plots.common import quiet_glyphs, shorten_all
 from bayesmtl.report.summary import summarize_fit
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["print_report", "write_plots"]
 
 _PLAIN_WIDTH = 100  # of output to a file or pipe
+_MAX_CHARS = 60  # of a label in a table; of "mainly" the end, which is cut to half, holds numbers
 
 
 def print_report(idata: xr.DataTree, console: Console | None = None) -> None:
@@ -87,10 +88,11 @@ def write_plots(idata: xr.DataTree, folder: Path) -> list[Path]:
         try:
             figure = plot(idata)
         except UnsupportedError as error:
-            warnings.warn(f"No plot {name}.png: {error}", BayesMTLWarning, stacklevel=2)
+            warn(f"No plot {name}.png: {error}")
             continue
         path = folder / f"{name}.png"
-        figure.savefig(path, dpi=150, bbox_inches="tight")
+        with quiet_glyphs():
+            figure.savefig(path, dpi=150, bbox_inches="tight")
         plt.close(figure)
         written.append(path)
     return written
@@ -106,11 +108,14 @@ def _show(console: Console, title: str, cells: pd.DataFrame) -> None:
         return
     _say(console, "", f"\n{title}")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    columns = []
     for name in cells.columns:
         words = name in ("", "task", "mainly")
         table.add_column(Text(name), justify="left" if words else "right", overflow="fold")
-    for row in cells.itertuples(index=False):
-        table.add_row(*[Text(_number(cell)) for cell in row])
+        texts = [_number(cell) for cell in cells[name]]
+        columns.append(shorten_all(texts, _MAX_CHARS) if words else texts)
+    for row in zip(*columns, strict=True):
+        table.add_row(*map(Text, row))
     console.print(table)
 
 

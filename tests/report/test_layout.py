@@ -37,12 +37,23 @@ def test_colour_in_a_terminal(make_fit: MakeFit) -> None:
     assert "\x1b[1m" in printed(make_fit(), force_terminal=True, color_system="standard")
 
 
-def test_labels_are_neither_markup_nor_cut(make_fit: MakeFit) -> None:
-    labels = ["[red]a", ":smile:", "x" * 120, "d"]
+def test_labels_are_no_markup_and_lose_their_middle_where_long(make_fit: MakeFit) -> None:
+    labels = ["[red]a", ":smile:", "b" * 200, "d"]
     text = printed(make_fit(tasks=labels))
     for label in labels[:2]:
         assert label in text
-    assert text.count("x") >= 120
+    assert f"{'b' * 30}…{'b' * 29}" in text
+    assert text.count("b" * 31) == 0
+
+
+def test_long_features_keep_their_numbers(make_fit: MakeFit) -> None:
+    fit = make_fit()
+    names = ["u" * 200, "v" * 200]
+    for group in ("posterior", "constant_data"):
+        fit[group] = xr.DataTree(fit[group].to_dataset().assign_coords(feature=names))
+    text = printed(fit, force_terminal=True, color_system=None, width=300)
+    assert "v" * 61 not in text
+    assert re.search(r"v{30}…v+ [45](\.\d+)? \(average 2\.\d+\)", text)
 
 
 def test_plots_are_written(
