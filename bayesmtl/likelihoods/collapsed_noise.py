@@ -11,7 +11,7 @@ import numpy as np
 from bayesmtl.likelihoods.noise import shared_prior_term
 from bayesmtl.numerics.densities import log_density
 from bayesmtl.numerics.jit import inner_kernel, kernel
-from bayesmtl.numerics.lanes import LANES, ROUNDING
+from bayesmtl.numerics.lanes import ROUNDING
 from bayesmtl.numerics.slicing import slice_sampler
 
 __all__ = ["update_collapsed_noise"]
@@ -115,12 +115,13 @@ def update_collapsed_noise(noise, sites, center, scale, prior_precision, signal,
     r2_row : (6,)
     rng : numpy.random.Generator
     """
+    n_lanes = noise.rows.shape[1]
     n_tasks, p = noise.n_tasks, scale.shape[0]
     lower = np.empty((p + 1, p))
     grams, scores = np.empty((n_tasks, p, p)), np.empty((n_tasks, p))
     squares, rows, offsets = np.empty(n_tasks), np.empty(n_tasks), np.zeros(n_tasks)
     for t in range(n_tasks):
-        k, v = t // LANES, t % LANES
+        k, v = t // n_lanes, t % n_lanes
         squares[t] = _gather(sites, k, v, center, scale, grams[t], scores[t])
         rows[t] = noise.rows[k, v]
         if noise.kind == 2:
@@ -157,6 +158,6 @@ def update_collapsed_noise(noise, sites, center, scale, prior_precision, signal,
         noise.spread[0] = math.exp(_slice_spread(stretch, math.log(noise.spread[0]), 1.0, rng))
         offsets = units * noise.spread[0]
     for t in range(n_tasks):
-        k, v = t // LANES, t % LANES
+        k, v = t // n_lanes, t % n_lanes
         noise.log_sd[k, v] = noise.log_median[0] + offsets[t]
         noise.precision[k, v] = math.exp(-2.0 * noise.log_sd[k, v])

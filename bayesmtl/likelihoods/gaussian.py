@@ -12,7 +12,7 @@ import numpy as np
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL, SHARED
 from bayesmtl.numerics.jit import kernel
-from bayesmtl.numerics.lanes import LANES, pack_tasks
+from bayesmtl.numerics.lanes import pack_tasks
 from bayesmtl.priors import Prior, PriorLike, table_row
 from bayesmtl.relations.settings import clean, require_support
 
@@ -172,9 +172,10 @@ class NoiseState(NamedTuple):
 
 @kernel
 def _accumulate(features, response, weight, task, sites):
+    n_lanes = sites.rows.shape[1]
     p = features.shape[1]
     for r in range(features.shape[0]):
-        k, v = task[r] // LANES, task[r] % LANES
+        k, v = task[r] // n_lanes, task[r] % n_lanes
         w, y = weight[r], response[r]
         for i in range(p):
             wx = w * features[r, i]
@@ -202,10 +203,10 @@ def gaussian_sites(
     """
     p = features.shape[1]
     lanes = pack_tasks(np.zeros((n_tasks, 1)))[:, 0]
-    n_blocks = lanes.shape[0]
+    n_blocks, n_lanes = lanes.shape
     sites = Sites(
-        np.zeros((n_blocks, p * (p + 1) // 2, LANES)),
-        np.zeros((n_blocks, p, LANES)),
+        np.zeros((n_blocks, p * (p + 1) // 2, n_lanes)),
+        np.zeros((n_blocks, p, n_lanes)),
         np.ones_like(lanes),
         np.zeros_like(lanes),
         np.zeros_like(lanes),

@@ -6,7 +6,6 @@ import numpy as np
 
 from bayesmtl.numerics.densities import log_density, log_signal_prior
 from bayesmtl.numerics.jit import kernel
-from bayesmtl.numerics.lanes import LANES
 from bayesmtl.numerics.slicing import slice_sampler
 
 __all__ = ["FIXED_NOISE", "HIERARCHICAL", "SHARED", "shared_prior_term", "update_noise"]
@@ -56,9 +55,10 @@ def _spread_target(x, args):
 
 @kernel
 def _rows_term(log_median, spread, deviation, rows, square):
+    n_lanes = deviation.shape[1]
     total = 0.0
     for k in range(deviation.shape[0]):
-        for v in range(LANES):
+        for v in range(n_lanes):
             if rows[k, v] > 0.0:
                 x = log_median + spread * deviation[k, v]
                 total -= rows[k, v] * x + 0.5 * square[k, v] * math.exp(-2.0 * x)
@@ -103,6 +103,7 @@ def update_noise(noise, square, signal, r2_row, rng):
     r2_row : (6,)
     rng : numpy.random.Generator
     """
+    n_lanes = noise.rows.shape[1]
     if noise.kind == 1:
         prior_args = (noise.unit, noise.sd_prior, signal, r2_row)
         args = (noise.rows.sum(), square.sum(), prior_args)
@@ -111,19 +112,19 @@ def update_noise(noise, square, signal, r2_row, rng):
     if noise.kind == 2:
         _update_hierarchical(noise, square, signal, r2_row, rng)
     for k in range(noise.log_sd.shape[0]):
-        for v in range(LANES):
+        for v in range(n_lanes):
             noise.precision[k, v] = math.exp(-2.0 * noise.log_sd[k, v])
 
 
 @kernel
 def _update_hierarchical(noise, square, signal, r2_row, rng):
-    log_sd, rows = noise.log_sd, noise.rows
+    log_sd, rows, n_lanes = noise.log_sd, noise.rows, noise.rows.shape[1]
     spread = noise.spread[0]
     log_median = noise.log_median[0]
     last = log_sd.shape[0] - 1
     total = 0.0
     for k in range(log_sd.shape[0]):
-        for v in range(LANES if k < last else noise.n_tasks - last * LANES):
+        for v in range(n_lanes if k < last else noise.n_tasks - last * n_lanes):
             args = (rows[k, v], square[k, v], log_median, spread)
             log_sd[k, v] = _slice_task(args, log_sd[k, v], spread, rng)
             total += log_sd[k, v]
@@ -136,7 +137,7 @@ def _update_hierarchical(noise, square, signal, r2_row, rng):
         log_median = _slice_median(median_args, log_median, 0.5, rng)
     deviation = np.zeros_like(log_sd)
     for k in range(log_sd.shape[0]):
-        for v in range(LANES if k < last else noise.n_tasks - last * LANES):
+        for v in range(n_lanes if k < last else noise.n_tasks - last * n_lanes):
             deviation[k, v] = log_sd[k, v] - log_median
     if learn_spread:
         spread_args = (n, (deviation**2).sum(), noise.spread_prior)
@@ -151,5 +152,5 @@ def _update_hierarchical(noise, square, signal, r2_row, rng):
     noise.log_median[0] = log_median
     noise.spread[0] = spread
     for k in range(log_sd.shape[0]):
-        for v in range(LANES):
+        for v in range(n_lanes):
             log_sd[k, v] = log_median + spread * deviation[k, v]

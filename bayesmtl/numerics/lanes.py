@@ -1,8 +1,8 @@
-"""Per-task linear algebra with eight tasks side by side, one in each SIMD lane.
+"""Per-task linear algebra with up to 24 tasks side by side, in SIMD lanes.
 
-Arrays over tasks are stored as (block, ..., lane): task ``t`` is lane ``t % 8`` of block ``t //
-8``. Symmetric matrices keep the lower triangle, element (i, j) at ``i * (i + 1) / 2 + j``. The last
-block is padded with tasks that have no data.
+Arrays over tasks are stored as (block, ..., lane): with ``n`` lanes, task ``t`` is lane ``t % n``
+of block ``t // n``. Symmetric matrices keep the lower triangle, element (i, j) at ``i * (i + 1) / 2
++ j``. The last block is padded with tasks that have no data.
 """
 
 import math
@@ -12,7 +12,6 @@ import numpy as np
 from bayesmtl.numerics.jit import lane_kernel
 
 __all__ = [
-    "LANES",
     "ROUNDING",
     "draw_deviations",
     "factor_lanes",
@@ -29,18 +28,25 @@ __all__ = [
     "unpack_tasks",
 ]
 
-LANES = 8
+# Fewer lanes leave the vector units idle; more, or a power of two, thrash the first-level cache. As
+# the number is not known to the compiler, it keeps loops over lanes and vectorises them.
+_MOST_LANES = 24
+_VECTOR = 8
 # Relative error of a difference of sums of squares: a residual below it cannot be told from zero.
 ROUNDING = 1e-13
 
 
 def pack_tasks(values: np.ndarray) -> np.ndarray:
-    """(task, ...) -> (block, ..., lane), padded with zeros."""
+    """(task, ...) -> (block, ..., lane), padded with zeros.
+
+    As many lanes as the fewest blocks need, in multiples of 8.
+    """
     n_tasks = values.shape[0]
-    n_blocks = max(1, math.ceil(n_tasks / LANES))
-    padded = np.zeros((n_blocks * LANES, *values.shape[1:]))
+    n_blocks = max(1, math.ceil(n_tasks / _MOST_LANES))
+    n_lanes = _VECTOR * max(1, math.ceil(n_tasks / (n_blocks * _VECTOR)))
+    padded = np.zeros((n_blocks * n_lanes, *values.shape[1:]))
     padded[:n_tasks] = values
-    split = padded.reshape(n_blocks, LANES, *values.shape[1:])
+    split = padded.reshape(n_blocks, n_lanes, *values.shape[1:])
     return np.ascontiguousarray(np.moveaxis(split, 1, -1))
 
 
@@ -70,60 +76,64 @@ def unpack_symmetric(values: np.ndarray, n_tasks: int) -> np.ndarray:
 @lane_kernel
 def task_means(means, task_features, out):
     """``out[t] = means @ task_features[t]``; means (p, q), task_features (block, q, lane)."""
+    n_lanes = out.shape[2]
     p, q = means.shape
     for k in range(out.shape[0]):
         for i in range(p):
-            for v in range(LANES):
+            for v in range(n_lanes):
                 out[k, i, v] = means[i, 0] * task_features[k, 0, v]
             for a in range(1, q):
-                for v in range(LANES):
+                for v in range(n_lanes):
                     out[k, i, v] += means[i, a] * task_features[k, a, v]
 
 
 @lane_kernel
 def multiply_lanes(gram, k, x, out):
-    """``out = G x`` for the eight packed symmetric matrices of block ``k``."""
+    """``out = G x`` for the packed symmetric matrices of block ``k``."""
+    n_lanes = x.shape[1]
     p = x.shape[0]
     for i in range(p):
-        for v in range(LANES):
+        for v in range(n_lanes):
             out[i, v] = 0.0
     for i in range(p):
         row = i * (i + 1) // 2
         for j in range(i):
-            for v in range(LANES):
+            for v in range(n_lanes):
                 out[i, v] += gram[k, row + j, v] * x[j, v]
                 out[j, v] += gram[k, row + j, v] * x[i, v]
-        for v in range(LANES):
+        for v in range(n_lanes):
             out[i, v] += gram[k, row + i, v] * x[i, v]
 
 
 @lane_kernel
 def factor_lanes(a, p):
     """Packed lower Cholesky factor in place; the diagonal holds its reciprocals."""
+    n_lanes = a.shape[1]
     for j in range(p):
         jj = j * (j + 1) // 2
         for i in range(j, p):
             ii = i * (i + 1) // 2
             for m in range(j):
-                for v in range(LANES):
+                for v in range(n_lanes):
                     a[ii + j, v] -= a[ii + m, v] * a[jj + m, v]
-        for v in range(LANES):
+        for v in range(n_lanes):
             a[jj + j, v] = 1.0 / math.sqrt(a[jj + j, v])
         for i in range(j + 1, p):
             ii = i * (i + 1) // 2
-            for v in range(LANES):
+            for v in range(n_lanes):
                 a[ii + j, v] *= a[jj + j, v]
 
 
 @lane_kernel
 def _conditional_precision(gram, k, precision, scale, prior_precision, out):
     """``prior_precision + scale G scale`` of block k, packed."""
+    n_lanes = gram.shape[2]
     for i in range(scale.shape[0]):
         row = i * (i + 1) // 2
         for j in range(i + 1):
             both = scale[i] * scale[j]
             base = prior_precision[i, j]
-            for v in range(LANES):
+            for v in range(n_lanes):
                 out[row + j, v] = gram[k, row + j, v] * precision[k, v] * both + base
 
 
@@ -135,51 +145,53 @@ def draw_deviations(gram, moment, precision, center, scale, prior_precision, rng
     ``z_t`` has precision ``A = prior_precision + scale G_t scale`` and mean ``A^-1 scale (h_t - G_t
     center_t)``. A scale of zero is allowed: that deviation is drawn from its prior.
     """
+    n_lanes = gram.shape[2]
     p = scale.shape[0]
-    a = np.empty((p * (p + 1) // 2, LANES))
-    x = np.empty((p, LANES))
+    a = np.empty((p * (p + 1) // 2, n_lanes))
+    x = np.empty((p, n_lanes))
     for k in range(gram.shape[0]):
         multiply_lanes(gram, k, center[k], x)
         _conditional_precision(gram, k, precision, scale, prior_precision, a)
         for i in range(p):
-            for v in range(LANES):
+            for v in range(n_lanes):
                 x[i, v] = (moment[k, i, v] - x[i, v]) * precision[k, v] * scale[i]
         factor_lanes(a, p)
         for i in range(p):
             row = i * (i + 1) // 2
             for j in range(i):
-                for v in range(LANES):
+                for v in range(n_lanes):
                     x[i, v] -= a[row + j, v] * x[j, v]
-            for v in range(LANES):
+            for v in range(n_lanes):
                 x[i, v] *= a[row + i, v]
         for i in range(p):
-            for v in range(LANES):
+            for v in range(n_lanes):
                 x[i, v] += rng.standard_normal()
         for i in range(p - 1, -1, -1):
             row = i * (i + 1) // 2
-            for v in range(LANES):
+            for v in range(n_lanes):
                 x[i, v] *= a[row + i, v]
             for j in range(i):
-                for v in range(LANES):
+                for v in range(n_lanes):
                     x[j, v] -= a[row + j, v] * x[i, v]
         for i in range(p):
-            for v in range(LANES):
+            for v in range(n_lanes):
                 out[k, i, v] = x[i, v]
 
 
 @lane_kernel
 def residual_sums(gram, moment, total, weights, out):
     """Residual sum of squares of each task, ``total - 2 w'h + w'G w``, or its rounding error."""
+    n_lanes = gram.shape[2]
     p = weights.shape[1]
-    x = np.empty((p, LANES))
+    x = np.empty((p, n_lanes))
     for k in range(gram.shape[0]):
         multiply_lanes(gram, k, weights[k], x)
-        for v in range(LANES):
+        for v in range(n_lanes):
             out[k, v] = total[k, v]
         for i in range(p):
-            for v in range(LANES):
+            for v in range(n_lanes):
                 out[k, v] += weights[k, i, v] * (x[i, v] - 2.0 * moment[k, i, v])
-        for v in range(LANES):
+        for v in range(n_lanes):
             out[k, v] = max(out[k, v], ROUNDING * total[k, v])
 
 
@@ -196,31 +208,32 @@ def _spread(packed, p):
 @lane_kernel
 def mean_moments(gram, moment, precision, deviation, scale, task_features):
     """Precision (p q, p q) and linear term (p q,) of the means at fixed deviations."""
+    n_lanes = gram.shape[2]
     n_blocks, p, _ = deviation.shape
     q = task_features.shape[1]
     half = p * (p + 1) // 2
-    packed = np.zeros((q * (q + 1) // 2, half, LANES))
-    linear_lanes = np.zeros((p, q, LANES))
-    x = np.empty((p, LANES))
-    step = np.empty((p, LANES))
-    factor = np.empty(LANES)
+    packed = np.zeros((q * (q + 1) // 2, half, n_lanes))
+    linear_lanes = np.zeros((p, q, n_lanes))
+    x = np.empty((p, n_lanes))
+    step = np.empty((p, n_lanes))
+    factor = np.empty(n_lanes)
     for k in range(n_blocks):
         for i in range(p):
-            for v in range(LANES):
+            for v in range(n_lanes):
                 step[i, v] = scale[i] * deviation[k, i, v]
         multiply_lanes(gram, k, step, x)
         for a in range(q):
-            for v in range(LANES):
+            for v in range(n_lanes):
                 factor[v] = task_features[k, a, v] * precision[k, v]
             for i in range(p):
-                for v in range(LANES):
+                for v in range(n_lanes):
                     linear_lanes[i, a, v] += factor[v] * (moment[k, i, v] - x[i, v])
             for b in range(a + 1):
                 ab = a * (a + 1) // 2 + b
-                for v in range(LANES):
+                for v in range(n_lanes):
                     factor[v] = task_features[k, a, v] * task_features[k, b, v] * precision[k, v]
                 for e in range(half):
-                    for v in range(LANES):
+                    for v in range(n_lanes):
                         packed[ab, e, v] += gram[k, e, v] * factor[v]
     joint = np.empty((p * q, p * q))
     linear = np.empty(p * q)
@@ -239,21 +252,22 @@ def mean_moments(gram, moment, precision, deviation, scale, task_features):
 @lane_kernel
 def scale_moments(gram, moment, precision, center, deviation):
     """Precision (p, p) and linear term (p,) of the scales at fixed means and deviations."""
+    n_lanes = gram.shape[2]
     n_blocks, p, _ = deviation.shape
-    packed = np.zeros((p * (p + 1) // 2, LANES))
-    linear_lanes = np.zeros((p, LANES))
-    x = np.empty((p, LANES))
-    weighted = np.empty((p, LANES))
+    packed = np.zeros((p * (p + 1) // 2, n_lanes))
+    linear_lanes = np.zeros((p, n_lanes))
+    x = np.empty((p, n_lanes))
+    weighted = np.empty((p, n_lanes))
     for k in range(n_blocks):
         multiply_lanes(gram, k, center[k], x)
         for i in range(p):
-            for v in range(LANES):
+            for v in range(n_lanes):
                 weighted[i, v] = deviation[k, i, v] * precision[k, v]
                 linear_lanes[i, v] += weighted[i, v] * (moment[k, i, v] - x[i, v])
         for i in range(p):
             row = i * (i + 1) // 2
             for j in range(i + 1):
-                for v in range(LANES):
+                for v in range(n_lanes):
                     packed[row + j, v] += gram[k, row + j, v] * weighted[i, v] * deviation[k, j, v]
     linear = np.empty(p)
     for i in range(p):
@@ -264,20 +278,21 @@ def scale_moments(gram, moment, precision, center, deviation):
 @lane_kernel
 def rescaling_moments(gram, moment, precision, weights, part):
     """``(A, b)`` of ``-A c^2 / 2 + b c``, the log-likelihood of c times a part of the weights."""
+    n_lanes = gram.shape[2]
     n_blocks, p, _ = weights.shape
-    rest = np.zeros((p, LANES))
-    x = np.empty((p, LANES))
-    quadratic = np.zeros(LANES)
-    linear = np.zeros(LANES)
+    rest = np.zeros((p, n_lanes))
+    x = np.empty((p, n_lanes))
+    quadratic = np.zeros(n_lanes)
+    linear = np.zeros(n_lanes)
     for k in range(n_blocks):
         multiply_lanes(gram, k, part[k], x)
         for i in range(p):
-            for v in range(LANES):
+            for v in range(n_lanes):
                 quadratic[v] += part[k, i, v] * x[i, v] * precision[k, v]
                 rest[i, v] = weights[k, i, v] - part[k, i, v]
         multiply_lanes(gram, k, rest, x)
         for i in range(p):
-            for v in range(LANES):
+            for v in range(n_lanes):
                 linear[v] += part[k, i, v] * (moment[k, i, v] - x[i, v]) * precision[k, v]
     return quadratic.sum(), linear.sum()
 
@@ -289,9 +304,10 @@ def prior_shares(gram, precision, scale, prior_precision, block, out):
     In standardised coefficients D^-1 is ``prior_precision`` and G_t ``scale G_t scale``; a scale of
     zero counts as 1. ``out`` is (block, lane).
     """
+    n_lanes = gram.shape[2]
     p = scale.shape[0]
-    a = np.empty((p * (p + 1) // 2, LANES))
-    x = np.empty((p, LANES))
+    a = np.empty((p * (p + 1) // 2, n_lanes))
+    x = np.empty((p, n_lanes))
     for k in range(gram.shape[0]):
         _conditional_precision(gram, k, precision, scale, prior_precision, a)
         factor_lanes(a, p)
@@ -300,31 +316,32 @@ def prior_shares(gram, precision, scale, prior_precision, block, out):
         for m in range(p - 1, -1, -1):
             for i in range(m, p):
                 row = i * (i + 1) // 2
-                for v in range(LANES):
+                for v in range(n_lanes):
                     x[i, v] = 1.0 if i == m else 0.0
                 for j in range(m, i):
-                    for v in range(LANES):
+                    for v in range(n_lanes):
                         x[i, v] -= a[row + j, v] * x[j, v]
-                for v in range(LANES):
+                for v in range(n_lanes):
                     x[i, v] *= a[row + i, v]
             if m >= block:
                 _add_trace(a, prior_precision, x, m, block, out, k)
-        for v in range(LANES):
+        for v in range(n_lanes):
             out[k, v] /= p - block
 
 
 @lane_kernel
 def _add_trace(a, prior_precision, column, m, block, out, k):
     """Add ``sum_j prior_precision[m, j] (A^-1)_jm`` by solving with the factor's transpose."""
+    n_lanes = column.shape[1]
     p = column.shape[0]
     for i in range(p - 1, block - 1, -1):
         if i < m:
-            for v in range(LANES):
+            for v in range(n_lanes):
                 column[i, v] = 0.0
         for j in range(i + 1, p):
-            for v in range(LANES):
+            for v in range(n_lanes):
                 column[i, v] -= a[j * (j + 1) // 2 + i, v] * column[j, v]
-        for v in range(LANES):
+        for v in range(n_lanes):
             column[i, v] *= a[i * (i + 1) // 2 + i, v]
-        for v in range(LANES):
+        for v in range(n_lanes):
             out[k, v] += prior_precision[m, i] * column[i, v]

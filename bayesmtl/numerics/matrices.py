@@ -13,6 +13,7 @@ __all__ = [
     "draw_gaussian",
     "draw_inverse_wishart",
     "inverse_spd",
+    "invert_lower",
     "log_det_spd",
 ]
 
@@ -53,19 +54,25 @@ def _solve_upper(lower, x):
 
 
 @kernel
+def invert_lower(lower):
+    """``L^-1`` of a lower triangular matrix."""
+    n = lower.shape[0]
+    out = np.zeros((n, n))
+    for i in range(n):
+        for m in range(i):
+            for k in range(m + 1):
+                out[i, k] -= lower[i, m] * out[m, k]
+        out[i, i] = 1.0
+        for k in range(i + 1):
+            out[i, k] /= lower[i, i]
+    return out
+
+
+@kernel
 def inverse_spd(matrix):
     """Inverse of a symmetric positive definite matrix."""
-    n = matrix.shape[0]
-    lower = cholesky(matrix)
-    out = np.empty((n, n))
-    x = np.empty(n)
-    for j in range(n):
-        x[:] = 0.0
-        x[j] = 1.0
-        _solve_lower(lower, x)
-        _solve_upper(lower, x)
-        out[:, j] = x
-    return 0.5 * (out + out.T)
+    inverse = invert_lower(cholesky(matrix))
+    return np.dot(inverse.T, inverse)
 
 
 @kernel
@@ -91,7 +98,7 @@ def draw_inverse_wishart(dof, scale, rng):
     """``D ~ IW(dof, scale)``, density ``|D|^-((dof + n + 1) / 2) exp(-tr(scale D^-1) / 2)``.
 
     With ``scale = C C'`` and the Bartlett factor A of a Wishart(dof, I) matrix, ``D = C (A A')^-1
-    C'``.
+    C'``. Returns D and its inverse.
     """
     n = scale.shape[0]
     c = cholesky(scale)
@@ -107,7 +114,8 @@ def draw_inverse_wishart(dof, scale, rng):
         x[:] = c[j]
         _solve_lower(bartlett, x)
         root[j] = x
-    return np.dot(root, root.T)
+    inverse_root = np.dot(bartlett.T, invert_lower(c))
+    return np.dot(root, root.T), np.dot(inverse_root.T, inverse_root)
 
 
 @kernel

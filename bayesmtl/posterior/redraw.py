@@ -7,7 +7,7 @@ import xarray as xr
 
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws, map_draws
-from bayesmtl.numerics.lanes import LANES, draw_deviations, pack_tasks, task_means, unpack_tasks
+from bayesmtl.numerics.lanes import draw_deviations, pack_tasks, task_means, unpack_tasks
 
 __all__ = ["redraw", "redraw_one", "sites_group"]
 
@@ -87,6 +87,6 @@ def sites_group(problem: Problem) -> xr.Dataset:
             "mean_unit": (("coefficient", "task_column"), problem.prior.mean_unit),
             "mean_location": (("coefficient", "task_column"), problem.prior.mean_location),
         },
-        {"lane": np.arange(LANES)},
+        {"lane": np.arange(problem.sites.gram.shape[2])},
         {"response_scale": problem.scaling.response_scale},
     )

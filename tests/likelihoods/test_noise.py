@@ -77,7 +77,7 @@ def test_hierarchical_noise(kind: str) -> None:
         move: with_noise(setting, chain, log_sd + move * (np.arange(N_TASKS) == t)) - start
         for move in MOVES
     }
-    check(_task_target, (rows[1, 0], square[1, 0], median, spread), log_sd[t], changes)
+    check(_task_target, (rows.ravel()[t], square.ravel()[t], median, spread), log_sd[t], changes)
     changes = {
         move: with_noise(setting, chain, log_sd, log_median=median + move) - start + move
         for move in MOVES

@@ -8,7 +8,7 @@ import pytest
 from bayesmtl.numerics import lanes
 from tests.oracles import dense
 
-SHAPES = [(1, 1, 1), (1, 3, 2), (3, 2, 1), (8, 2, 2), (9, 4, 1), (17, 3, 3)]
+SHAPES = [(1, 1, 1), (1, 3, 2), (3, 2, 1), (8, 2, 2), (9, 4, 1), (27, 3, 3)]
 TIGHT: Any = {"rtol": 1e-9, "atol": 1e-9}
 
 
@@ -26,23 +26,25 @@ def packed(tasks: dense.Tasks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     )
 
 
-def test_packing_puts_task_t_in_lane_t_mod_8_of_block_t_div_8() -> None:
-    values = np.arange(10 * 3, dtype=float).reshape(10, 3)
+@pytest.mark.parametrize(("n_tasks", "n_lanes"), [(3, 8), (10, 16), (24, 24), (26, 16), (139, 24)])
+def test_packing_fills_blocks_lane_by_lane(n_tasks: int, n_lanes: int) -> None:
+    values = np.arange(n_tasks * 3, dtype=float).reshape(n_tasks, 3)
     blocks = lanes.pack_tasks(values)
-    assert blocks.shape == (2, 3, 8)
-    for t in range(10):
-        np.testing.assert_array_equal(blocks[t // 8, :, t % 8], values[t])
-    assert not blocks[1, :, 2:].any()
-    np.testing.assert_array_equal(lanes.unpack_tasks(blocks, 10), values)
+    assert blocks.shape == (-(-n_tasks // n_lanes), 3, n_lanes)
+    for t in range(n_tasks):
+        np.testing.assert_array_equal(blocks[t // n_lanes, :, t % n_lanes], values[t])
+    used = (n_tasks - 1) % n_lanes + 1
+    assert not blocks[-1, :, used:].any()
+    np.testing.assert_array_equal(lanes.unpack_tasks(blocks, n_tasks), values)
 
 
 def test_packed_symmetric_matrices_hold_their_lower_triangle() -> None:
-    tasks = dense.make_tasks(9, 3, 1, np.random.default_rng(0))
+    tasks = dense.make_tasks(25, 3, 1, np.random.default_rng(0))
     blocks = lanes.pack_symmetric(tasks.gram)
-    assert blocks.shape == (2, 6, 8)
+    assert blocks.shape == (2, 6, 16)
     for i in range(3):
         for j in range(i + 1):
-            assert blocks[1, i * (i + 1) // 2 + j, 0] == tasks.gram[8, i, j]
+            assert blocks[1, i * (i + 1) // 2 + j, 8] == tasks.gram[24, i, j]
 
 
 def test_no_tasks_still_have_a_block() -> None:
@@ -50,7 +52,7 @@ def test_no_tasks_still_have_a_block() -> None:
 
 
 def test_task_means(tasks: dense.Tasks) -> None:
-    out = np.empty((len(packed(tasks)[0]), len(tasks.means), 8))
+    out = np.empty_like(packed(tasks)[1])
     lanes.task_means(tasks.means, lanes.pack_tasks(tasks.columns), out)
     np.testing.assert_allclose(lanes.unpack_tasks(out, len(tasks.moment)), tasks.center, **TIGHT)
 
@@ -71,7 +73,7 @@ def test_deviations_given_the_normals_they_are_made_of(
     prior = dense.random_spd(p, np.random.default_rng(1)) if correlated else np.eye(p)
     mean, covariance = dense.conditional_deviations(tasks, prior)
     # The kernel draws in the order of (block, coefficient, lane): the same stream, read at once.
-    normals = np.random.default_rng(9).standard_normal((len(packed(tasks)[0]), p, 8))
+    normals = np.random.default_rng(9).standard_normal(packed(tasks)[1].shape)
     noise = lanes.unpack_tasks(normals, len(mean))
     root = np.linalg.cholesky(np.linalg.inv(covariance))
     expected = mean + np.linalg.solve(np.swapaxes(root, 1, 2), noise[..., None])[..., 0]
@@ -103,13 +105,13 @@ def test_a_scale_of_zero_draws_from_the_prior() -> None:
 
 
 def test_residual_sums(tasks: dense.Tasks) -> None:
-    gram, moment, _ = packed(tasks)
+    gram, moment, precision = packed(tasks)
     # A total that leaves a positive rest at the least-squares weights.
     best = np.array(
         [h @ np.linalg.pinv(g) @ h for g, h in zip(tasks.gram, tasks.moment, strict=True)]
     )
     total = best + 1.0
-    out = np.empty((len(gram), 8))
+    out = np.empty_like(precision)
     weights = lanes.pack_tasks(tasks.weights)
     lanes.residual_sums(gram, moment, lanes.pack_tasks(total[:, None])[:, 0], weights, out)
     expected = [

@@ -43,8 +43,10 @@ def test_inverse_wishart_draws(d: int, extra: float) -> None:
     rng = np.random.default_rng(2)
     dof, scale = d + extra, random_spd(d, np.random.default_rng(d))
     n = 20_000
-    draws = np.array([matrices.draw_inverse_wishart(dof, scale, rng) for _ in range(n)])
-    inverse = np.linalg.inv(draws)
+    drawn = [matrices.draw_inverse_wishart(dof, scale, rng) for _ in range(n)]
+    draws = np.array([covariance for covariance, _ in drawn])
+    inverse = np.array([precision for _, precision in drawn])
+    np.testing.assert_allclose(draws @ inverse, np.broadcast_to(np.eye(d), draws.shape), atol=1e-6)
     # The inverse is Wishart(dof, scale^-1): a' W a / a' scale^-1 a ~ chi-squared(dof).
     for a in np.eye(d):
         ratio = np.einsum("i,nij,j->n", a, inverse, a) / (a @ np.linalg.inv(scale) @ a)

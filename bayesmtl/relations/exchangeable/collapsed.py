@@ -15,7 +15,7 @@ from bayesmtl.numerics.collapsed_lanes import (
     collapsed_scores,
 )
 from bayesmtl.numerics.jit import inner_kernel, kernel
-from bayesmtl.numerics.lanes import LANES, multiply_lanes, task_means
+from bayesmtl.numerics.lanes import multiply_lanes, task_means
 from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.relations.exchangeable.population import (
     joint_term,
@@ -38,10 +38,11 @@ def _scaling_evidence(change, diagonal, products):
     ``products`` holds, task by task, e'Se, e'Sd, d'Sd, e'r and d'r for e the j-th unit vector and d
     = D e; ``D' - D = change (e d' + d e') + change^2 D_jj e e'``.
     """
+    n_lanes = products.shape[2]
     beta = change * change * diagonal
     total = 0.0
     for k in range(products.shape[1]):
-        for v in range(LANES):
+        for v in range(n_lanes):
             x, y, z = products[0, k, v], products[1, k, v], products[2, k, v]
             u, w = products[3, k, v], products[4, k, v]
             m11, m12 = 1.0 + beta * x + change * y, beta * y + change * z
@@ -76,6 +77,7 @@ def _expansion_target(x, args):
 def _pair_target(delta, args):
     """Log conditional of one element C_jk of the covariance moved by ``delta``."""
     j, k, both, precision, kind, shape, half_t, products = args
+    n_lanes = products.shape[2]
     d = precision.shape[0]
     p_jj, p_kk, p_jk = precision[j, j], precision[k, k], precision[j, k]
     cross = 1.0 + delta * p_jk
@@ -96,7 +98,7 @@ def _pair_target(delta, args):
             value -= 0.5 * (HUANG_WAND_DOF + d) * math.log(rate)
     c = delta * both
     for block in range(products.shape[1]):
-        for v in range(LANES):
+        for v in range(n_lanes):
             x, y, z = products[0, block, v], products[1, block, v], products[2, block, v]
             u, w = products[3, block, v], products[4, block, v]
             mixed = 1.0 + c * y
@@ -115,35 +117,37 @@ _slice_pair = slice_sampler(_pair_target)
 
 @inner_kernel
 def _column(gram, j, out):
+    n_lanes = gram.shape[2]
     for k in range(gram.shape[0]):
         for i in range(out.shape[1]):
             e = i * (i + 1) // 2 + j if i >= j else j * (j + 1) // 2 + i
-            for v in range(LANES):
+            for v in range(n_lanes):
                 out[k, i, v] = gram[k, e, v]
 
 
 @inner_kernel
 def _update_scale(prior, state, gram, score, j, work, rng):
     """One scale, or the expansion of one feature of a Huang-Wand covariance."""
+    n_lanes = gram.shape[2]
     first, second, products, weights = work
     p = state.scale.shape[0]
-    d = np.empty((p, LANES))
+    d = np.empty((p, n_lanes))
     for i in range(p):
         value = state.scale[i] * state.covariance[i, j] * state.scale[j]
-        for v in range(LANES):
+        for v in range(n_lanes):
             d[i, v] = value
     diagonal = d[j, 0]
     _column(gram, j, first)
     for k in range(gram.shape[0]):
         multiply_lanes(gram, k, d, second[k])
-        for v in range(LANES):
+        for v in range(n_lanes):
             products[0, k, v] = first[k, j, v]
             products[1, k, v] = second[k, j, v]
             products[3, k, v] = score[k, j, v]
             products[2, k, v] = 0.0
             products[4, k, v] = 0.0
         for i in range(p):
-            for v in range(LANES):
+            for v in range(n_lanes):
                 products[2, k, v] += d[i, v] * second[k, i, v]
                 products[4, k, v] += d[i, v] * score[k, i, v]
     if prior.covariance == 1 and j >= prior.block:
@@ -166,7 +170,7 @@ def _update_scale(prior, state, gram, score, j, work, rng):
     change = factor - 1.0
     beta = change * change * diagonal
     for k in range(gram.shape[0]):
-        for v in range(LANES):
+        for v in range(n_lanes):
             x, y, z = products[0, k, v], products[1, k, v], products[2, k, v]
             m11, m12 = 1.0 + beta * x + change * y, beta * y + change * z
             m21, m22 = change * x, 1.0 + change * y
@@ -182,13 +186,14 @@ def _update_scale(prior, state, gram, score, j, work, rng):
 @inner_kernel
 def _update_pair(prior, state, gram, score, j, k, work, rng):
     """One off-diagonal element of the correlation (or Huang-Wand covariance) matrix."""
+    n_lanes = gram.shape[2]
     first, second, products, weights = work
     b = prior.block
     both = state.scale[j] * state.scale[k]
     _column(gram, j, first)
     _column(gram, k, second)
     for block in range(gram.shape[0]):
-        for v in range(LANES):
+        for v in range(n_lanes):
             products[0, block, v] = first[block, j, v]
             products[1, block, v] = first[block, k, v]
             products[2, block, v] = second[block, k, v]
@@ -221,7 +226,7 @@ def _update_pair(prior, state, gram, score, j, k, work, rng):
     state.covariance[k, j] = state.covariance[j, k]
     c = delta * both
     for block in range(gram.shape[0]):
-        for v in range(LANES):
+        for v in range(n_lanes):
             x, y, z = products[0, block, v], products[1, block, v], products[2, block, v]
             own = (1.0 + c * y) ** 2 - c * c * x * z
             weights[0, block, v] = -c * c * z / own
@@ -245,6 +250,7 @@ def collapsed_pass(sites, prior, state, pairs, rng):
         Whether to update the correlations too.
     rng : numpy.random.Generator
     """
+    n_lanes = state.weights.shape[2]
     p, q = state.means.shape
     gram, score = collapse_lanes(
         sites.gram, sites.moment, sites.precision, state.scale, state.precision
@@ -254,7 +260,7 @@ def collapsed_pass(sites, prior, state, pairs, rng):
     update_means_of(prior, state, precision, linear, active, rng)
     task_means(state.means, prior.task_features, state.center)
     collapsed_scores(gram, score, state.center)
-    lanes = (gram.shape[0], LANES)
+    lanes = (gram.shape[0], n_lanes)
     work = (
         np.empty(score.shape),
         np.empty(score.shape),

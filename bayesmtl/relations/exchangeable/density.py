@@ -6,7 +6,6 @@ import numpy as np
 
 from bayesmtl.numerics.densities import log_density, log_signal_prior
 from bayesmtl.numerics.jit import kernel
-from bayesmtl.numerics.lanes import LANES
 from bayesmtl.numerics.matrices import log_det_spd
 from bayesmtl.relations.exchangeable.updates import HUANG_WAND_DOF, mean_variance
 
@@ -65,6 +64,7 @@ def _log_covariance(prior, state):
 @kernel
 def _log_noise(noise):
     """Log prior density of the noise sds: of the shared or median sd, the spread and log sd_t."""
+    n_lanes = noise.rows.shape[1]
     if noise.kind == 0:
         return 0.0
     value = log_density(noise.sd_prior, noise.unit * math.exp(noise.log_median[0]))
@@ -72,7 +72,7 @@ def _log_noise(noise):
         spread = noise.spread[0]
         value += log_density(noise.spread_prior, spread) - noise.n_tasks * math.log(spread)
         for t in range(noise.n_tasks):
-            u = (noise.log_sd[t // LANES, t % LANES] - noise.log_median[0]) / spread
+            u = (noise.log_sd[t // n_lanes, t % n_lanes] - noise.log_median[0]) / spread
             value -= 0.5 * u * u
     return value
 
@@ -93,20 +93,21 @@ def log_joint(prior, state, noise, square, noise_variance):
         Residual sums of squares, weighted.
     noise_variance : float
     """
+    n_lanes = state.weights.shape[2]
     p = state.scale.shape[0]
     value = _log_structure(prior, state, noise_variance) + _log_noise(noise)
     for t in range(prior.n_tasks):
-        k, v = t // LANES, t % LANES
+        k, v = t // n_lanes, t % n_lanes
         value -= noise.rows[k, v] * noise.log_sd[k, v] + 0.5 * square[k, v] * noise.precision[k, v]
     # Padded tasks have no deviation.
-    lanes = np.zeros(LANES)
+    lanes = np.zeros(n_lanes)
     for i in range(p):
         for j in range(i + 1):
             both = state.scale[i] > 0.0 and state.scale[j] > 0.0
             if state.precision[i, j] != 0.0 and both:
                 weight = state.precision[i, j] * (0.5 if i == j else 1.0)
                 for k in range(state.deviation.shape[0]):
-                    for v in range(LANES):
+                    for v in range(n_lanes):
                         lanes[v] += weight * state.deviation[k, i, v] * state.deviation[k, j, v]
     value -= lanes.sum()
     for i in range(p):

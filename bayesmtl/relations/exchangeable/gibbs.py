@@ -16,7 +16,6 @@ import numpy as np
 from bayesmtl.likelihoods.gaussian import Sites
 from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.lanes import (
-    LANES,
     draw_deviations,
     mean_moments,
     rescaling_moments,
@@ -55,10 +54,11 @@ _CHEAP, _AFFORDABLE = 1_000_000, 20_000_000
 
 @inner_kernel
 def _set_weights(prior, state):
+    n_lanes = state.weights.shape[2]
     task_means(state.means, prior.task_features, state.center)
     for k in range(state.weights.shape[0]):
         for i in range(state.scale.shape[0]):
-            for v in range(LANES):
+            for v in range(n_lanes):
                 state.weights[k, i, v] = (
                     state.center[k, i, v] + state.scale[i] * state.deviation[k, i, v]
                 )
@@ -67,12 +67,13 @@ def _set_weights(prior, state):
 @inner_kernel
 def _standardise(prior, state):
     """Deviations of the current weights from the current means; kept where the scale is zero."""
+    n_lanes = state.weights.shape[2]
     task_means(state.means, prior.task_features, state.center)
     for i in range(state.scale.shape[0]):
         if state.scale[i] > 0.0:
             inverse = 1.0 / state.scale[i]
             for k in range(state.weights.shape[0]):
-                for v in range(LANES):
+                for v in range(n_lanes):
                     state.deviation[k, i, v] = (
                         state.weights[k, i, v] - state.center[k, i, v]
                     ) * inverse
@@ -81,23 +82,25 @@ def _standardise(prior, state):
 
 @inner_kernel
 def _clear_padding(prior, state):
+    n_lanes = state.weights.shape[2]
     last = state.deviation.shape[0] - 1
-    for v in range(prior.n_tasks - last * LANES, LANES):
+    for v in range(prior.n_tasks - last * n_lanes, n_lanes):
         state.deviation[last, :, v] = 0.0
 
 
 @inner_kernel
 def _scatter(prior, state, full):
     """``sum_t z_t z_t'`` of the standardised deviations; the diagonal only unless ``full``."""
+    n_lanes = state.weights.shape[2]
     p = state.scale.shape[0]
-    lanes = np.zeros(LANES)
+    lanes = np.zeros(n_lanes)
     out = np.zeros((p, p))
     for i in range(p):
         for j in range(i + 1):
             if j == i or (full and j >= prior.block):
                 lanes[:] = 0.0
                 for k in range(state.deviation.shape[0]):
-                    for v in range(LANES):
+                    for v in range(n_lanes):
                         lanes[v] += state.deviation[k, i, v] * state.deviation[k, j, v]
                 out[i, j] = out[j, i] = lanes.sum()
     return out
@@ -160,6 +163,7 @@ def _draw_weights(sites, prior, state, rng):
 @kernel
 def _centred_means(prior, state, rng):
     """Means given the weights; those of coefficients without a spread keep their value."""
+    n_lanes = state.weights.shape[2]
     p, q = state.means.shape
     active = np.zeros(p * q, dtype=np.bool_)
     precision = np.zeros((p * q, p * q))
@@ -168,7 +172,7 @@ def _centred_means(prior, state, rng):
     for k in range(state.weights.shape[0]):
         for i in range(p):
             for a in range(q):
-                for v in range(LANES):
+                for v in range(n_lanes):
                     moments[i, a] += state.weights[k, i, v] * prior.task_features[k, a, v]
     for i in range(p):
         for j in range(p):
@@ -214,8 +218,9 @@ def _draw_huang_wand(prior, state, rng):
         inverse_a = rng.standard_gamma(0.5 * (HUANG_WAND_DOF + d)) / rate
         scale[j, j] += 2.0 * HUANG_WAND_DOF * inverse_a
     dof = HUANG_WAND_DOF + d - 1.0 + prior.n_tasks
-    state.covariance[b:, b:] = draw_inverse_wishart(dof, scale, rng)
-    state.precision[b:, b:] = inverse_spd(np.ascontiguousarray(state.covariance[b:, b:]))
+    covariance, precision = draw_inverse_wishart(dof, scale, rng)
+    state.covariance[b:, b:] = covariance
+    state.precision[b:, b:] = precision
 
 
 @kernel
@@ -278,6 +283,7 @@ def _noncentred_scales(sites, prior, state, rng):
 @inner_kernel
 def _expand(prior, state, scale_precision, scale_linear, rng):
     """Multiply each feature's deviations and its row of the Huang-Wand covariance by one factor."""
+    n_lanes = state.weights.shape[2]
     p = state.scale.shape[0]
     factor = state.scale.copy()
     for j in range(prior.block, p):
@@ -295,7 +301,7 @@ def _expand(prior, state, scale_precision, scale_linear, rng):
         )
     for i in range(prior.block, p):
         for k in range(state.deviation.shape[0]):
-            for v in range(LANES):
+            for v in range(n_lanes):
                 state.deviation[k, i, v] *= factor[i]
         for j in range(prior.block, p):
             state.covariance[i, j] *= factor[i] * factor[j]
@@ -305,6 +311,7 @@ def _expand(prior, state, scale_precision, scale_linear, rng):
 @kernel
 def _update_joint(sites, prior, state, noise_variance, rng):
     """Shared fraction, then a common rescaling of all that follows the joint prior."""
+    n_lanes = state.weights.shape[2]
     total, n_means, count, square = joint_sums(prior, state)
     if count == 0.0:
         return
@@ -323,7 +330,7 @@ def _update_joint(sites, prior, state, noise_variance, rng):
     part = np.zeros_like(state.weights)
     for k in range(part.shape[0]):
         for i in range(p):
-            for v in range(LANES):
+            for v in range(n_lanes):
                 if prior.joint[i]:
                     part[k, i, v] = state.scale[i] * state.deviation[k, i, v]
                 for a in range(q):

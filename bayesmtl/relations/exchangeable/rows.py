@@ -11,8 +11,7 @@ import math
 import numpy as np
 
 from bayesmtl.numerics.jit import inner_kernel, kernel, lane_kernel
-from bayesmtl.numerics.lanes import LANES
-from bayesmtl.numerics.matrices import cholesky, draw_gaussian, inverse_spd
+from bayesmtl.numerics.matrices import cholesky, draw_gaussian, inverse_spd, invert_lower
 from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.relations.exchangeable.updates import HUANG_WAND_DOF
 
@@ -22,15 +21,16 @@ __all__ = ["row_pass"]
 @lane_kernel
 def _whiten(deviation, lower, block, out):
     """``e_t = L^-1 dev_t`` of the features from ``block`` on."""
+    n_lanes = out.shape[2]
     d = out.shape[1]
     for k in range(out.shape[0]):
         for i in range(d):
-            for v in range(LANES):
+            for v in range(n_lanes):
                 out[k, i, v] = deviation[k, block + i, v]
             for j in range(i):
-                for v in range(LANES):
+                for v in range(n_lanes):
                     out[k, i, v] -= lower[i, j] * out[k, j, v]
-            for v in range(LANES):
+            for v in range(n_lanes):
                 out[k, i, v] /= lower[i, i]
 
 
@@ -40,31 +40,32 @@ def _row_moments(gram, moment, precision, weights, center, white, row, column):
 
     ``column`` is the feature's place among all coefficients.
     """
+    n_lanes = gram.shape[2]
     p = weights.shape[1]
     n = row + 1
-    packed = np.zeros((n * (n + 1) // 2, LANES))
-    linear_lanes = np.zeros((n, LANES))
-    rest = np.empty(LANES)
-    scaled = np.empty(LANES)
+    packed = np.zeros((n * (n + 1) // 2, n_lanes))
+    linear_lanes = np.zeros((n, n_lanes))
+    rest = np.empty(n_lanes)
+    scaled = np.empty(n_lanes)
     own = column * (column + 1) // 2 + column
     for k in range(gram.shape[0]):
-        for v in range(LANES):
+        for v in range(n_lanes):
             rest[v] = moment[k, column, v] + gram[k, own, v] * (
                 weights[k, column, v] - center[k, column, v]
             )
         for j in range(p):
             low, high = min(j, column), max(j, column)
             e = high * (high + 1) // 2 + low
-            for v in range(LANES):
+            for v in range(n_lanes):
                 rest[v] -= gram[k, e, v] * weights[k, j, v]
         for i in range(n):
-            for v in range(LANES):
+            for v in range(n_lanes):
                 scaled[v] = white[k, i, v] * precision[k, v]
                 linear_lanes[i, v] += scaled[v] * rest[v]
                 scaled[v] *= gram[k, own, v]
             e = i * (i + 1) // 2
             for j in range(i + 1):
-                for v in range(LANES):
+                for v in range(n_lanes):
                     packed[e + j, v] += scaled[v] * white[k, j, v]
     quadratic = np.empty((n, n))
     linear = np.empty(n)
@@ -161,23 +162,18 @@ def row_pass(sites, prior, state, rng):
     state : PopulationState
     rng : numpy.random.Generator
     """
+    n_lanes = state.weights.shape[2]
     b = prior.block
     d = state.scale.shape[0] - b
     if d == 0:
         return
     lower = cholesky(np.ascontiguousarray(state.covariance[b:, b:]))
-    inverse = np.zeros((d, d))
-    for k in range(d):
-        for i in range(k, d):
-            total = 1.0 if i == k else 0.0
-            for m in range(k, i):
-                total -= lower[i, m] * inverse[m, k]
-            inverse[i, k] = total / lower[i, i]
+    inverse = invert_lower(lower)
     psi = np.empty(d)
     for j in range(d):
         rate = HUANG_WAND_DOF * state.precision[b + j, b + j] + 1.0 / prior.half_t_scale[b + j] ** 2
         psi[j] = 2.0 * HUANG_WAND_DOF * rng.standard_gamma(0.5 * (HUANG_WAND_DOF + d)) / rate
-    white = np.empty((state.deviation.shape[0], d, LANES))
+    white = np.empty((state.deviation.shape[0], d, n_lanes))
     _whiten(state.deviation, lower, b, white)
     for i in range(d):
         quadratic, linear = _row_moments(
@@ -199,8 +195,9 @@ def row_pass(sites, prior, state, rng):
 
 @inner_kernel
 def _set_feature(state, white, lower, row, column):
+    n_lanes = white.shape[2]
     for k in range(white.shape[0]):
-        for v in range(LANES):
+        for v in range(n_lanes):
             total = 0.0
             for j in range(row + 1):
                 total += lower[row, j] * white[k, j, v]

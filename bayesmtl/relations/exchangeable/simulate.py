@@ -98,7 +98,8 @@ def _huang_wand(problem: Problem, first: int, rng: np.random.Generator) -> np.nd
     d = a_scale.size
     inverse_a = rng.gamma(0.5, a_scale**2)
     scale = 2.0 * HUANG_WAND_DOF * np.diag(inverse_a)
-    return np.asarray(draw_inverse_wishart(HUANG_WAND_DOF + d - 1.0, scale, rng))
+    covariance, _ = draw_inverse_wishart(HUANG_WAND_DOF + d - 1.0, scale, rng)
+    return np.asarray(covariance)
 
 
 def draw_lkj(d: int, eta: float, rng: np.random.Generator) -> np.ndarray:
