@@ -5,10 +5,14 @@ Compiled kernels are cached beside the sources, so this is worth doing once, aft
 
 import warnings
 
+import numpy as np
+
 from bayesmtl.datasets import simulate
 from bayesmtl.errors import BayesMTLWarning
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.model import Model
+from bayesmtl.numerics.partition_priors import n_clusters_prior
+from bayesmtl.numerics.partitions import optimal_partition
 from bayesmtl.priors import Prior
 from bayesmtl.relations.exchangeable.prior import Exchangeable
 
@@ -16,7 +20,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Fit one tiny model of each kind, for the compilation alone."""
+    """Fit one tiny model of each kind and summarise two partitions, for the compilation alone."""
     data = simulate(n_tasks=4, n_rows=6, n_features=2, random_seed=0)
     relations = (
         Exchangeable(),
@@ -29,6 +33,9 @@ def main() -> None:
         for relation in relations:
             model = Model(data.formula, task="task", relation=relation, likelihood=Gaussian())
             model.fit(data.data, draws=10, tune=5, chains=2, random_seed=0, progressbar=False)
+    partitions = np.array([[0, 0, 1], [0, 1, 1]])
+    optimal_partition(partitions, np.random.default_rng(0))
+    n_clusters_prior(3, 1.0)
 
 
 if __name__ == "__main__":
