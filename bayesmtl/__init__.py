@@ -13,7 +13,7 @@ from bayesmtl.errors import (
 )
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.model import Model
-from bayesmtl.plots import plot_sharing, plot_task_relations, plot_weights
+from bayesmtl.plots import plot_clusters, plot_sharing, plot_task_relations, plot_weights
 from bayesmtl.posterior.access import task_relations
 from bayesmtl.posterior.diagnostics import diagnose
 from bayesmtl.posterior.log_likelihood import compute_log_likelihood
@@ -42,6 +42,7 @@ __all__ = [
     "list_datasets",
     "load",
     "load_dataset",
+    "plot_clusters",
     "plot_sharing",
     "plot_task_relations",
     "plot_weights",

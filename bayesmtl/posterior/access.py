@@ -48,7 +48,11 @@ def task_relations(idata: xr.DataTree) -> xr.Dataset:
     xarray.Dataset
         ``difference`` and, where it is identified, ``correlation`` (task, task_bis, statistic);
         ``sharing`` (statistic); ``borrowing`` (task, statistic). Statistics are mean, sd, the ends
-        of the 90% interval and, where signed, P(> 0).
+        of the 90% interval and, where signed, P(> 0). Where the tasks form clusters also
+        ``coclustering`` (task, task_bis), the probability that two tasks are in one cluster;
+        ``partition`` (task), the partition closest to all draws, with ``membership`` (task), how
+        surely each task belongs to its cluster, and ``partition_bound`` (bound, task), the edges
+        of its 95% credible ball; ``n_clusters`` (statistic) and ``n_clusters_probability``.
 
     Raises
     ------

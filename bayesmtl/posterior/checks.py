@@ -139,7 +139,9 @@ def _mixing(run: Run) -> list[Problem]:
     found, times = [], 0.0
     apart = _find(run, lambda variable: variable.r_hat, np.nextafter(R_HAT_LIMIT, 0))
     if apart.total:
-        worst = ", ".join(f"{value:.3f} for {name}" for name, value in apart.worst)
+        # Chains of a discrete quantity that never meet have an R-hat without any bound.
+        texts = [(name, f"{r:.3f}" if r < 100 else "above 100") for name, r in apart.worst]
+        worst = ", ".join(f"{text} for {name}" for name, text in texts)
         found.append(f"R-hat {worst} ({apart.total} not below {R_HAT_LIMIT})")
         times = 2.0
     for kind, badness in kinds:

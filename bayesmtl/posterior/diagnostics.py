@@ -14,7 +14,7 @@ import xarray as xr
 from bayesmtl.errors import InvalidDataError
 from bayesmtl.posterior.access import require_fit
 from bayesmtl.posterior.checks import Problem, Run, find_problems, is_approximate
-from bayesmtl.posterior.quantities import Quantities, check_variable
+from bayesmtl.posterior.quantities import Quantities, check_pairs, check_variable
 
 __all__ = ["Diagnosis", "diagnose", "diagnosis_attrs"]
 
@@ -22,9 +22,11 @@ __all__ = ["Diagnosis", "diagnose", "diagnosis_attrs"]
 class Diagnosis(NamedTuple):
     """What the draws of a fit are worth.
 
-    `table` has one row per posterior variable: `quantities` (how many must move; the rest is
-    constant by construction), `r_hat` (the largest), `ess_bulk`, `ess_tail` (the smallest; NaN if
-    any is) and `worst` (the label of the quantity with the smallest bulk ESS).
+    `table` has one row per posterior variable, and where the tasks form clusters the row
+    `coclustering`, of the pairs of tasks that are neither surely together nor surely apart. It
+    says `quantities` (how many must move; the rest is constant by construction), `r_hat` (the
+    largest), `ess_bulk`, `ess_tail` (the smallest; NaN if any is) and `worst` (the label of the
+    quantity with the smallest bulk ESS).
     """
 
     verdict: str
@@ -43,7 +45,7 @@ def diagnose(idata: xr.DataTree) -> Diagnosis:
     Parameters
     ----------
     idata : xarray.DataTree
-        A fit; only its `posterior`, `sample_stats` and root attributes are read.
+        A fit; only its `posterior`, `sample_stats`, `clusters` and root attributes are read.
 
     Returns
     -------
@@ -102,6 +104,8 @@ def _read(idata: xr.DataTree) -> Run:
     if not posterior.data_vars or 0 in (posterior.sizes.get("chain"), posterior.sizes.get("draw")):
         raise InvalidDataError("the group 'posterior' of the fit has no draws: fit again")
     variables = [check_variable(posterior[name]) for name in posterior.data_vars]
+    if "clusters" in idata.children:
+        variables.append(check_pairs(idata["clusters"].to_dataset()["assignment"]))
     stats = idata["sample_stats"].to_dataset() if "sample_stats" in idata.children else xr.Dataset()
     return Run(
         variables=variables,

@@ -2,7 +2,10 @@
 
 Exempt from mixing is only what is constant by construction: the diagonals of correlations, and what
 the attribute `constant` of a variable names (1: all of it; a JSON list: these labels of its last
-dimension). Everything must be finite.
+dimension); and whole numbers that are the same in all draws, because a discrete posterior can lie
+on one value. Everything must be finite.
+
+Labels of clusters cannot mix. What can is whether two tasks are together, pair by pair.
 """
 
 import json
@@ -14,9 +17,12 @@ import xarray as xr
 
 from bayesmtl.errors import InvalidDataError
 
-__all__ = ["Quantities", "check_variable"]
+__all__ = ["Quantities", "check_pairs", "check_variable"]
 
 SAMPLE_DIMS = ("chain", "draw")
+MAX_PAIRS = 2000
+MAX_TASKS = 1000  # among which pairs are looked for: memory and time grow with the square
+UNDECIDED = 0.05  # least probability of being together, and of being apart
 
 
 class Quantities(NamedTuple):
@@ -69,10 +75,47 @@ def check_variable(variable: xr.DataArray) -> Quantities:
     values = variable.transpose(*SAMPLE_DIMS, *dims).to_numpy()
     flat = values.reshape(*values.shape[:2], -1)
     finite = np.isfinite(flat).all(axis=(0, 1))
-    index = np.flatnonzero(~_constant(variable, dims).ravel() | ~finite)
+    constant = _constant(variable, dims).ravel()
+    if np.issubdtype(flat.dtype, np.integer):
+        constant |= (flat == flat[0, 0]).all(axis=(0, 1))
+    index = np.flatnonzero(~constant | ~finite)
     results = mixing(flat if index.size == flat.shape[2] else flat[:, :, index])
     coordinates = tuple(variable[dim].to_numpy() for dim in dims)
     return Quantities(str(variable.name), coordinates, index, finite[index], *results)
+
+
+def check_pairs(assignment: xr.DataArray) -> Quantities:
+    """Compute the mixing of whether two tasks are in one cluster, for the undecided pairs.
+
+    Undecided are pairs that are together in 5% to 95% of the draws; of more than 2,000 the least
+    decided are taken. Of more than 1,000 tasks evenly spaced ones are looked at.
+
+    Parameters
+    ----------
+    assignment : xarray.DataArray (chain, draw, task)
+        Clusters; their numbers mean nothing from draw to draw.
+
+    Returns
+    -------
+    Quantities
+        Named `coclustering[Hennepin, Anoka]`.
+    """
+    from bayesmtl.numerics.partitions import coclustering
+    from bayesmtl.posterior.mixing import mixing
+
+    step = -(-assignment.sizes["task"] // MAX_TASKS)
+    some = assignment.transpose(*SAMPLE_DIMS, "task").isel(task=slice(None, None, step))
+    draws, labels = some.to_numpy(), some["task"].to_numpy()
+    first, second = np.triu_indices(len(labels), 1)
+    together = coclustering(draws.reshape(-1, len(labels)))[first, second]
+    undecided = np.flatnonzero((together >= UNDECIDED) & (together <= 1.0 - UNDECIDED))
+    order = np.argsort(np.abs(together[undecided] - 0.5), kind="stable")
+    chosen = undecided[order[:MAX_PAIRS]]
+    first, second = first[chosen], second[chosen]
+    results = mixing(draws[:, :, first] == draws[:, :, second])
+    place = first * len(labels) + second
+    finite = np.full(len(chosen), True)
+    return Quantities("coclustering", (labels, labels), place, finite, *results)
 
 
 def _constant(variable: xr.DataArray, dims: list[Hashable]) -> np.ndarray:

@@ -43,8 +43,11 @@ def print_report(idata: xr.DataTree, console: Console | None = None) -> None:
         ("Diagnostics", report.verdict),
         ("Sharing", report.sharing),
         ("Noise", report.noise),
+        ("Clusters", report.clusters),
     ):
-        _say(console, text, f"\n{title}: ")
+        if text:
+            _say(console, text, f"\n{title}: ")
+    _show(console, "Clusters of the partition closest to all draws", report.members)
     _show(console, "Population of tasks, with 90% intervals", _population_cells(report.population))
     different = report.different.rename(columns={"at_least": "at least (95%)"})
     _show(console, "Tasks that differ most from the others, in noise sds", different)
@@ -67,15 +70,16 @@ def write_plots(idata: xr.DataTree, folder: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        ``task_relations.png``, ``weights.png`` and ``sharing.png``; a plot that this fit does
-        not support is left out with a `BayesMTLWarning`.
+        ``task_relations.png``, ``weights.png``, ``sharing.png`` and, where the tasks form
+        clusters, ``clusters.png``; a plot that this fit does not support is left out with a
+        `BayesMTLWarning`.
     """
     import matplotlib as mpl
 
     mpl.use("agg")  # files only: never open a window, and work without a display
     from matplotlib import pyplot as plt
 
-    from bayesmtl.plots import plot_sharing, plot_task_relations, plot_weights
+    from bayesmtl.plots import plot_clusters, plot_sharing, plot_task_relations, plot_weights
 
     folder.mkdir(parents=True, exist_ok=True)
     plots: dict[str, Callable[[xr.DataTree], Figure]] = {
@@ -83,6 +87,8 @@ def write_plots(idata: xr.DataTree, folder: Path) -> list[Path]:
         "weights": plot_weights,
         "sharing": plot_sharing,
     }
+    if "clusters" in idata.children:
+        plots["clusters"] = plot_clusters
     written = []
     for name, plot in plots.items():
         try:
@@ -111,7 +117,8 @@ def _show(console: Console, title: str, cells: pd.DataFrame) -> None:
     columns = []
     for name in cells.columns:
         words = name in ("", "task", "mainly")
-        table.add_column(Text(name), justify="left" if words else "right", overflow="fold")
+        left = words or name == "members"
+        table.add_column(Text(name), justify="left" if left else "right", overflow="fold")
         texts = [_number(cell) for cell in cells[name]]
         columns.append(shorten_all(texts, _MAX_CHARS) if words else texts)
     for row in zip(*columns, strict=True):

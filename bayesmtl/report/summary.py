@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesmtl.report.clusters import describe_clusters
 from bayesmtl.report.standouts import label_texts, standout_tasks
 
 __all__ = ["Report", "summarize_fit"]
@@ -23,8 +24,10 @@ class Report(NamedTuple):
 
     Attributes
     ----------
-    heading, verdict, sharing, noise
-        One sentence or two each.
+    heading, verdict, sharing, noise, clusters
+        One sentence or two each; ``clusters`` is empty where the tasks form none.
+    members
+        The table of ``bayesmtl.report.clusters.describe_clusters``, else empty.
     population
         One row per feature, ``term``, with ``mean``, ``mean_lower``, ``mean_upper`` over the tasks
         and ``sd``, ``sd_lower``, ``sd_upper`` between the tasks; bounds are 90% intervals. Effects
@@ -36,6 +39,8 @@ class Report(NamedTuple):
     heading: str
     verdict: str
     sharing: str
+    clusters: str
+    members: pd.DataFrame
     population: pd.DataFrame
     noise: str
     different: pd.DataFrame
@@ -59,10 +64,13 @@ def summarize_fit(idata: xr.DataTree, n_listed: int = 5) -> Report:
     """
     posterior = idata["posterior"].to_dataset()
     different, uncertain = standout_tasks(idata, n_listed)
+    clusters, members = describe_clusters(idata["task_relations"].to_dataset(), n_listed)
     return Report(
         heading=_heading(idata),
         verdict=str(idata.attrs["verdict"]),
         sharing=_sharing(posterior),
+        clusters=clusters,
+        members=members,
         population=_population(posterior),
         noise=_noise(posterior),
         different=different,

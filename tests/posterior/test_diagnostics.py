@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 from bayesmtl.errors import InvalidDataError
+from bayesmtl.posterior import quantities
 from bayesmtl.posterior.diagnostics import diagnose, diagnosis_attrs
 
 
@@ -247,3 +248,53 @@ def test_thousands_of_quantities_take_about_a_second() -> None:
     start = time.perf_counter()
     diagnose(tree)
     assert time.perf_counter() - start < 4  # about 0.6 s alone; 10 s one by one
+
+
+def with_clusters(tree: xr.DataTree, assignment: np.ndarray) -> xr.DataTree:
+    dims, task = ("chain", "draw", "task"), ["Aitkin", "Anoka", "Becker"]
+    group = xr.Dataset({"assignment": (dims, assignment)}, {"task": task})
+    tree["clusters"] = xr.DataTree(group)
+    return tree
+
+
+def test_undecided_pairs_are_diagnosed_and_labels_are_not() -> None:
+    labels = np.random.default_rng(4).integers(0, 2, (4, 1000, 3)).astype(np.int32)
+    labels[..., 1] = labels[..., 0]  # always together: nothing can be said of their mixing
+    diagnosis = diagnose(with_clusters(make_tree(), labels))
+    assert diagnosis.passed
+    assert diagnosis.table.loc["coclustering", "quantities"] == 2
+    assert list(diagnosis.table.index) == ["weights", "noise_sd", "coclustering"]
+
+
+def test_chains_with_other_clusters_fail_whatever_the_labels() -> None:
+    labels = np.zeros((4, 1000, 3), dtype=np.int32)
+    labels[2:, :, 2] = 1
+    diagnosis = diagnose(with_clusters(make_tree(), labels))
+    assert "R-hat above 100 for coclustering[Aitkin, Becker] (2 not" in diagnosis.verdict
+    assert diagnosis.table.loc["coclustering", "r_hat"] > 1e6
+    same = np.random.default_rng(4).integers(0, 2, (4, 1000, 3)).astype(np.int32)
+    swapped = same.copy()
+    swapped[:2] = 1 - same[:2]
+    assert diagnose(with_clusters(make_tree(), swapped)).passed
+
+
+def test_settled_clusters_are_no_failure() -> None:
+    tree = with_posterior(make_tree(), n_clusters=(("chain", "draw"), np.ones((4, 1000), int)))
+    diagnosis = diagnose(with_clusters(tree, np.zeros((4, 1000, 3), dtype=np.int32)))
+    assert diagnosis.passed
+    assert diagnosis.table.loc[["n_clusters", "coclustering"], "quantities"].tolist() == [0, 0]
+
+
+def test_the_least_decided_pairs_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(6)
+    labels = (rng.random((4, 1000, 3)) < [0.0, 0.1, 0.5]).astype(np.int32)
+    monkeypatch.setattr(quantities, "MAX_PAIRS", 2)
+    tree = with_clusters(make_tree(), labels)
+    found = quantities.check_pairs(tree["clusters"].to_dataset()["assignment"])
+    assert {found.label(0), found.label(1)} == {
+        "coclustering[Aitkin, Becker]",
+        "coclustering[Anoka, Becker]",
+    }
+    monkeypatch.setattr(quantities, "MAX_TASKS", 2)
+    found = quantities.check_pairs(tree["clusters"].to_dataset()["assignment"])
+    assert [found.label(i) for i in range(found.place.size)] == ["coclustering[Aitkin, Becker]"]
