@@ -56,7 +56,7 @@ $(STAMP): pyproject.toml
 
 # Numba notices a changed source, but not a changed function that the source calls: when any
 # kernel is newer than the last compilation, all are compiled again.
-$(COMPILED): $(STAMP) $(shell grep -rl --include='*.py' numba.njit bayesmtl)
+$(COMPILED): $(STAMP) $(shell grep -rlE --include='*.py' 'numba.njit|numerics.jit import' bayesmtl)
 	@find bayesmtl -name '*.nb[ci]' -delete
 	@echo "Compiling the kernels"
 	@$(BIN)/python -m bayesmtl.warmup

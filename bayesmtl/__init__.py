@@ -20,12 +20,16 @@ from bayesmtl.posterior.log_likelihood import compute_log_likelihood
 from bayesmtl.posterior.predict import predict
 from bayesmtl.posterior.storage import load, save
 from bayesmtl.priors import Prior
+from bayesmtl.relations.clusters.prior import DirichletProcess, FiniteMixture, PitmanYor
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
 
 __all__ = [
     "BayesMTLError",
     "BayesMTLWarning",
     "Exchangeable",
+    "DirichletProcess",
+    "PitmanYor",
+    "FiniteMixture",
     "Gaussian",
     "Independent",
     "InvalidDataError",

@@ -9,10 +9,12 @@ import numpy as np
 
 from bayesmtl.data import Rows
 from bayesmtl.design import Design
-from bayesmtl.errors import InvalidDataError
+from bayesmtl.errors import InvalidDataError, warn
 from bayesmtl.likelihoods.gaussian import Gaussian, Sites, gaussian_sites
 from bayesmtl.numerics.lanes import pack_tasks
 from bayesmtl.priors import Prior, PriorLike, table_row
+from bayesmtl.relations.clusters.prior import DirichletProcess, FiniteMixture, PitmanYor
+from bayesmtl.relations.clusters.state import PartitionPrior, partition_prior
 from bayesmtl.relations.exchangeable.prior import Block, Exchangeable, Features, Independent, Pooled
 from bayesmtl.relations.exchangeable.state import (
     DIAGONAL,
@@ -26,9 +28,13 @@ from bayesmtl.relations.exchangeable.state import (
 )
 from bayesmtl.scaling import INTERCEPT, Scaling, learn_scaling
 
-__all__ = ["Prepared", "Problem", "Relation", "assemble", "resolve_blocks"]
+__all__ = ["Clusters", "Prepared", "Problem", "Relation", "assemble", "resolve_blocks"]
 
-Relation = Independent | Pooled | Exchangeable
+Clusters = DirichletProcess | PitmanYor | FiniteMixture
+Relation = Independent | Pooled | Exchangeable | Clusters
+# More features than these, with fewer rows a task than so many times their number, say little of a
+# partition (Chandra, Canale and Dunson 2023, J. Mach. Learn. Res. 24).
+_MANY_FEATURES, _FEW_ROWS = 15, 3
 _COVARIANCE = {"diagonal": DIAGONAL, "huang_wand": HUANG_WAND, "separate": SEPARATE}
 
 
@@ -49,6 +55,8 @@ class Problem(NamedTuple):
     blocks : list of Block
         Resolved priors, intercept first, on the user's scale.
     prior : PopulationPrior
+    partition : PartitionPrior or None
+        Where tasks fall into clusters.
     design : (row, p)
         Internal features of the rows, intercept column first where it is separate.
     response, weight : (row,)
@@ -77,6 +85,7 @@ class Problem(NamedTuple):
     task_features: np.ndarray
     blocks: list[Block]
     prior: PopulationPrior
+    partition: PartitionPrior | None
     design: np.ndarray
     response: np.ndarray
     weight: np.ndarray
@@ -223,6 +232,8 @@ def assemble(
         standardize=standardize,
         names=features,
     )
+    if isinstance(relation, Clusters):
+        _warn_of_vague_partitions(rows, features)
     blocks = resolve_blocks(relation, intercept, features, scaling)
     prior = _population_prior(blocks, features, scaling, task_features)
     design = (rows.features - scaling.feature_center) / scaling.feature_scale
@@ -245,6 +256,9 @@ def assemble(
         task_features=task_features,
         blocks=blocks,
         prior=prior,
+        partition=partition_prior(relation.partition(len(rows.tasks)))
+        if isinstance(relation, Clusters) and features
+        else None,
         design=design,
         response=internal,
         weight=weight,
@@ -257,6 +271,19 @@ def assemble(
         reference_sd=scaling.response_scale,
         reference_noise=noise,
     )
+
+
+def _warn_of_vague_partitions(rows: Rows, features: tuple[str, ...]) -> None:
+    """Warn where the data cannot say which tasks belong together."""
+    d = len(features)
+    n_rows = np.median(np.bincount(rows.task, minlength=len(rows.tasks)))
+    if d > _MANY_FEATURES and n_rows < _FEW_ROWS * d:
+        warn(
+            f"{d} features and a median of {n_rows:g} rows a task: with more than about "
+            f"{_MANY_FEATURES} features and few rows the clusters follow from the prior of the "
+            "weights' scale more than from the data, and tend to one for all tasks or one for each;"
+            " use fewer features, or compare the posterior with the prior beside it"
+        )
 
 
 def _column(rows: Rows, name: str | None, default: float) -> np.ndarray:

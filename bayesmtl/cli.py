@@ -26,6 +26,9 @@ RELATIONS: dict[str, Callable[[], Any]] = {
     "exchangeable": bm.Exchangeable,
     "independent": bm.Independent,
     "pooled": bm.Pooled,
+    "dirichlet-process": bm.DirichletProcess,
+    "pitman-yor": bm.PitmanYor,
+    "finite-mixture": bm.FiniteMixture,
 }
 
 
@@ -124,7 +127,7 @@ def fit(  # noqa: PLR0917 (options, not positional arguments)
     ] = None,
     noise: Annotated[str, typer.Option(help="hierarchical or shared.")] = "hierarchical",
     se: Annotated[str | None, typer.Option(help="Column of known standard errors.")] = None,
-    inference: Annotated[str, typer.Option(help="gibbs or nuts.")] = "gibbs",
+    inference: Annotated[str, typer.Option(help="gibbs, nuts, or cavi for clusters.")] = "gibbs",
     draws: Annotated[int, typer.Option(help="Draws per chain.")] = 1000,
     tune: Annotated[int, typer.Option(help="Tuning draws per chain.")] = 1000,
     chains: Annotated[int, typer.Option(help="Number of chains.")] = 4,

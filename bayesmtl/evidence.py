@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
+from scipy.special import logsumexp
 
 from bayesmtl.assembly import Problem
 from bayesmtl.errors import UnsupportedError
 from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.numerics.densities import FIXED
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.priors import Prior
+from bayesmtl.relations.clusters.evidence import partition_sites
 from bayesmtl.scaling import INTERCEPT
 from bayesmtl.sites import GaussianSites, add_sites, collapse, evaluate
 
@@ -53,12 +58,13 @@ def log_evidence(problem: Problem, likelihood: Gaussian) -> float:
     """``log p(y)`` in the user's units of y, with the weights integrated out.
 
     Means may be fixed or have Normal priors, which are integrated out too; scales and noise must be
-    fixed.
+    fixed, and so must concentration, discount and the share of the variance between clusters, while
+    an unknown number of components is summed over.
 
     Raises
     ------
     UnsupportedError
-        Naming what is not fixed.
+        Naming what is not fixed; for clusters of more than 10 tasks.
     """
     learned = _learned(problem, likelihood)
     if learned:
@@ -67,24 +73,38 @@ def log_evidence(problem: Problem, likelihood: Gaussian) -> float:
             "fix it with a number (a mean may have a Normal prior)"
         )
     prior = problem.prior
-    sites = task_sites(problem, problem.fixed_noise)
-    scale = prior.scale_prior[:, 1] / prior.scale_unit
-    collapsed = collapse(sites, np.diag(scale**2))
-    # Sites of the means: coefficient i of task t has mean sum_a means[i, a] z_ta.
-    z = unpack_tasks(prior.task_features, prior.n_tasks)
-    p, q = prior.mean_location.shape
-    of_means = add_sites(
-        GaussianSites(
-            np.einsum("tij,ta,tb->tiajb", collapsed.gram, z, z).reshape(-1, p * q, p * q),
-            np.einsum("ti,ta->tia", collapsed.moment, z).reshape(-1, p * q),
-            collapsed.constant,
-        )
-    )
     center = (prior.mean_prior[..., 1] - prior.mean_location) / prior.mean_unit
-    normal = prior.mean_prior[..., 0] != 0
+    normal = prior.mean_prior[..., 0] != FIXED
     sd = np.where(normal, prior.mean_prior[..., 2] / prior.mean_unit, 0.0)
-    final = collapse(of_means, np.diag(sd.reshape(-1) ** 2))
-    return float(evaluate(final, center.reshape(-1))[0])
+    terms = [
+        log_prior + evaluate(collapse(sites, np.diag(sd.reshape(-1) ** 2)), center.reshape(-1))
+        for sites, log_prior in _sites_of_means(problem)
+    ]
+    return float(logsumexp(np.concatenate(terms)))
+
+
+def _sites_of_means(problem: Problem) -> Iterable[tuple[GaussianSites, np.ndarray]]:
+    """Sites (partition, p q) of the population means, and the log prior of each partition."""
+    prior = problem.prior
+    sites = task_sites(problem, problem.fixed_noise)
+    variance = (prior.scale_prior[:, 1] / prior.scale_unit) ** 2
+    z = unpack_tasks(prior.task_features, prior.n_tasks)
+    if problem.partition is not None:
+        between = np.where(
+            np.arange(variance.size) < prior.block, 0.0, problem.partition.between[1]
+        )
+        sites = collapse(sites, np.diag((1.0 - between) * variance))
+        of_clusters = (between * variance)[prior.block :]
+        return partition_sites(sites, z, of_clusters, problem.partition)
+    # Coefficient i of task t has mean sum_a means[i, a] z_ta.
+    collapsed = collapse(sites, np.diag(variance))
+    n_means = prior.mean_location.size
+    of_means = GaussianSites(
+        np.einsum("tij,ta,tb->tiajb", collapsed.gram, z, z).reshape(-1, n_means, n_means),
+        np.einsum("ti,ta->tia", collapsed.moment, z).reshape(-1, n_means),
+        collapsed.constant,
+    )
+    return [(add_sites(of_means), np.zeros(1))]
 
 
 def _learned(problem: Problem, likelihood: Gaussian) -> list[str]:
@@ -101,4 +121,7 @@ def _learned(problem: Problem, likelihood: Gaussian) -> list[str]:
         for value in row:
             if value is None or (isinstance(value, Prior) and value.family != "Normal"):
                 out.append(f"the mean of {name!r}")
+    if problem.partition is not None:
+        parts = ("concentration", "discount", "between")
+        out += [f"{part}=" for part in parts if getattr(problem.partition, part)[0] != FIXED]
     return out

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayesmtl.assembly import Prepared
-from bayesmtl.errors import InvalidModelError, warn
+from bayesmtl.assembly import Prepared, Problem
+from bayesmtl.errors import InvalidModelError, UnsupportedError, warn
 from bayesmtl.likelihoods.gaussian import Gaussian
 
 __all__ = ["check_sizes", "run"]
 
 _WEIGHT_BYTES = 1 << 30
+_MOST_WEIGHT_BYTES = 1 << 32
 _NO_DRAWS = (
     "the fit ended before any draw was finished, nothing is kept: fit again; once the tuning is "
     "over, Ctrl-C keeps the finished draws"
@@ -67,7 +68,7 @@ def run(
         Settings of the model, kept with the result.
     constant_sharing : float or None
         0 or 1 where the relation fixes how much is shared.
-    inference : {"gibbs", "nuts"}
+    inference : {"gibbs", "nuts", "cavi"}
     settings : dict
         draws, tune, chains, cores, random_seed and progressbar.
 
@@ -88,12 +89,19 @@ def run(
     from bayesmtl.posterior.build import FitRecord, build_tree
 
     problem = prepared.problem
-    per_draw = problem.prior.n_tasks * problem.design.shape[1] * 8
-    keep = per_draw * settings["draws"] * settings["chains"] <= _WEIGHT_BYTES
+    keep = _keeps_weights(problem, settings)
     started = time.perf_counter()
     stats: dict[str, np.ndarray] = {}
+    about: dict[str, Any] = {}
+    attrs: dict[str, Any] = {}
     try:
-        if inference == "gibbs":
+        if inference == "cavi":
+            from bayesmtl.inference.cavi import sample_cavi
+
+            needed = {name: settings[name] for name in ("draws", "chains", "random_seed")}
+            draws, report = sample_cavi(problem, likelihood, **needed)
+            interrupted, about, attrs = False, report.summary(), report.attrs()
+        elif inference == "gibbs":
             from bayesmtl.inference.gibbs import sample_gibbs
 
             draws, interrupted = sample_gibbs(problem, likelihood, keep_weights=keep, **settings)
@@ -108,7 +116,7 @@ def run(
         model=model,
         design=prepared.design,
         task_design=prepared.task_design,
-        inference={"method": inference, **sizes},
+        inference={"method": inference, **sizes, **about},
         random_seed=settings["random_seed"],
         seconds=time.perf_counter() - started,
         incomplete=interrupted,
@@ -116,6 +124,29 @@ def run(
         columns=prepared.columns,
     )
     tree = build_tree(problem, draws, record, sample_stats=stats, cores=settings["cores"])
+    tree.attrs.update(attrs)
     if not json.loads(tree.attrs["diagnostics"])["passed"]:
         warn(tree.attrs["verdict"])
     return tree
+
+
+def _keeps_weights(problem: Problem, settings: dict[str, Any]) -> bool:
+    """Whether the draws of the weights are few enough to be kept.
+
+    Raises
+    ------
+    UnsupportedError
+        When they are too many, and clusters of tasks need them.
+    """
+    n_bytes = 8 * problem.prior.n_tasks * problem.design.shape[1]
+    n_bytes *= settings["draws"] * settings["chains"]
+    if problem.partition is None:
+        return bool(n_bytes <= _WEIGHT_BYTES)
+    # Cluster means of the draws refer to the weights, so these are kept.
+    if n_bytes > _MOST_WEIGHT_BYTES:
+        raise UnsupportedError(
+            f"the weights of {problem.prior.n_tasks:,} tasks take {n_bytes / 2**30:,.0f} GiB "
+            f"in {settings['chains']} x {settings['draws']} draws, more than "
+            f"{_MOST_WEIGHT_BYTES / 2**30:.0f} GiB: use fewer draws"
+        )
+    return True

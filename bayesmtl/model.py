@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import xarray as xr
 
-from bayesmtl.assembly import Prepared, Relation, assemble
+from bayesmtl.assembly import Clusters, Prepared, Relation, assemble
 from bayesmtl.data import read_rows, read_task_features
 from bayesmtl.design import Design, formula_columns, learn_design
 from bayesmtl.errors import InvalidModelError
@@ -36,7 +36,7 @@ class Model:
         ``"y ~ x1 + x2"``; the right side holds the features of every task.
     task : str
         Column that names the task.
-    relation : Independent, Pooled or Exchangeable
+    relation : Independent, Pooled, Exchangeable, DirichletProcess, PitmanYor or FiniteMixture
         Prior of the task weights.
     likelihood : Gaussian
     intercept : None, "exchangeable", "none", "relation" or a relation
@@ -80,9 +80,10 @@ class Model:
         formula_columns(self.formula)
         if not isinstance(self.task, str):
             raise InvalidModelError(f"task must be the name of a column, got {self.task!r}")
-        if not isinstance(self.relation, _RELATIONS):
+        if not isinstance(self.relation, (*_RELATIONS, *get_args(Clusters))):
             raise InvalidModelError(
-                f"relation must be one of bm.Independent(), bm.Pooled(), bm.Exchangeable(), got "
+                "relation must be one of bm.Independent(), bm.Pooled(), bm.Exchangeable(), "
+                "bm.DirichletProcess(), bm.PitmanYor(), bm.FiniteMixture(), got "
                 f"{self.relation!r}"
             )
         if not isinstance(self.likelihood, Gaussian):
@@ -107,7 +108,8 @@ class Model:
         formula_columns(formula)
         separate_population = self.intercept in (None, "exchangeable")
         parts = (self.relation, self.intercept)
-        if not separate_population and not any(isinstance(part, Exchangeable) for part in parts):
+        populations = (Exchangeable, *get_args(Clusters))
+        if not separate_population and not any(isinstance(part, populations) for part in parts):
             raise InvalidModelError(
                 "task_features predict what is drawn from a population: use bm.Exchangeable() for "
                 "the relation or the intercept"
@@ -198,6 +200,12 @@ class Model:
             features = (INTERCEPT, *features)
             ones = np.ones((len(rows.features), 1))
             rows = rows._replace(features=np.hstack([ones, rows.features]))
+        if not features and isinstance(self.relation, Clusters):
+            raise InvalidModelError(
+                f"{type(self.relation).__name__} clusters the tasks by their weights, and the "
+                f"formula {self.formula!r} has no features: intercept='relation' clusters them by "
+                "their intercepts"
+            )
         if not features and isinstance(intercept, str):
             raise InvalidModelError(
                 f"the formula {self.formula!r} has neither features nor an intercept"
@@ -232,9 +240,10 @@ class Model:
         ----------
         data : pandas, polars or pyarrow data frame
             One row per observation.
-        inference : {"gibbs", "nuts"}
-            Collapsed and interweaved Gibbs sampling, or the same model as a PyMC graph sampled by
-            nutpie.
+        inference : {"gibbs", "nuts", "cavi"}
+            Collapsed and interweaved Gibbs sampling; the same model as a PyMC graph sampled by
+            nutpie; or, for `DirichletProcess`, a variational approximation by coordinate ascent,
+            fast but overconfident, with point estimates of scales, noise and ``between``.
         draws, tune, chains : int
         cores : int, optional
             Chains that run at the same time; all available processors by default. The draws do not
@@ -247,17 +256,24 @@ class Model:
         -------
         xarray.DataTree
             Groups posterior, sample_stats, observed_data, constant_data and task_relations. Ctrl-C
-            returns the draws finished so far, with the attribute ``incomplete`` set to 1.
+            returns the draws finished so far, with the attribute ``incomplete`` set to 1. From
+            "cavi" it has the attributes ``approximate`` (1), ``elbo``, ``elbo_trace`` (with the log
+            prior density of the point estimates), ``pareto_k`` and ``point_estimates`` (variables
+            whose draws are all one value).
 
         Raises
         ------
         InvalidDataError, InvalidModelError
+        UnsupportedError
+            When the method does not work for the relation or one of its priors.
         KeyboardInterrupt
             When Ctrl-C comes before there is a draw to keep.
         """
         check_sizes(draws=draws, tune=tune, chains=chains, cores=cores, random_seed=random_seed)
-        if inference not in ("gibbs", "nuts"):
-            raise InvalidModelError(f"inference must be 'gibbs' or 'nuts', got {inference!r}")
+        if inference not in ("gibbs", "nuts", "cavi"):
+            raise InvalidModelError(
+                f"inference must be 'gibbs', 'nuts' or 'cavi', got {inference!r}"
+            )
         prepared = self.prepare(data)
         cores = cores or min(available_cores(), chains)
         settings = {
@@ -287,10 +303,13 @@ class Model:
     def log_evidence(self, data: Any) -> float:
         """Exact log marginal likelihood of the response, for fixed hyperparameters.
 
+        Clusters are summed over all partitions of the tasks, of which there may be at most 10.
+
         Raises
         ------
         UnsupportedError
-            When a scale or the noise is not fixed, or a mean has a prior that is not Normal.
+            When a scale or the noise is not fixed, or a mean has a prior that is not Normal; for
+            clusters of more than 10 tasks.
         """
         from bayesmtl.evidence import log_evidence
 

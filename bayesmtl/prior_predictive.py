@@ -14,6 +14,7 @@ from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.posterior.build import constant_data, observed_data
 from bayesmtl.posterior.user_scale import posterior_variables
 from bayesmtl.priors import Prior, PriorLike
+from bayesmtl.relations.clusters.simulate import simulate_partition
 from bayesmtl.relations.exchangeable.simulate import simulate_population
 
 if TYPE_CHECKING:
@@ -78,6 +79,13 @@ def _one(
     z = unpack_tasks(prior.task_features, prior.n_tasks)
     root = np.linalg.cholesky(drawn.correlation)
     deviation = rng.normal(size=(prior.n_tasks, scale.size)) @ root.T
+    partition = None
+    if problem.partition is not None:
+        first = prior.block
+        partition = simulate_partition(problem.partition, prior.n_tasks, scale.size - first, rng)
+        of_cluster, share = partition.centers[partition.labels], partition.between
+        within = np.sqrt(1.0 - share) * deviation[:, first:]
+        deviation[:, first:] = np.sqrt(share) * of_cluster + within
     weights = z @ means.T + scale * deviation
     task = problem.rows.task
     predictor = np.einsum("rp,rp->r", problem.design, weights[task])
@@ -99,5 +107,6 @@ def _one(
         log_noise=log_noise,
         weights=weights,
         lp=np.zeros(()),
+        partition=partition,
     )
     return draw, response

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from numbers import Real
 from typing import Any
 
@@ -14,7 +15,15 @@ from scipy import special, stats
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.numerics.densities import CODES, FIXED, ROW
 
-__all__ = ["Prior", "PriorLike", "as_prior", "prior_from_dict", "prior_to_dict", "table_row"]
+__all__ = [
+    "Prior",
+    "PriorLike",
+    "as_prior",
+    "prior_from_dict",
+    "prior_of_row",
+    "prior_to_dict",
+    "table_row",
+]
 
 _REAL, _POSITIVE, _UNIT = "the real line", "the positive numbers", "(0, 1)"
 
@@ -132,6 +141,10 @@ class Prior:
         """Independent draws of shape ``size``."""
         return np.asarray(_frozen(self).rvs(size=size, random_state=rng), dtype=np.float64)
 
+    def quantile(self, probability: np.ndarray) -> np.ndarray:
+        """Quantiles at the given probabilities."""
+        return np.asarray(_frozen(self).ppf(probability), dtype=np.float64)
+
 
 PriorLike = Prior | float
 
@@ -148,6 +161,7 @@ def _check_parameter(family: str, name: str, value: Any, positive: bool) -> None
         raise InvalidModelError(f"{family}: {name} must be finite, got {value!r}")
 
 
+@lru_cache(maxsize=256)  # scipy takes a millisecond to freeze a distribution
 def _frozen(prior: Prior) -> Any:  # noqa: C901, PLR0911, PLR0912
     """The scipy.stats distribution of a prior."""
     p = dict(prior.params)
@@ -243,6 +257,15 @@ def table_row(value: PriorLike) -> np.ndarray:
         row[1 + i] = number
     row[5] = _log_constant(value)
     return row
+
+
+def prior_of_row(row: np.ndarray) -> PriorLike:
+    """Inverse of `table_row`."""
+    if row[0] == FIXED:
+        return float(row[1])
+    family = next(name for name, code in CODES.items() if code == row[0])
+    names = _FAMILIES[family].names
+    return Prior(family, **dict(zip(names, row[1:].tolist(), strict=False)))
 
 
 def as_prior(value: Any, name: str) -> PriorLike:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
-from bayesmtl.assembly import Relation
+from bayesmtl.assembly import Clusters, Relation
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.relations.clusters.prior import FiniteMixture, PitmanYor
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
 from bayesmtl.relations.settings import describe, from_json, to_json
 
@@ -16,7 +17,8 @@ __all__ = ["Columns", "part_from_dict", "part_to_dict", "story"]
 
 Part = Relation | Gaussian
 _PARTS: dict[str, type[Part]] = {
-    part.__name__: part for part in (Independent, Pooled, Exchangeable, Gaussian)
+    part.__name__: part
+    for part in (Independent, Pooled, Exchangeable, *get_args(Clusters), Gaussian)
 }
 
 
@@ -131,6 +133,8 @@ def _relation_lines(
             f"{symbol} = mean   [{name}: one value for all tasks]",
             f"    mean ~ {describe(relation.mean, normal)}",
         ]
+    if isinstance(relation, Clusters):
+        return _cluster_lines(symbol, relation, effects, normal, unit)
     lines = [f"{symbol} ~ Normal(mean{effects}, D)   [{name}]"]
     no_own = relation.mean is None and relation.scale is None and symbol == "w_t"
     joint = no_own and relation.feature_covariance == "diagonal"
@@ -139,6 +143,49 @@ def _relation_lines(
         default = "as the mean" if joint else f"Normal(0, 2.5 {unit} / s_z)"
         lines.append(f"    effects ~ {describe(relation.task_effects, default)}")
     return lines
+
+
+def _cluster_lines(
+    symbol: str, relation: Clusters, effects: str, normal: str, unit: str
+) -> list[str]:
+    lines = [
+        f"{symbol} ~ Normal(beta_c(t){effects}, (1 - between) D)   [{type(relation).__name__}]",
+        "    beta_k ~ Normal(mean, between D), k = 1, 2, ...",
+        *_partition_lines(relation),
+        f"    between ~ {describe(relation.between, '')}",
+    ]
+    joint = relation.mean is None and relation.scale is None
+    plain = Exchangeable(
+        mean=relation.mean, scale=relation.scale, r2=relation.r2, shared=relation.shared
+    )
+    lines += _joint_lines(plain) if joint else _population_lines(plain, normal, unit)
+    if effects:
+        default = "as the mean" if joint else f"Normal(0, 2.5 {unit} / s_z)"
+        lines.append(f"    effects ~ {describe(relation.task_effects, default)}")
+    return lines
+
+
+def _partition_lines(relation: Clusters) -> list[str]:
+    if isinstance(relation, FiniteMixture):
+        number = relation.components
+        return [
+            "    clusters c(t) from M components of weights Dirichlet(concentration / M, ...)",
+            f"    M = {number}" if number else "    M - 1 ~ beta-negative-binomial(1, 4, 3)",
+            f"    concentration ~ {describe(relation.concentration, '')}",
+        ]
+    if isinstance(relation, PitmanYor):
+        return [
+            "    clusters c(t) from a Pitman-Yor process(concentration, discount)",
+            f"    concentration ~ {describe(relation.concentration, '')}",
+            f"    discount ~ {describe(relation.discount, '')}",
+        ]
+    prior = describe(relation.concentration, "")
+    if relation.expected_clusters is not None:
+        prior = f"Gamma(2, b), b for {relation.expected_clusters:g} clusters on average"
+    return [
+        "    clusters c(t) from a Dirichlet process(concentration)",
+        f"    concentration ~ {prior}",
+    ]
 
 
 def _population_lines(relation: Exchangeable, normal: str, unit: str) -> list[str]:

@@ -14,6 +14,7 @@ from bayesmtl.model import Model
 from bayesmtl.numerics.partition_priors import n_clusters_prior
 from bayesmtl.numerics.partitions import optimal_partition
 from bayesmtl.priors import Prior
+from bayesmtl.relations.clusters.prior import DirichletProcess
 from bayesmtl.relations.exchangeable.prior import Exchangeable
 
 __all__ = ["main"]
@@ -26,6 +27,7 @@ def main() -> None:
         Exchangeable(),
         Exchangeable(feature_covariance="full"),
         Exchangeable(feature_covariance="full", scale=Prior("HalfNormal", sigma=1)),
+        DirichletProcess(),
     )
     with warnings.catch_warnings():
         # Ten draws are no fit, and the verdict says so.

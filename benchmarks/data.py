@@ -8,7 +8,15 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-__all__ = ["SHARED_DATA", "SPLITS", "Example", "formula_of", "read_school", "school_like"]
+__all__ = [
+    "SHARED_DATA",
+    "SPLITS",
+    "Example",
+    "clustered",
+    "formula_of",
+    "read_school",
+    "school_like",
+]
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SPLITS = tuple(f"train{i}" for i in range(1, 11))
@@ -58,6 +66,33 @@ def school_like(
     frame = pd.DataFrame(values, columns=list(names))
     frame["task"] = task
     frame["y"] = predictor + rng.normal(size=n_rows)
+    return Example("simulated", frame, names)
+
+
+def clustered(
+    n_tasks: int, n_features: int, n_rows: int, *, n_clusters: int, sd: float, seed: int = 0
+) -> Example:
+    """Tasks of very different size in clusters of uneven size, the weights of a cluster the same.
+
+    Parameters
+    ----------
+    n_tasks, n_features, n_rows : int
+    n_clusters : int
+    sd : float
+        Of the weights over clusters; that of the noise is 1, and there is no intercept.
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    sizes = 1 + rng.multinomial(n_rows - n_tasks, rng.dirichlet(np.ones(n_tasks)))
+    share = rng.dirichlet(np.full(n_clusters, 3.0))
+    weights = sd * rng.normal(size=(n_clusters, n_features))
+    task = np.repeat(np.arange(n_tasks), sizes)
+    cluster = rng.choice(n_clusters, size=n_tasks, p=share)[task]
+    values = rng.normal(size=(n_rows, n_features))
+    names = tuple(f"x{j + 1}" for j in range(n_features))
+    frame = pd.DataFrame(values, columns=list(names))
+    frame["task"] = task
+    frame["y"] = (values * weights[cluster]).sum(axis=1) + rng.normal(size=n_rows)
     return Example("simulated", frame, names)
 
 

@@ -53,11 +53,13 @@ def mixing(quantities: dict[str, np.ndarray]) -> Mixing:
             for name, values in quantities.items()
         }
     )
-    together = az.ess(data, method="bulk")
-    apart = sum(
-        az.ess(data.isel(chain=[chain]), method="bulk") for chain in range(data.sizes["chain"])
-    )
-    rhat = az.rhat(data, method="rank")
+    # An indicator that is true in just half of the draws is constant when folded at its median.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        together = az.ess(data, method="bulk")
+        apart = sum(
+            az.ess(data.isel(chain=[chain]), method="bulk") for chain in range(data.sizes["chain"])
+        )
+        rhat = az.rhat(data, method="rank")
     lowest = {name: float(together[name].min()) for name in quantities}
     return Mixing(
         ess=min(lowest.values()),

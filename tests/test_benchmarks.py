@@ -1,5 +1,6 @@
 """Benchmarks at tiny sizes: they run and print the stated columns."""
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -8,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
+from scipy import stats
 
 from benchmarks import __main__ as command
-from benchmarks import scaling, school, speed
+from benchmarks import clusters, scaling, school, speed
 from benchmarks.baselines import BASELINES, Rows, cross_validated, explained_variance
-from benchmarks.data import Example, read_school, school_like
+from benchmarks.data import Example, clustered, read_school, school_like
 from benchmarks.effective import correlation_elements, mixing
-from benchmarks.peers import mcmcpack, nuts
+from benchmarks.peers import mcmcpack, nuts, stick_breaking
 from benchmarks.reporting import machine, print_table, resident_bytes
 
 TINY = speed.SpeedSettings(
@@ -28,6 +31,28 @@ TINY = speed.SpeedSettings(
     peers=False,
     pack_tune=20,
     pack_draws=30,
+    school=False,
+)
+
+
+TINY_CLUSTERS = clusters.ClustersSettings(
+    n_tasks=8,
+    n_features=2,
+    n_rows=160,
+    n_clusters=2,
+    weight_sd=0.3,
+    draws=50,
+    tune=20,
+    chains=2,
+    repeats=1,
+    peers=False,
+    n_sticks=4,
+    nuts_lengths=((30, 400),),
+    sweep_tasks=20,
+    sweep_features=2,
+    sweep_rows=100,
+    sweep_clusters=3,
+    sweep_counts=(1, 3),
     school=False,
 )
 
@@ -151,6 +176,74 @@ def test_scaling_prints_its_columns(capsys: pytest.CaptureFixture[str]) -> None:
     assert header(text, scaling.ROW_COLUMNS)
 
 
+def test_clusters_have_the_same_weights_in_all_their_tasks() -> None:
+    example = clustered(6, 3, 6000, n_clusters=2, sd=5.0, seed=1)
+    assert example.frame.shape == (6000, 5)
+    assert example.frame["task"].nunique() == 6
+    sums = stick_breaking.task_sums(example)
+    assert sums.rows.sum() == 6000
+    weights = []
+    for _, rows in example.frame.groupby("task"):
+        if len(rows) > 100:
+            x = rows[list(example.features)].to_numpy()
+            weights.append(np.linalg.lstsq(x, rows["y"].to_numpy())[0])
+    apart = [np.linalg.norm(weight - weights[0]) for weight in weights]
+    assert max(apart) > 5.0
+    assert all(distance < 0.5 or distance > 5.0 for distance in apart)
+
+
+def test_clusters_print_their_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    clusters.run(TINY_CLUSTERS)
+    text = capsys.readouterr().out
+    assert "8 tasks x 2 features x 160 rows, 2 overlapping clusters" in text
+    for columns in ("OWN_COLUMNS", "SPEED_COLUMNS", "SWEEP_COLUMNS", "MIXING_COLUMNS"):
+        assert header(text, getattr(clusters, columns))
+    assert "Rats: partition of least expected VI" in text
+
+
+def test_sums_of_tasks_give_the_likelihood_of_their_rows() -> None:
+    example = clustered(5, 3, 80, n_clusters=2, sd=1.0)
+    beta = np.random.default_rng(1).normal(size=(4, 3))
+    sums = stick_breaking.task_sums(example)
+    found = stick_breaking.log_likelihood(sums, beta, 0.7, np.log)
+    mean = example.frame[list(example.features)].to_numpy() @ beta.T
+    rows = stats.norm.logpdf(example.frame[["y"]].to_numpy(), mean, 0.7)
+    expected = pd.DataFrame(rows).groupby(example.frame["task"]).sum().to_numpy().T
+    constant = 0.5 * np.log(2.0 * np.pi) * sums.rows
+    np.testing.assert_allclose(found - constant, expected, rtol=1e-10)
+
+
+def test_labels_have_the_probabilities_of_their_components() -> None:
+    sums = stick_breaking.task_sums(clustered(4, 2, 20, n_clusters=2, sd=0.3))
+    rng = np.random.default_rng(2)
+    beta, log_stick = 0.3 * rng.normal(size=(3, 2)), np.log([0.5, 0.3, 0.2])
+    n_draws = 20_000
+    posterior = xr.Dataset(
+        {
+            "beta": (("chain", "draw", "k", "j"), np.tile(beta, (1, n_draws, 1, 1))),
+            "log_stick": (("chain", "draw", "k"), np.tile(log_stick, (1, n_draws, 1))),
+            "noise_sd": (("chain", "draw"), np.ones((1, n_draws))),
+        }
+    )
+    labels = stick_breaking.draw_labels(sums, posterior, 1)[0]
+    shares = (labels[:, :, None] == np.arange(3)).mean(axis=0)
+    value = log_stick[:, None] + stick_breaking.log_likelihood(sums, beta, 1.0, np.log)
+    weight = np.exp(value - value.max(axis=0))
+    np.testing.assert_allclose(shares, (weight / weight.sum(axis=0)).T, atol=0.02)
+
+
+@pytest.mark.mcmc
+@pytest.mark.filterwarnings("ignore")  # of the peer's compilation
+def test_stick_breaking_agrees_with_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    clusters.compare(dataclasses.replace(TINY_CLUSTERS, peers=True, draws=400))
+    text = capsys.readouterr().out
+    found = re.search(r"clusters: ours (\S+), theirs (\S+) \(by", text)
+    assert found is not None
+    ours, theirs = (float(value) for value in found.groups())
+    assert ours == pytest.approx(theirs, abs=0.8)
+    assert re.search(r"^PyMC, nutpie +\S+ +\S+ +\S+ +100 +30\+400 draws$", text, re.MULTILINE)
+
+
 @pytest.fixture
 def small_example() -> Example:
     example = school_like(8, 3, 240, seed=2)
@@ -223,4 +316,6 @@ def test_machine_and_tables(capsys: pytest.CaptureFixture[str]) -> None:
 def test_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command.main(["sped"])
-    assert "no benchmark 'sped'; there are speed, scaling, school" in capsys.readouterr().err
+    assert (
+        "no benchmark 'sped'; there are speed, scaling, school, clusters" in capsys.readouterr().err
+    )

@@ -20,7 +20,10 @@ def test_demo(
         "85 tasks (county)",
         "Sharing:",
         "fit.zarr, task_relations.png",
+        "Clusters: ",
     ):
         assert part in text
     assert bm.load("out/fit.zarr")["posterior"].sizes["task"] == 85
-    assert (tmp_path / "out" / "weights.png").is_file()
+    assert "clusters" in bm.load("out/clusters.zarr").children
+    for name in ("weights.png", "clusters.png"):
+        assert (tmp_path / "out" / name).is_file()

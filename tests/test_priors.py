@@ -10,7 +10,13 @@ from scipy import integrate, stats
 
 from bayesmtl import InvalidModelError, Prior
 from bayesmtl.numerics.densities import CODES, log_density, log_signal_prior
-from bayesmtl.priors import as_prior, prior_from_dict, prior_to_dict, table_row
+from bayesmtl.priors import (
+    as_prior,
+    prior_from_dict,
+    prior_of_row,
+    prior_to_dict,
+    table_row,
+)
 
 
 class HalfT:
@@ -113,6 +119,11 @@ def test_numbers_go_to_json_and_back() -> None:
 def test_densities_at_the_end_of_half_lines(x: float) -> None:
     assert log_density(table_row(Prior("HalfNormal")), x) == pytest.approx(stats.halfnorm.logpdf(x))
     assert log_density(table_row(Prior("Gamma", alpha=2, beta=1)), 0.0) == -math.inf
+
+
+@pytest.mark.parametrize("prior", [*(case[0] for case in FAMILIES), 3.0])
+def test_rows_and_back(prior: Any) -> None:
+    assert prior_of_row(table_row(prior)) == prior
 
 
 def test_fixed_numbers_have_no_density() -> None:

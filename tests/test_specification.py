@@ -38,7 +38,7 @@ def test_parts_survive_json(part: Any) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"type": "Cluster"}, "unknown part 'Cluster'; known: Exchangeable, Gaussian, Independent"),
+        ({"type": "Cluster"}, "unknown part 'Cluster'; known: DirichletProcess, Exchangeable"),
         ({}, "unknown part None"),
         ({"type": "Pooled", "scale": 1.0}, "Pooled has no setting 'scale'; its settings are mean"),
     ],

@@ -7,7 +7,29 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Draws", "join_chains", "map_draws"]
+__all__ = ["Draws", "PartitionDraws", "join_chains", "map_draws", "widen"]
+
+
+class PartitionDraws(NamedTuple):
+    """Draws of a random partition of the tasks, (draw, ...) or (chain, draw, ...).
+
+    Parameters
+    ----------
+    labels : (..., task) int
+        Clusters 0, 1, ... by first appearance.
+    concentration, discount, between : (...,)
+    n_components : (...,) int
+        0 for a process.
+    centers : (..., cluster, d)
+        Standardised cluster means; NaN where a draw has fewer clusters.
+    """
+
+    labels: np.ndarray
+    concentration: np.ndarray
+    discount: np.ndarray
+    between: np.ndarray
+    n_components: np.ndarray
+    centers: np.ndarray
 
 
 class Draws(NamedTuple):
@@ -29,6 +51,8 @@ class Draws(NamedTuple):
         Coefficients of the tasks; None where they are too many to keep.
     lp : (...,)
         Log joint density up to a constant.
+    partition : PartitionDraws or None
+        Where tasks fall into clusters.
     """
 
     means: np.ndarray
@@ -40,6 +64,13 @@ class Draws(NamedTuple):
     log_noise: np.ndarray | None
     weights: np.ndarray | None
     lp: np.ndarray
+    partition: PartitionDraws | None = None
+
+
+def widen(centers: np.ndarray, n_clusters: int) -> np.ndarray:
+    """Room for more clusters: (..., cluster, d) filled up with NaN."""
+    shape = (*centers.shape[:-2], n_clusters - centers.shape[-2], centers.shape[-1])
+    return np.concatenate([centers, np.full(shape, np.nan)], axis=-2)
 
 
 def join_chains(chains: list[Draws], n_draws: int) -> Draws:
@@ -49,5 +80,13 @@ def join_chains(chains: list[Draws], n_draws: int) -> Draws:
 
 def map_draws(combine: Callable[[list[np.ndarray]], np.ndarray], draws: Sequence[Draws]) -> Draws:
     """Combine the same part of several draws; parts that are absent stay so."""
-    parts = [list(part) for part in zip(*draws, strict=True)]
-    return Draws(*(combine(part) if part[0] is not None else None for part in parts))  # type: ignore[arg-type]
+    *parts, _ = (list(part) for part in zip(*draws, strict=True))
+    out = Draws(*(combine(part) if part[0] is not None else None for part in parts))  # type: ignore[arg-type]
+    partitions = [draw.partition for draw in draws if draw.partition is not None]
+    if not partitions:
+        return out
+    most = max(part.centers.shape[-2] for part in partitions)
+    wide = [part._replace(centers=widen(part.centers, most)) for part in partitions]
+    return out._replace(
+        partition=PartitionDraws(*(combine(list(part)) for part in zip(*wide, strict=True)))
+    )

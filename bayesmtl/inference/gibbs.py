@@ -8,18 +8,17 @@ import numpy as np
 
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.chains import ChainControl, run_chains
-from bayesmtl.inference.draws import Draws, join_chains
+from bayesmtl.inference.draws import Draws, PartitionDraws, join_chains, widen
 from bayesmtl.likelihoods.collapsed_noise import update_collapsed_noise
 from bayesmtl.likelihoods.gaussian import Gaussian, NoiseState, noise_state
 from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL, update_noise
 from bayesmtl.numerics.lanes import residual_sums, task_means, unpack_tasks
+from bayesmtl.relations.clusters import density as cluster_density
+from bayesmtl.relations.clusters import gibbs as cluster_gibbs
+from bayesmtl.relations.clusters.state import PartitionState, initial_partition
 from bayesmtl.relations.exchangeable.density import log_joint
-from bayesmtl.relations.exchangeable.gibbs import (
-    Moves,
-    collapsing,
-    signal_variance,
-    sweep,
-)
+from bayesmtl.relations.exchangeable.gibbs import Moves, collapsing, sweep
+from bayesmtl.relations.exchangeable.population import signal_variance
 from bayesmtl.relations.exchangeable.state import (
     DIAGONAL,
     HUANG_WAND,
@@ -27,15 +26,18 @@ from bayesmtl.relations.exchangeable.state import (
     initial_state,
 )
 
-__all__ = ["ChainState", "gibbs_step", "sample_gibbs", "start_chain"]
+__all__ = ["ChainState", "gibbs_step", "record", "sample_gibbs", "start_chain", "storage_for"]
 
 
 # Beyond, integrating the weights out for the noise would take longer than the rest of a sweep.
 _COLLAPSED_LIMIT = 300_000
+_ROUNDING = 1e-12
 # Too short a tuning phase to judge autocorrelation by.
 _SHORTEST_TUNE = 200
 # An effective sample of one in nine sweeps.
 _STICKY = 0.8
+# Clusters that a draw has room for at first.
+_FEW_CLUSTERS = 16
 # Sweeps from one collapsed pass to the next where it costs several sweeps.
 _SPACING = 4
 
@@ -51,12 +53,15 @@ class ChainState(NamedTuple):
     noise : NoiseState
     square : (block, lane)
         Residual sums of squares at the current weights.
+    partition : PartitionState or None
+        Where tasks fall into clusters.
     """
 
     sites: Any
     population: PopulationState
     noise: NoiseState
     square: np.ndarray
+    partition: PartitionState | None
 
 
 def start_chain(problem: Problem, likelihood: Gaussian, rng: np.random.Generator) -> ChainState:
@@ -71,7 +76,10 @@ def start_chain(problem: Problem, likelihood: Gaussian, rng: np.random.Generator
     )
     sites = problem.sites._replace(precision=noise.precision)
     population = initial_state(problem.prior, rng)
-    return ChainState(sites, population, noise, np.zeros_like(noise.log_sd))
+    partition = None
+    if problem.partition is not None:
+        partition = initial_partition(problem.partition, problem.prior, rng)
+    return ChainState(sites, population, noise, np.zeros_like(noise.log_sd), partition)
 
 
 def _noise_variance(problem: Problem, noise: NoiseState) -> float:
@@ -98,25 +106,27 @@ def gibbs_step(problem: Problem, chain: ChainState, moves: Moves, rng: np.random
         The costlier updates of the population to make.
     rng : numpy.random.Generator
     """
-    sites, population, noise, square = chain
+    sites, population, noise, square, partition = chain
+    prior = problem.prior
     if noise.kind != FIXED_NOISE and _collapsed_noise_work(population) <= _COLLAPSED_LIMIT:
-        task_means(population.means, problem.prior.task_features, population.center)
+        center, scale = population.center, population.scale.copy()
+        if partition is None:
+            task_means(population.means, prior.task_features, center)
+        else:
+            cluster_gibbs.weight_prior(prior, population, partition, center, scale)
+        signal = signal_variance(prior, population)
         update_collapsed_noise(
-            noise,
-            sites,
-            population.center,
-            population.scale,
-            population.precision,
-            signal_variance(problem.prior, population),
-            problem.prior.r2_prior,
-            rng,
+            noise, sites, center, scale, population.precision, signal, prior.r2_prior, rng
         )
     variance = _noise_variance(problem, noise)
-    sweep(sites, problem.prior, population, variance, moves, rng)
+    if partition is None or problem.partition is None:
+        sweep(sites, prior, population, variance, moves, rng)
+    else:
+        cluster_gibbs.sweep(sites, prior, population, partition, problem.partition, variance, rng)
     residual_sums(sites.gram, sites.moment, sites.total, population.weights, square)
     if noise.kind != FIXED_NOISE:
-        signal = signal_variance(problem.prior, population)
-        update_noise(noise, square, signal, problem.prior.r2_prior, rng)
+        signal = signal_variance(prior, population)
+        update_noise(noise, square, signal, prior.r2_prior, rng)
 
 
 class _Policy:
@@ -159,8 +169,8 @@ def _monitored(population: PopulationState) -> np.ndarray:
 
 
 def _autocorrelation(values: np.ndarray) -> float:
-    """Largest lag-one autocorrelation of the columns that move."""
-    moving = values[:, values.std(axis=0) > 0.0]
+    """Largest lag-one autocorrelation of the columns that move by more than rounding."""
+    moving = values[:, values.std(axis=0) > _ROUNDING * np.abs(values).max(axis=0, initial=0.0)]
     centred = moving - moving.mean(axis=0)
     lagged = (centred[1:] * centred[:-1]).sum(axis=0) / (centred**2).sum(axis=0)
     return float(lagged.max(initial=0.0))
@@ -197,11 +207,11 @@ def sample_gibbs(
     # Compiles what the chains will call, before they start.
     affordable = collapsing(problem.prior) != "never"
     gibbs_step(problem, scratch, Moves(collapsed=affordable, rows=True), rng)
-    _record(problem, scratch, _storage(problem, scratch, 1, keep_weights), 0)
+    record(problem, scratch, storage_for(problem, scratch, 1, keep_weights), 0)
 
     def chain(rng: np.random.Generator, control: ChainControl) -> tuple[Draws, int]:
         state = start_chain(problem, likelihood, rng)
-        storage = _storage(problem, state, draws, keep_weights)
+        storage = storage_for(problem, state, draws, keep_weights)
         policy = _Policy(collapsing(problem.prior), tune)
         for iteration in range(tune + draws):
             if control.stop.is_set():
@@ -209,7 +219,7 @@ def sample_gibbs(
             gibbs_step(problem, state, policy.moves(iteration), rng)
             policy.observe(iteration, state.population)
             if iteration >= tune:
-                _record(problem, state, storage, iteration - tune)
+                storage = record(problem, state, storage, iteration - tune)
             control.advance()
         return storage, draws
 
@@ -228,7 +238,8 @@ def sample_gibbs(
     return join_chains([storage for storage, _ in finished], fewest), run.interrupted
 
 
-def _storage(problem: Problem, chain: ChainState, draws: int, keep_weights: bool) -> Draws:
+def storage_for(problem: Problem, chain: ChainState, draws: int, keep_weights: bool) -> Draws:
+    """Empty arrays for the draws of one chain."""
     p, q = chain.population.means.shape
     n_tasks = problem.prior.n_tasks
     kind = chain.noise.kind
@@ -246,11 +257,24 @@ def _storage(problem: Problem, chain: ChainState, draws: int, keep_weights: bool
         log_noise=np.empty((draws, *per_task)) if kind != FIXED_NOISE else None,
         weights=np.empty((draws, n_tasks, p)) if keep_weights else None,
         lp=np.empty(draws),
+        partition=None if chain.partition is None else _partition_storage(chain.partition, draws),
     )
 
 
-def _record(problem: Problem, chain: ChainState, storage: Draws, draw: int) -> None:
-    """Write the current state as one draw."""
+def _partition_storage(partition: PartitionState, draws: int) -> PartitionDraws:
+    n_tasks, d = partition.center.shape
+    return PartitionDraws(
+        labels=np.empty((draws, n_tasks), dtype=np.int32),
+        concentration=np.empty(draws),
+        discount=np.empty(draws),
+        between=np.empty(draws),
+        n_components=np.empty(draws, dtype=np.int32),
+        centers=np.full((draws, min(n_tasks, _FEW_CLUSTERS), d), np.nan),
+    )
+
+
+def record(problem: Problem, chain: ChainState, storage: Draws, draw: int) -> Draws:
+    """Write the current state as one draw; the storage grows with the number of clusters."""
     population, noise, n_tasks = chain.population, chain.noise, problem.prior.n_tasks
     storage.means[draw] = population.means
     storage.scale[draw] = population.scale
@@ -272,4 +296,26 @@ def _record(problem: Problem, chain: ChainState, storage: Draws, draw: int) -> N
     if storage.weights is not None:
         storage.weights[draw] = unpack_tasks(population.weights, n_tasks)
     variance = _noise_variance(problem, noise)
-    storage.lp[draw] = log_joint(problem.prior, population, noise, chain.square, variance)
+    if chain.partition is None:
+        storage.lp[draw] = log_joint(problem.prior, population, noise, chain.square, variance)
+        return storage
+    storage.lp[draw] = cluster_density.log_joint(
+        problem.prior, population, chain.partition, problem.partition, noise, chain.square, variance
+    )
+    assert storage.partition is not None
+    return storage._replace(partition=_record_partition(chain.partition, storage.partition, draw))
+
+
+def _record_partition(
+    partition: PartitionState, storage: PartitionDraws, draw: int
+) -> PartitionDraws:
+    storage.labels[draw] = partition.labels
+    storage.concentration[draw] = partition.concentration[0]
+    storage.discount[draw] = partition.discount[0]
+    storage.between[draw] = partition.between[0]
+    storage.n_components[draw] = partition.n_components[0]
+    count = int(partition.n_clusters[0])
+    if count > storage.centers.shape[1]:
+        storage = storage._replace(centers=widen(storage.centers, 2 * count))
+    storage.centers[draw, :count] = partition.center[:count]
+    return storage

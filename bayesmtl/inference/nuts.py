@@ -11,7 +11,19 @@ from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.graph import add_noise, add_rows, add_sites
-from bayesmtl.relations.exchangeable.graph import Coefficients, add_intercept, add_weights
+from bayesmtl.relations.clusters.conditional import draw_partitions
+from bayesmtl.relations.clusters.graph import (
+    ClusterTensors,
+    add_cluster_sites,
+    add_cluster_weights,
+    add_clusters,
+)
+from bayesmtl.relations.exchangeable.graph import (
+    Coefficients,
+    add_intercept,
+    add_intercept_population,
+    add_weights,
+)
 
 if TYPE_CHECKING:
     from bayesmtl.assembly import Prepared
@@ -34,6 +46,8 @@ _STATS = {
 def build_graph(prepared: Prepared, likelihood: Gaussian, kind: str) -> Any:
     """A PyMC model with the names and dimensions of the posterior.
 
+    Where tasks fall into clusters, "sites" has neither the weights nor separate intercepts.
+
     Parameters
     ----------
     prepared : Prepared
@@ -43,9 +57,13 @@ def build_graph(prepared: Prepared, likelihood: Gaussian, kind: str) -> Any:
     Returns
     -------
     pymc.Model
+
+    Raises
+    ------
+    UnsupportedError
+        For an unknown number of components; for weights without a density on the rows.
     """
     import pymc as pm
-    import pytensor.tensor as pt
 
     problem = prepared.problem
     coords: dict[str, Any] = {"task": problem.rows.tasks}
@@ -59,19 +77,38 @@ def build_graph(prepared: Prepared, likelihood: Gaussian, kind: str) -> Any:
             centred = problem.task_features - problem.scaling.task_feature_center
             z = pm.Data("task_features_centred", centred, dims=("task", "task_feature"))
         noise, reference = add_noise(problem, likelihood)
-        intercept = add_intercept(problem, z) if problem.separate_intercept else None
-        weights = add_weights(problem, z, reference) if problem.features else None
-        if intercept is not None:
-            at_zero = intercept
-            if weights is not None:
-                at_zero = at_zero - weights @ pt.as_tensor(problem.scaling.feature_center)
-            pm.Deterministic("intercept", at_zero, dims="task")
-        coefficients = Coefficients(weights, intercept)
+        clusters = add_clusters(problem, z, reference) if problem.partition is not None else None
+        if clusters is not None and kind == "sites":
+            separate = problem.separate_intercept
+            population = add_intercept_population(problem, z) if separate else None
+            add_cluster_sites(problem, clusters, population, noise)
+            return graph
+        coefficients = _add_coefficients(problem, z, reference, clusters)
         if kind == "rows":
             add_rows(prepared, coefficients, noise)
         else:
             add_sites(problem, coefficients, noise)
     return graph
+
+
+def _add_coefficients(
+    problem: Problem, z: Any, reference: Any, clusters: ClusterTensors | None
+) -> Coefficients:
+    """Weights and intercepts of the tasks as variables."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    intercept = add_intercept(problem, z) if problem.separate_intercept else None
+    if clusters is not None:
+        weights = add_cluster_weights(problem, clusters)
+    else:
+        weights = add_weights(problem, z, reference) if problem.features else None
+    if intercept is not None:
+        at_zero = intercept
+        if weights is not None:
+            at_zero = at_zero - weights @ pt.as_tensor(problem.scaling.feature_center)
+        pm.Deterministic("intercept", at_zero, dims="task")
+    return Coefficients(weights, intercept)
 
 
 def sample_nuts(
@@ -125,7 +162,11 @@ def sample_nuts(
         if theirs in stats
     }
     log_density = stats["logp"].isel(kept).to_numpy()
-    return _internal(prepared.problem, posterior.isel(kept), log_density), named, finished < draws
+    result = _internal(prepared.problem, posterior.isel(kept), log_density)
+    if prepared.problem.partition is not None:
+        rng = np.random.default_rng(random_seed)
+        result = draw_partitions(prepared.problem, result, posterior.isel(kept), rng)
+    return result, named, finished < draws
 
 
 def _internal(problem: Problem, posterior: xr.Dataset, lp: np.ndarray) -> Draws:
@@ -134,8 +175,8 @@ def _internal(problem: Problem, posterior: xr.Dataset, lp: np.ndarray) -> Draws:
     p, q = prior.mean_location.shape
     shape = lp.shape
     means, scale = np.zeros((*shape, p, q)), np.zeros((*shape, p))
-    weights = np.zeros((*shape, prior.n_tasks, p))
     effects = "task_feature" in posterior.dims
+    prefix = "population" if problem.partition is None else "base"
 
     def values(name: str, *dims: str) -> np.ndarray:
         return posterior[name].transpose("chain", "draw", *dims).to_numpy()
@@ -143,13 +184,11 @@ def _internal(problem: Problem, posterior: xr.Dataset, lp: np.ndarray) -> Draws:
     if first:
         means[..., 0, 0] = values("intercept_mean")
         scale[..., 0] = values("intercept_sd")
-        weights[..., 0] = values("intercept_at_center", "task")
         if effects:
             means[..., 0, 1:] = values("intercept_task_effects", "task_feature")
     if problem.features:
-        means[..., first:, 0] = values("population_mean", "feature")
-        scale[..., first:] = values("population_sd", "feature")
-        weights[..., first:] = values("weights", "task", "feature")
+        means[..., first:, 0] = values(f"{prefix}_mean", "feature")
+        scale[..., first:] = values(f"{prefix}_sd", "feature")
         if effects:
             means[..., first:, 1:] = values("task_effects", "feature", "task_feature")
     correlation = None
@@ -166,6 +205,21 @@ def _internal(problem: Problem, posterior: xr.Dataset, lp: np.ndarray) -> Draws:
         noise_median=values("noise_median") / unit if "noise_median" in posterior else None,
         noise_spread=values("noise_spread") if "noise_spread" in posterior else None,
         log_noise=np.log(values("noise_sd", *per_task) / unit) if "noise_sd" in posterior else None,
-        weights=(weights - prior.mean_location[:, 0]) / prior.scale_unit,
+        weights=_weights(problem, posterior),
         lp=lp,
     )
+
+
+def _weights(problem: Problem, posterior: xr.Dataset) -> np.ndarray:
+    """Coefficients (chain, draw, task, p), internal units; to be drawn if they are no variables."""
+    prior, parts = problem.prior, []
+    if "intercept_at_center" in posterior:
+        parts.append(posterior["intercept_at_center"].transpose("chain", "draw", "task").to_numpy())
+        parts[0] = parts[0][..., None]
+    if "weights" in posterior:
+        weights = posterior["weights"].transpose("chain", "draw", "task", "feature")
+        parts.append(weights.to_numpy())
+    if not parts:
+        shape = (posterior.sizes["chain"], posterior.sizes["draw"], prior.n_tasks)
+        return np.empty((*shape, prior.scale_unit.size))
+    return (np.concatenate(parts, axis=-1) - prior.mean_location[:, 0]) / prior.scale_unit

@@ -301,15 +301,19 @@ def rescaling_moments(gram, moment, precision, weights, part):
 def prior_shares(gram, precision, scale, prior_precision, block, out):
     """``tr[(G_t + D^-1)^-1 D^-1] / d`` of coefficients ``block`` and on, the others integrated out.
 
-    In standardised coefficients D^-1 is ``prior_precision`` and G_t ``scale G_t scale``; a scale of
-    zero counts as 1. ``out`` is (block, lane).
+    In standardised coefficients D^-1 is ``prior_precision`` and G_t ``scale_t G_t scale_t``;
+    ``scale`` is (block, p, lane), ``out`` (block, lane).
     """
-    n_lanes = gram.shape[2]
-    p = scale.shape[0]
+    n_lanes, p = gram.shape[2], scale.shape[1]
     a = np.empty((p * (p + 1) // 2, n_lanes))
     x = np.empty((p, n_lanes))
     for k in range(gram.shape[0]):
-        _conditional_precision(gram, k, precision, scale, prior_precision, a)
+        for i in range(p):
+            row = i * (i + 1) // 2
+            for j in range(i + 1):
+                for v in range(n_lanes):
+                    both = precision[k, v] * scale[k, i, v] * scale[k, j, v]
+                    a[row + j, v] = gram[k, row + j, v] * both + prior_precision[i, j]
         factor_lanes(a, p)
         out[k] = 0.0
         # Column m of the inverse factor, rows m to p - 1; its products give the trace.

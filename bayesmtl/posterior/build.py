@@ -12,14 +12,17 @@ import xarray as xr
 
 from bayesmtl.assembly import Problem
 from bayesmtl.design import Design
-from bayesmtl.inference.draws import Draws
+from bayesmtl.inference.draws import Draws, PartitionDraws
 from bayesmtl.numerics.lanes import unpack_tasks
+from bayesmtl.posterior.clusters import cluster_relations
 from bayesmtl.posterior.diagnostics import diagnosis_attrs
 from bayesmtl.posterior.manifest import SCHEMA_VERSION
+from bayesmtl.posterior.partition_draws import cluster_group
 from bayesmtl.posterior.redraw import redraw, sites_group
 from bayesmtl.posterior.relations import borrowing, sharing, task_relations
 from bayesmtl.posterior.unpooled import unpooled_weights
 from bayesmtl.posterior.user_scale import posterior_variables
+from bayesmtl.relations.clusters.state import prior_n_clusters
 
 __all__ = ["FitRecord", "build_tree", "constant_data", "versions"]
 
@@ -108,6 +111,13 @@ def build_tree(
     }
     if not stored:
         groups["sites"] = sites_group(problem)
+    if draws.partition is not None:
+        groups["clusters"] = cluster_group(problem, draws)
+        groups["task_relations"] = xr.merge(
+            [groups["task_relations"], _clusters(problem, draws.partition)],
+            join="exact",
+            combine_attrs="no_conflicts",
+        )
     inference_attrs = {
         "inference_library": "bayesmtl",
         "inference_library_version": version("bayesmtl"),
@@ -122,8 +132,20 @@ def build_tree(
     return tree
 
 
+def _clusters(problem: Problem, partition: PartitionDraws) -> xr.Dataset:
+    assert problem.partition is not None
+    prior = prior_n_clusters(problem.partition, problem.prior.n_tasks)
+    return cluster_relations(partition.labels, problem.rows.tasks, prior)
+
+
 def _constants(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
     """Which of sharing and borrowing cannot move: their attributes ``constant``."""
+    # A task without rows borrows everything, whatever the draw.
+    empty = unpack_tasks(problem.sites.rows, problem.prior.n_tasks) == 0
+    labels = [str(label) for label in problem.rows.tasks[empty]]
+    borrowed: dict[str, Any] = {"constant": json.dumps(labels)} if labels else {}
+    if problem.partition is not None:
+        return {}, borrowed
     block = problem.blocks[-1] if problem.features else problem.blocks[0]
     means = [value for row in block.mean for value in row]
     fixed_means = all(isinstance(value, float) for value in means)
@@ -134,10 +156,7 @@ def _constants(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
     separate = [scale for other in problem.blocks for scale in other.scale]
     if noise and all(isinstance(scale, float) for scale in separate):
         return share, {"constant": 1}
-    # A task without rows borrows everything, whatever the draw.
-    empty = unpack_tasks(problem.sites.rows, problem.prior.n_tasks) == 0
-    labels = [str(label) for label in problem.rows.tasks[empty]]
-    return share, {"constant": json.dumps(labels)} if labels else {}
+    return share, borrowed
 
 
 def _root_attrs(record: FitRecord, stored: bool) -> dict[str, Any]:

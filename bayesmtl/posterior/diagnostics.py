@@ -138,6 +138,9 @@ def _verdict(run: Run, problems: list[Problem]) -> str:
     approximate = (
         f"APPROXIMATE: draws of {method}, not of the posterior" if is_approximate(run) else ""
     )
+    points = run.inference.get("point_estimates")
+    if points:
+        approximate += f", with point estimates of {', '.join(points)}"
     if problems:
         whats = "; ".join(problem.what for problem in problems)
         remedies = "; ".join(dict.fromkeys(problem.remedy for problem in problems))

@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 from bayesmtl.data import read_task_features
 from bayesmtl.errors import InvalidDataError, UnsupportedError, warn
 from bayesmtl.posterior.conditional import (
+    TaskPrior,
     TaskRows,
     conditional_draws,
     log_evidence,
@@ -17,9 +18,10 @@ from bayesmtl.posterior.conditional import (
 )
 from bayesmtl.posterior.importance import smoothed_weights, systematic
 from bayesmtl.posterior.population import (
+    Component,
     Population,
     draw_noise,
-    prior_of_task,
+    priors_of_task,
     read_population,
     task_draws,
 )
@@ -151,15 +153,19 @@ def _draw_task(
     rng: np.random.Generator,
 ) -> TaskDraws:
     """Draw the parameters of one new task, given its rows if there are any."""
-    prior = prior_of_task(population, features)
+    components = priors_of_task(population, features)
+    n_samples = len(components[0].probability)
+    everyone = np.arange(n_samples)
     if rows is None:
         noise = draw_noise(population, 1, rng)
+        logs = np.log(_probabilities(components))
+        prior = _chosen(components, _pick(logs, rng), everyone)
         parameters = prior_draws(prior, rng)
         return task_draws(population, parameters, None if noise is None else noise[0])
     noise = draw_noise(population, NOISE_CANDIDATES, rng)
-    sigma = np.ones((1, len(prior.mean))) if noise is None else noise
+    sigma = np.ones((1, n_samples)) if noise is None else noise
     evidence = _reduce(population, rows)
-    logs = np.stack([log_evidence(prior, evidence, candidate) for candidate in sigma])
+    logs = _log_evidences(components, evidence, sigma)
     weights, pareto_k = smoothed_weights(logsumexp(logs, axis=0))
     if pareto_k > PARETO_K_LIMIT:
         warn(
@@ -167,11 +173,46 @@ def _draw_task(
             f"them (Pareto k {pareto_k:.2f} > {PARETO_K_LIMIT}): refit with these rows",
         )
     samples = systematic(weights, rng)
-    # the largest of logs + Gumbel noise is a draw of the candidates by their evidence
-    picked = np.argmax(logs[:, samples] + rng.gumbel(size=logs.shape), axis=0)
-    sigma = sigma[picked, samples]
-    parameters = conditional_draws(prior.take(samples), evidence, sigma, rng)
+    component, candidate = np.divmod(_pick(logs[:, samples], rng), len(sigma))
+    sigma = sigma[candidate, samples]
+    parameters = conditional_draws(_chosen(components, component, samples), evidence, sigma, rng)
     return task_draws(population, parameters, None if noise is None else sigma)
+
+
+def _probabilities(components: list[Component]) -> np.ndarray:
+    """(component, sample), positive: a component that a draw lacks is never picked."""
+    return np.stack([np.maximum(part.probability, 1e-300) for part in components])
+
+
+def _log_evidences(components: list[Component], rows: TaskRows, sigma: np.ndarray) -> np.ndarray:
+    """(component and noise sd, sample) log of probability times evidence of the rows."""
+    logs = np.full((len(components), *sigma.shape), -np.inf)
+    for part, out in zip(components, logs, strict=True):
+        present = np.flatnonzero(part.probability > 0)
+        prior = part.prior if present.size == sigma.shape[1] else part.prior.take(present)
+        for candidate, values in zip(sigma, out, strict=True):
+            values[present] = log_evidence(prior, rows, candidate[present])
+        out[:, present] += np.log(part.probability[present])
+    return logs.reshape(-1, sigma.shape[1])
+
+
+def _pick(logs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One row a column: the largest of logs + Gumbel noise is a draw by their exponentials."""
+    if len(logs) == 1:
+        return np.zeros(logs.shape[1], dtype=np.int64)
+    return np.argmax(logs + rng.gumbel(size=logs.shape), axis=0)
+
+
+def _chosen(components: list[Component], component: np.ndarray, samples: np.ndarray) -> TaskPrior:
+    """The prior of the picked component of each sample."""
+    if len(components) == 1:
+        return components[0].prior.take(samples)
+    first = components[0].prior
+    mean, sd = np.empty((len(samples), first.mean.shape[1])), np.empty_like(first.sd[samples])
+    for k, part in enumerate(components):
+        mine = component == k
+        mean[mine], sd[mine] = part.prior.mean[samples[mine]], part.prior.sd[samples[mine]]
+    return TaskPrior(mean, sd, None)
 
 
 def _reduce(population: Population, rows: PredictorRows) -> TaskRows:

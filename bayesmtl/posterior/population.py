@@ -11,7 +11,21 @@ from bayesmtl.posterior.conditional import TaskPrior
 from bayesmtl.posterior.predictor import TaskDraws, stack_draws
 from bayesmtl.posterior.rows import feature_names
 
-__all__ = ["Population", "draw_noise", "prior_of_task", "read_population", "task_draws"]
+__all__ = [
+    "Component",
+    "Population",
+    "draw_noise",
+    "priors_of_task",
+    "read_population",
+    "task_draws",
+]
+
+
+class Component(NamedTuple):
+    """Part of the distribution of a new task: one of the clusters of each draw, or a new one."""
+
+    probability: np.ndarray  # (sample,)
+    prior: TaskPrior
 
 
 class Population(NamedTuple):
@@ -20,7 +34,7 @@ class Population(NamedTuple):
     With ``intercept="relation"`` the intercept is one of the weights, and `center` is None.
     """
 
-    prior: TaskPrior  # without task features
+    components: list[Component]  # without task features; one where tasks form no clusters
     effects: np.ndarray | None  # (sample, parameter, task_feature)
     effects_center: np.ndarray | None  # (task_feature,)
     center: np.ndarray | None  # (feature,); None: no parameter for the intercept
@@ -46,7 +60,8 @@ def read_population(idata: xr.DataTree, *, known_noise: bool) -> Population:
     posterior = idata["posterior"].to_dataset()
     names = feature_names(idata)
     separate = "intercept_mean" in posterior
-    wanted = ["population_mean", "population_sd"] if names else []
+    prefix = "base" if "clusters" in idata else "population"
+    wanted = [f"{prefix}_mean", f"{prefix}_sd"] if names else []
     wanted += ["intercept_mean", "intercept_sd"] if separate else []
     missing = [name for name in wanted if name not in posterior]
     if missing:
@@ -57,8 +72,12 @@ def read_population(idata: xr.DataTree, *, known_noise: bool) -> Population:
     center = idata["constant_data"]["feature_center"].to_numpy() if separate and names else None
     shared, log_normal = (None, None) if known_noise else _noise(posterior)
     effects, effects_center = _effects(idata, posterior, separate=separate, features=bool(names))
+    prior = _prior(posterior, prefix, separate=separate, features=bool(names))
+    components = [Component(np.ones(len(prior.mean)), prior)]
+    if "clusters" in idata:
+        components = _clusters(idata, prior, int(separate))
     return Population(
-        prior=_prior(posterior, separate=separate, features=bool(names)),
+        components=components,
         effects=effects,
         effects_center=effects_center,
         center=np.zeros(0) if separate and center is None else center,
@@ -67,15 +86,37 @@ def read_population(idata: xr.DataTree, *, known_noise: bool) -> Population:
     )
 
 
-def _prior(posterior: xr.Dataset, *, separate: bool, features: bool) -> TaskPrior:
+def _clusters(idata: xr.DataTree, base: TaskPrior, first: int) -> list[Component]:
+    """The clusters of each draw and, last, a new one; ``base`` is the prior of the latter.
+
+    The mean of a new cluster is integrated out. Coefficients before ``first`` do not follow the
+    clusters.
+    """
+    posterior, clusters = idata["posterior"].to_dataset(), idata["clusters"].to_dataset()
+    between, probability = stack_draws(posterior["between"]), stack_draws(clusters["probability"])
+    means = stack_draws(clusters["cluster_mean"].transpose(..., "cluster", "feature"))
+    sd = base.sd.copy()
+    sd[:, first:] *= np.sqrt(1.0 - between)[:, None]
+    components = []
+    for k in range(probability.shape[1]):
+        occupied = probability[:, k] > 0
+        if occupied.any():
+            mean = base.mean.copy()
+            mean[occupied, first:] = means[occupied, k]
+            components.append(Component(probability[:, k], TaskPrior(mean, sd, None)))
+    new = np.clip(1.0 - probability.sum(axis=1), 0.0, 1.0)
+    return [*components, Component(new, base)]
+
+
+def _prior(posterior: xr.Dataset, prefix: str, *, separate: bool, features: bool) -> TaskPrior:
     """Stack intercept and weights."""
     means, sds = [], []
     if separate:
         means.append(stack_draws(posterior["intercept_mean"])[:, None])
         sds.append(stack_draws(posterior["intercept_sd"])[:, None])
     if features:
-        means.append(stack_draws(posterior["population_mean"]))
-        sds.append(stack_draws(posterior["population_sd"]))
+        means.append(stack_draws(posterior[f"{prefix}_mean"]))
+        sds.append(stack_draws(posterior[f"{prefix}_sd"]))
     root = None
     if "feature_correlation" in posterior:
         correlation = stack_draws(
@@ -130,8 +171,8 @@ def _effects(
     return np.concatenate(parts, axis=1), center
 
 
-def prior_of_task(population: Population, task_features: np.ndarray | None) -> TaskPrior:
-    """Move the population mean to the features of one task.
+def priors_of_task(population: Population, task_features: np.ndarray | None) -> list[Component]:
+    """Move the means of the population to the features of one task.
 
     Parameters
     ----------
@@ -140,12 +181,13 @@ def prior_of_task(population: Population, task_features: np.ndarray | None) -> T
     task_features : array (task_feature,) or None
         Features of the task, for models that have any.
     """
-    prior = population.prior
     if population.effects is None or task_features is None:
-        return prior
-    return prior._replace(
-        mean=prior.mean + population.effects @ (task_features - population.effects_center)
-    )
+        return population.components
+    shift = population.effects @ (task_features - population.effects_center)
+    return [
+        part._replace(prior=part.prior._replace(mean=part.prior.mean + shift))
+        for part in population.components
+    ]
 
 
 def draw_noise(

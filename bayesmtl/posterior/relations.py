@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +13,7 @@ from scipy.spatial import cKDTree
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws
 from bayesmtl.numerics.lanes import pack_tasks, prior_shares, unpack_tasks
+from bayesmtl.posterior.partition_draws import conditional_tasks
 from bayesmtl.sites import square_root
 
 __all__ = ["borrowing", "sharing", "summarise", "task_relations"]
@@ -31,14 +33,14 @@ def sharing(problem: Problem, draws: Draws) -> np.ndarray:
     weights of task t given the structure, C the pooled second moment of the features. Without
     features it speaks of the intercept.
     """
+    if draws.partition is not None:
+        return _sharing_of_clusters(problem, draws)
     first = int(problem.separate_intercept and bool(problem.features))
     prior = problem.prior
     # Task features stay standardised, as in task_cross.
     unit = prior.scale_unit[first:, None]
     means = prior.mean_location[first:] + unit * draws.means[..., first:, :]
-    design = problem.rows.features - problem.scaling.feature_center
-    n_rows = max(1, len(design))
-    second = design.T @ design / n_rows if problem.features else np.ones((1, 1))
+    second = _second_moment(problem)
     common = np.einsum("...ia,ij,...jb,ab->...", means, second, means, prior.task_cross)
     sd = prior.scale_unit[first:] * draws.scale[..., first:]
     if draws.correlation is None:
@@ -48,6 +50,45 @@ def sharing(problem: Problem, draws: Draws) -> np.ndarray:
         own = np.einsum("...i,...ij,...j,ij->...", sd, correlation, sd, second)
     total = common + prior.n_tasks * own
     return np.divide(common, total, out=np.zeros_like(total), where=total > 0)
+
+
+def _second_moment(problem: Problem) -> np.ndarray:
+    if not problem.features:
+        return np.ones((1, 1))
+    design = problem.rows.features - problem.scaling.feature_center
+    return np.asarray(design.T @ design / max(1, len(design)))
+
+
+def _sharing_of_clusters(problem: Problem, draws: Draws) -> np.ndarray:
+    """As `sharing`, with each task's moments given the partition and the other tasks' weights."""
+    prior, first = problem.prior, problem.prior.block
+    second, unit = _second_moment(problem), prior.scale_unit[first:]
+    out = np.empty(draws.lp.shape)
+    for chain in range(len(out)):
+        given = conditional_tasks(problem, draws, chain)
+        mean = prior.mean_location[first:, 0] + unit * given.mean
+        common = np.einsum("sti,ij,stj->s", mean, second, mean, optimize=True)
+        own = ((unit * draws.scale[chain][:, first:]) ** 2) @ np.diag(second)
+        total = common + own * given.variance_factor.sum(axis=1)
+        out[chain] = np.divide(common, total, out=np.zeros_like(total), where=total > 0)
+    return out
+
+
+def _task_scales(problem: Problem, draws: Draws) -> Callable[[int, int], np.ndarray]:
+    """Function of chain and draw that gives the sds (task, p) of the weights given the others."""
+    n_tasks, first = problem.prior.n_tasks, problem.prior.block
+    if draws.partition is None:
+        return lambda chain, draw: np.broadcast_to(
+            draws.scale[chain, draw], (n_tasks, draws.scale.shape[-1])
+        )
+    factors = [conditional_tasks(problem, draws, c).variance_factor for c in range(len(draws.lp))]
+
+    def scales(chain: int, draw: int) -> np.ndarray:
+        out = np.tile(draws.scale[chain, draw], (n_tasks, 1))
+        out[:, first:] *= np.sqrt(factors[chain][draw])[:, None]
+        return out
+
+    return scales
 
 
 def _precisions(draws: Draws, index: tuple[int, int], n_tasks: int) -> np.ndarray:
@@ -74,6 +115,7 @@ def borrowing(problem: Problem, draws: Draws, cores: int) -> tuple[np.ndarray, b
     picks = np.linspace(0, n_chains * n_draws - 1, keep).astype(int)
     out = np.empty((keep, problem.prior.n_tasks))
     known = problem.sites.precision if draws.log_noise is None else None
+    scales = _task_scales(problem, draws)
 
     def one(position: int) -> None:
         index = divmod(int(picks[position]), n_draws)
@@ -82,9 +124,8 @@ def borrowing(problem: Problem, draws: Draws, cores: int) -> tuple[np.ndarray, b
         if lanes is None:
             lanes = pack_tasks(_precisions(draws, index, problem.prior.n_tasks))
         shares = np.empty_like(lanes)
-        prior_shares(
-            problem.sites.gram, lanes, draws.scale[index], np.linalg.inv(correlation), first, shares
-        )
+        scale = pack_tasks(scales(*index))
+        prior_shares(problem.sites.gram, lanes, scale, np.linalg.inv(correlation), first, shares)
         out[position] = unpack_tasks(shares, problem.prior.n_tasks)
 
     one(0)

@@ -11,6 +11,7 @@ import xarray as xr
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws
 from bayesmtl.numerics.densities import FIXED
+from bayesmtl.posterior.partition_draws import mixture_moments, partition_variables
 from bayesmtl.priors import Prior
 
 __all__ = ["posterior_variables"]
@@ -70,10 +71,16 @@ def _features(problem: Problem, draws: Draws, out: dict[str, Any], effects: bool
         )
         out["weights"] = ((*_SAMPLE, "task", "feature"), weights, same)
     fixed_means = _fixed([row[0] for row in block.mean], problem.features)
-    mean = location + unit * draws.means[..., first:, 0]
-    out["population_mean"] = ((*_SAMPLE, "feature"), mean, fixed_means)
     fixed_scales = _fixed(block.scale, problem.features)
-    out["population_sd"] = ((*_SAMPLE, "feature"), unit * draws.scale[..., first:], fixed_scales)
+    mean, sd = draws.means[..., first:, 0], draws.scale[..., first:]
+    prefix = "population" if draws.partition is None else "base"
+    out[f"{prefix}_mean"] = ((*_SAMPLE, "feature"), location + unit * mean, fixed_means)
+    out[f"{prefix}_sd"] = ((*_SAMPLE, "feature"), unit * sd, fixed_scales)
+    if draws.partition is not None:
+        mean, sd = mixture_moments(problem, draws)
+        out["population_mean"] = ((*_SAMPLE, "feature"), location + unit * mean)
+        out["population_sd"] = ((*_SAMPLE, "feature"), unit * sd)
+        out |= partition_variables(problem, draws)
     if draws.correlation is not None:
         correlation = draws.correlation[..., first:, first:]
         fixed = [

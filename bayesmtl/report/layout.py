@@ -13,12 +13,12 @@ from rich.text import Text
 
 from bayesmtl.errors import UnsupportedError, warn
 from bayesmtl.plots.common import quiet_glyphs, shorten_all
-from bayesmtl.report.summary import summarize_fit
+from bayesmtl.report.summary import Report, summarize_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["print_report", "write_plots"]
+__all__ = ["print_clusters", "print_report", "write_plots"]
 
 _PLAIN_WIDTH = 100  # of output to a file or pipe
 _MAX_CHARS = 60  # of a label in a table; of "mainly" the end, which is cut to half, holds numbers
@@ -34,20 +34,13 @@ def print_report(idata: xr.DataTree, console: Console | None = None) -> None:
     console
         Where to print; default: standard output.
     """
-    console = console or Console()
-    if not console.is_terminal:
-        console = Console(file=console.file, width=_PLAIN_WIDTH, color_system=None)
+    console = _plain_unless_terminal(console)
     report = summarize_fit(idata)
     _say(console, report.heading)
-    for title, text in (
-        ("Diagnostics", report.verdict),
-        ("Sharing", report.sharing),
-        ("Noise", report.noise),
-        ("Clusters", report.clusters),
-    ):
-        if text:
-            _say(console, text, f"\n{title}: ")
-    _show(console, "Clusters of the partition closest to all draws", report.members)
+    parts = [("Diagnostics", report.verdict), ("Sharing", report.sharing), ("Noise", report.noise)]
+    for title, text in parts:
+        _say(console, text, f"\n{title}: ")
+    _print_clusters(console, report)
     _show(console, "Population of tasks, with 90% intervals", _population_cells(report.population))
     different = report.different.rename(columns={"at_least": "at least (95%)"})
     _show(console, "Tasks that differ most from the others, in noise sds", different)
@@ -55,6 +48,34 @@ def print_report(idata: xr.DataTree, console: Console | None = None) -> None:
     if "borrowing" in uncertain:
         uncertain["borrowing"] = [f"{share:.0%}" for share in uncertain["borrowing"]]
     _show(console, "Most uncertain tasks, and how much they borrow from the others", uncertain)
+
+
+def print_clusters(idata: xr.DataTree, console: Console | None = None) -> None:
+    """Print of a fit what concerns its clusters: verdict, number and members.
+
+    Parameters
+    ----------
+    idata, console
+        As in `print_report`.
+    """
+    console = _plain_unless_terminal(console)
+    report = summarize_fit(idata)
+    _say(console, report.heading)
+    _say(console, report.verdict, "\nDiagnostics: ")
+    _print_clusters(console, report)
+
+
+def _plain_unless_terminal(console: Console | None) -> Console:
+    console = console or Console()
+    if console.is_terminal:
+        return console
+    return Console(file=console.file, width=_PLAIN_WIDTH, color_system=None)
+
+
+def _print_clusters(console: Console, report: Report) -> None:
+    if report.clusters:
+        _say(console, report.clusters, "\nClusters: ")
+    _show(console, "Clusters of the partition closest to all draws", report.members)
 
 
 def write_plots(idata: xr.DataTree, folder: Path) -> list[Path]:

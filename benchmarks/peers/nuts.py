@@ -1,8 +1,9 @@
-"""The model that a PyMC user would write: non-centred weights, LKJ covariance, NUTS of nutpie."""
+"""PyMC's hierarchical regression (non-centred weights, LKJ), and NUTS of nutpie in a time box."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +12,30 @@ import xarray as xr
 from benchmarks.data import Example
 from benchmarks.effective import Mixing, correlation_elements, mixing
 
-__all__ = ["MINIMUM_DRAWS", "NutsRun", "row_model", "run_nuts"]
+__all__ = ["MINIMUM_DRAWS", "Boxed", "NutsRun", "row_model", "run_nuts", "sample_in_box"]
 
 MINIMUM_DRAWS = 20
 _KEPT = ("mu", "cov_corr", "cov_stds", "noise_sd")
+
+
+class Boxed(NamedTuple):
+    """A run of NUTS that its time box may have cut: `NutsRun` with draws in place of mixing.
+
+    Parameters
+    ----------
+    posterior : xarray.Dataset
+        The draws that every chain has made.
+    """
+
+    compile_seconds: float
+    seconds: float
+    tune: int
+    draws: int
+    chains: int
+    complete: bool
+    gradients: float
+    seconds_per_draw: float
+    posterior: xr.Dataset
 
 
 class NutsRun(NamedTuple):
@@ -92,15 +113,56 @@ def row_model(example: Example) -> Any:
 def run_nuts(
     example: Example, *, tune: int, draws: int, chains: int, cores: int, limit: float, seed: int
 ) -> NutsRun | None:
+    """Sample the hierarchical regression; None where a chain did not reach 20 draws in time."""
+    boxed = sample_in_box(
+        row_model(example),
+        _KEPT,
+        tune=tune,
+        draws=draws,
+        chains=chains,
+        cores=cores,
+        limit=limit,
+        seed=seed,
+    )
+    if boxed is None:
+        return None
+    quantities = {
+        "mean": boxed.posterior["mu"].values,
+        "sd": boxed.posterior["cov_stds"].values,
+        "correlation": correlation_elements(boxed.posterior["cov_corr"].values),
+        "noise": boxed.posterior["noise_sd"].values,
+    }
+    return NutsRun(*boxed[:-1], mixing=mixing(quantities))
+
+
+def sample_in_box(
+    model: Any,
+    kept: Sequence[str],
+    *,
+    tune: int,
+    draws: int,
+    chains: int,
+    cores: int,
+    limit: float,
+    seed: int,
+) -> Boxed | None:
     """Sample at most ``limit`` seconds; None where a chain did not reach 20 draws after tuning.
 
     `nutpie.sample` is what ``pm.sample(nuts_sampler="nutpie")`` calls; called here, its compilation
     can be timed apart and the run can be stopped.
+
+    Parameters
+    ----------
+    model : pymc.Model
+    kept : sequence of str
+        Variables to store.
+    tune, draws, chains, cores, limit, seed
+        Of nutpie; ``limit`` in seconds.
     """
     import nutpie
 
     started = time.perf_counter()
-    compiled = nutpie.compile_pymc_model(row_model(example), var_names=list(_KEPT))
+    compiled = nutpie.compile_pymc_model(model, var_names=list(kept))
     compile_seconds = time.perf_counter() - started
     started = time.perf_counter()
     sampler: Any = nutpie.sample(
@@ -118,12 +180,12 @@ def run_nuts(
     except TimeoutError:
         tree = sampler.abort()
     seconds = time.perf_counter() - started
-    return _summary(tree, compile_seconds, seconds, tune, draws)
+    return _boxed(tree, compile_seconds, seconds, tune, draws)
 
 
-def _summary(
+def _boxed(
     tree: xr.DataTree, compile_seconds: float, seconds: float, tune: int, asked: int
-) -> NutsRun | None:
+) -> Boxed | None:
     gradients = np.asarray(tree["sample_stats"].to_dataset()["n_steps"])
     before = np.asarray(tree["warmup_sample_stats"].to_dataset()["n_steps"])
     # Draws that an interrupted chain has not reached are recorded with no step.
@@ -133,14 +195,7 @@ def _summary(
     # The chain with the most gradients ran all the time.
     busiest = float((gradients.sum(axis=1) + before.sum(axis=1)).max())
     each = float(gradients[:, :draws].mean())
-    posterior = tree["posterior"].to_dataset().isel(draw=slice(draws))
-    quantities = {
-        "mean": posterior["mu"].values,
-        "sd": posterior["cov_stds"].values,
-        "correlation": correlation_elements(posterior["cov_corr"].values),
-        "noise": posterior["noise_sd"].values,
-    }
-    return NutsRun(
+    return Boxed(
         compile_seconds=compile_seconds,
         seconds=seconds,
         tune=tune,
@@ -149,5 +204,5 @@ def _summary(
         complete=draws == asked,
         gradients=each,
         seconds_per_draw=each * seconds / busiest,
-        mixing=mixing(quantities),
+        posterior=tree["posterior"].to_dataset().isel(draw=slice(draws)),
     )

@@ -186,7 +186,8 @@ def test_prior_shares(tasks: dense.Tasks, first: int, correlated: bool) -> None:
         prior[first:, first:] = dense.random_spd(p - first, np.random.default_rng(2))
     gram, _, precision = packed(tasks)
     out = np.empty_like(precision)
-    lanes.prior_shares(gram, precision, tasks.scale, prior, first, out)
+    scale = lanes.pack_tasks(np.tile(tasks.scale, (len(tasks.moment), 1)))
+    lanes.prior_shares(gram, precision, scale, prior, first, out)
     covariance = np.linalg.inv(prior) * np.outer(tasks.scale, tasks.scale)
     expected = [
         dense.borrowing(tasks.precision[t] * tasks.gram[t], covariance, first)
@@ -197,7 +198,7 @@ def test_prior_shares(tasks: dense.Tasks, first: int, correlated: bool) -> None:
 
 def test_prior_shares_of_weights_that_do_not_vary_are_one() -> None:
     tasks = dense.make_tasks(3, 2, 1, np.random.default_rng(0))
-    gram, _, precision = packed(tasks)
+    gram, moment, precision = packed(tasks)
     out = np.empty_like(precision)
-    lanes.prior_shares(gram, precision, np.zeros(2), np.eye(2), 0, out)
+    lanes.prior_shares(gram, precision, np.zeros_like(moment), np.eye(2), 0, out)
     np.testing.assert_allclose(out, 1.0, rtol=1e-12)

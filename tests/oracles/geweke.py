@@ -19,7 +19,18 @@ from bayesmtl.relations.exchangeable.gibbs import Moves
 from bayesmtl.relations.exchangeable.state import HUANG_WAND
 from tests.oracles.generative import Layout, World, statistics
 
-__all__ = ["Chains", "Frame", "joint_scores", "make_frame", "successive_conditional"]
+__all__ = [
+    "Chains",
+    "Frame",
+    "empty_like",
+    "joint_scores",
+    "make_frame",
+    "record_world",
+    "respond_with",
+    "set_structure",
+    "successive_conditional",
+    "z_scores",
+]
 
 
 class Frame(NamedTuple):
@@ -88,11 +99,11 @@ class Chains(NamedTuple):
     cycles: int
 
 
-def _empty(n: int, start: World) -> World:
+def empty_like(n: int, start: World) -> World:
     return World(*(np.empty((n, *part.shape[1:])) for part in start))
 
 
-def _set_structure(frame: Frame, problem: Problem, chain: ChainState, world: World, i: int) -> None:
+def set_structure(frame: Frame, problem: Problem, chain: ChainState, world: World, i: int) -> None:
     """Put one exact draw into the state of a chain; the sweep draws the weights first."""
     population, noise = chain.population, chain.noise
     internal = world.means[i].copy()
@@ -115,7 +126,9 @@ def _set_structure(frame: Frame, problem: Problem, chain: ChainState, world: Wor
         noise.precision[:] = np.exp(-2.0 * noise.log_sd)
 
 
-def _respond(frame: Frame, problem: Problem, chain: ChainState, response: np.ndarray) -> ChainState:
+def respond_with(
+    frame: Frame, problem: Problem, chain: ChainState, response: np.ndarray
+) -> ChainState:
     """The state with sites of new responses."""
     internal = (response - frame.response_mean) / frame.response_sd
     n_tasks = problem.prior.n_tasks
@@ -123,7 +136,7 @@ def _respond(frame: Frame, problem: Problem, chain: ChainState, response: np.nda
     return chain._replace(sites=sites._replace(precision=chain.noise.precision))
 
 
-def _record(frame: Frame, chain: ChainState, n_tasks: int, out: World, i: int) -> None:
+def record_world(frame: Frame, chain: ChainState, n_tasks: int, out: World, i: int) -> None:
     population, noise = chain.population, chain.noise
     sds = np.sqrt(np.diag(population.covariance))
     out.means[i] = frame.unit * population.means
@@ -150,16 +163,16 @@ def successive_conditional(
     problem = model.prepare(frame.data).problem
     layout, n_tasks = frame.layout, problem.prior.n_tasks
     n_chains = len(start.median)
-    out = _empty(n_chains * cycles, start)
+    out = empty_like(n_chains * cycles, start)
     sd_weight = 1.0 / np.sqrt(layout.precision_weight)
     chain = start_chain(problem, model.likelihood, rng)
     for c in range(n_chains):
-        _set_structure(frame, problem, chain, start, c)
+        set_structure(frame, problem, chain, start, c)
         response = start.response[c]
         for i in range(c * cycles, (c + 1) * cycles):
-            chain = _respond(frame, problem, chain, response)
+            chain = respond_with(frame, problem, chain, response)
             gibbs_step(problem, chain, Moves(collapsed, rows=collapsed), rng)
-            _record(frame, chain, n_tasks, out, i)
+            record_world(frame, chain, n_tasks, out, i)
             predictor = np.einsum("ri,ri->r", layout.columns, out.weights[i][layout.task])
             error = out.noise[i][layout.task] * sd_weight * rng.normal(size=len(predictor))
             response = out.response[i] = predictor + error
@@ -167,15 +180,25 @@ def successive_conditional(
 
 
 def joint_scores(chains: Chains, exact: World) -> dict[str, float]:
+    """z of the mean of each statistic."""
+    begun, drawn, known = (statistics(w) for w in (chains.start, chains.draws, exact))
+    return z_scores(begun, drawn, known, chains.cycles)
+
+
+def z_scores(
+    begun: dict[str, np.ndarray],
+    drawn: dict[str, np.ndarray],
+    known: dict[str, np.ndarray],
+    cycles: int,
+) -> dict[str, float]:
     """z of the mean of each statistic; chains are independent and start exactly.
 
-    The value at the start, whose expectation the larger ``exact`` sample gives, is a control
+    The value at the start, whose expectation the larger exact sample gives, is a control
     variate: chains that move slowly then still show a drift.
     """
-    begun, drawn, known = (statistics(w) for w in (chains.start, chains.draws, exact))
     scores = {}
     for name, reference in known.items():
-        average = drawn[name].reshape(-1, chains.cycles).mean(axis=1)
+        average = drawn[name].reshape(-1, cycles).mean(axis=1)
         first = begun[name]
         slope = np.cov(average, first)[0, 1] / first.var(ddof=1)
         residual = average - slope * first

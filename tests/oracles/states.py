@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmtl import Exchangeable, Gaussian, Model, Prior
-from bayesmtl.assembly import Problem
+from bayesmtl.assembly import Problem, Relation
 from bayesmtl.inference.gibbs import ChainState, start_chain
 from bayesmtl.numerics.lanes import pack_tasks, residual_sums, task_means
 from bayesmtl.relations.exchangeable.density import log_joint
@@ -63,7 +63,8 @@ class Setting(NamedTuple):
     noise: str
 
 
-def make(kind: str, noise: str) -> Setting:
+def make(kind: str, noise: str, relation: Relation | None = None) -> Setting:
+    """``relation`` in place of the one of the kind, with the same priors of means and scales."""
     rng = np.random.default_rng(3)
     task = np.repeat(np.arange(N_TASKS), 3)
     data = pd.DataFrame(
@@ -79,7 +80,7 @@ def make(kind: str, noise: str) -> Setting:
     model = Model(
         "y ~ x0 + x1",
         "task",
-        RELATIONS[kind],
+        relation or RELATIONS[kind],
         LIKELIHOODS[noise],
         intercept=Exchangeable(mean=NORMAL, scale=HALF, task_effects=NORMAL),
         task_features="~ z",
@@ -131,7 +132,7 @@ def copy(chain: ChainState) -> ChainState:
     """A state of its own, whose site precisions are still those of its noise."""
     population, noise = _own(chain.population), _own(chain.noise)
     sites = chain.sites._replace(precision=noise.precision)
-    return ChainState(sites, population, noise, chain.square.copy())
+    return ChainState(sites, population, noise, chain.square.copy(), chain.partition)
 
 
 def recorded(setting: Setting, chain: ChainState) -> float:

@@ -9,11 +9,11 @@ from bayesmtl.numerics.jit import kernel
 from bayesmtl.numerics.matrices import log_det_spd
 from bayesmtl.relations.exchangeable.updates import HUANG_WAND_DOF, mean_variance
 
-__all__ = ["log_joint"]
+__all__ = ["log_joint", "log_noise", "log_rows", "log_structure"]
 
 
 @kernel
-def _log_structure(prior, state, noise_variance):
+def log_structure(prior, state, noise_variance):
     """Log prior density of means, scales (not their logs), correlations and shared fraction."""
     p, q = state.means.shape
     total, count, n_means, square = 0.0, 0.0, 0.0, 0.0
@@ -62,7 +62,7 @@ def _log_covariance(prior, state):
 
 
 @kernel
-def _log_noise(noise):
+def log_noise(noise):
     """Log prior density of the noise sds: of the shared or median sd, the spread and log sd_t."""
     n_lanes = noise.rows.shape[1]
     if noise.kind == 0:
@@ -74,6 +74,17 @@ def _log_noise(noise):
         for t in range(noise.n_tasks):
             u = (noise.log_sd[t // n_lanes, t % n_lanes] - noise.log_median[0]) / spread
             value -= 0.5 * u * u
+    return value
+
+
+@kernel
+def log_rows(noise, square):
+    """Log-likelihood of the rows given each task's residual sum of squares (block, lane)."""
+    n_lanes = noise.rows.shape[1]
+    value = 0.0
+    for t in range(noise.n_tasks):
+        k, v = t // n_lanes, t % n_lanes
+        value -= noise.rows[k, v] * noise.log_sd[k, v] + 0.5 * square[k, v] * noise.precision[k, v]
     return value
 
 
@@ -93,21 +104,17 @@ def log_joint(prior, state, noise, square, noise_variance):
         Residual sums of squares, weighted.
     noise_variance : float
     """
-    n_lanes = state.weights.shape[2]
     p = state.scale.shape[0]
-    value = _log_structure(prior, state, noise_variance) + _log_noise(noise)
-    for t in range(prior.n_tasks):
-        k, v = t // n_lanes, t % n_lanes
-        value -= noise.rows[k, v] * noise.log_sd[k, v] + 0.5 * square[k, v] * noise.precision[k, v]
+    value = log_structure(prior, state, noise_variance) + log_noise(noise) + log_rows(noise, square)
     # Padded tasks have no deviation.
-    lanes = np.zeros(n_lanes)
+    lanes = np.zeros(state.deviation.shape[2])
     for i in range(p):
         for j in range(i + 1):
             both = state.scale[i] > 0.0 and state.scale[j] > 0.0
             if state.precision[i, j] != 0.0 and both:
                 weight = state.precision[i, j] * (0.5 if i == j else 1.0)
                 for k in range(state.deviation.shape[0]):
-                    for v in range(n_lanes):
+                    for v in range(lanes.shape[0]):
                         lanes[v] += weight * state.deviation[k, i, v] * state.deviation[k, j, v]
     value -= lanes.sum()
     for i in range(p):

@@ -14,23 +14,18 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesmtl.likelihoods.gaussian import Sites
-from bayesmtl.numerics.jit import inner_kernel, kernel
-from bayesmtl.numerics.lanes import (
-    draw_deviations,
-    mean_moments,
-    rescaling_moments,
-    scale_moments,
-    task_means,
-)
-from bayesmtl.numerics.matrices import draw_correlation, draw_inverse_wishart, inverse_spd
 from bayesmtl.relations.exchangeable.collapsed import collapsed_pass
-from bayesmtl.relations.exchangeable.population import (
-    joint_sums,
-    joint_term,
-    set_scale,
-    signal_variance,
-    update_means_of,
+from bayesmtl.relations.exchangeable.moves import (
+    centred_means,
+    centred_scales,
+    draw_correlations,
+    draw_huang_wand,
+    draw_weights,
+    noncentred_means,
+    noncentred_scales,
+    update_joint,
 )
+from bayesmtl.relations.exchangeable.population import signal_variance
 from bayesmtl.relations.exchangeable.rows import row_pass
 from bayesmtl.relations.exchangeable.state import (
     HUANG_WAND,
@@ -38,316 +33,11 @@ from bayesmtl.relations.exchangeable.state import (
     PopulationPrior,
     PopulationState,
 )
-from bayesmtl.relations.exchangeable.updates import (
-    HUANG_WAND_DOF,
-    update_expansion,
-    update_rescaling,
-    update_scale,
-    update_shared,
-)
 
 __all__ = ["Moves", "collapsing", "signal_variance", "sweep"]
 
 # Operations of a collapsed pass.
 _CHEAP, _AFFORDABLE = 1_000_000, 20_000_000
-
-
-@inner_kernel
-def _set_weights(prior, state):
-    n_lanes = state.weights.shape[2]
-    task_means(state.means, prior.task_features, state.center)
-    for k in range(state.weights.shape[0]):
-        for i in range(state.scale.shape[0]):
-            for v in range(n_lanes):
-                state.weights[k, i, v] = (
-                    state.center[k, i, v] + state.scale[i] * state.deviation[k, i, v]
-                )
-
-
-@inner_kernel
-def _standardise(prior, state):
-    """Deviations of the current weights from the current means; kept where the scale is zero."""
-    n_lanes = state.weights.shape[2]
-    task_means(state.means, prior.task_features, state.center)
-    for i in range(state.scale.shape[0]):
-        if state.scale[i] > 0.0:
-            inverse = 1.0 / state.scale[i]
-            for k in range(state.weights.shape[0]):
-                for v in range(n_lanes):
-                    state.deviation[k, i, v] = (
-                        state.weights[k, i, v] - state.center[k, i, v]
-                    ) * inverse
-    _clear_padding(prior, state)
-
-
-@inner_kernel
-def _clear_padding(prior, state):
-    n_lanes = state.weights.shape[2]
-    last = state.deviation.shape[0] - 1
-    for v in range(prior.n_tasks - last * n_lanes, n_lanes):
-        state.deviation[last, :, v] = 0.0
-
-
-@inner_kernel
-def _scatter(prior, state, full):
-    """``sum_t z_t z_t'`` of the standardised deviations; the diagonal only unless ``full``."""
-    n_lanes = state.weights.shape[2]
-    p = state.scale.shape[0]
-    lanes = np.zeros(n_lanes)
-    out = np.zeros((p, p))
-    for i in range(p):
-        for j in range(i + 1):
-            if j == i or (full and j >= prior.block):
-                lanes[:] = 0.0
-                for k in range(state.deviation.shape[0]):
-                    for v in range(n_lanes):
-                        lanes[v] += state.deviation[k, i, v] * state.deviation[k, j, v]
-                out[i, j] = out[j, i] = lanes.sum()
-    return out
-
-
-@inner_kernel
-def _update_scales(prior, state, count, square, cross, precision, linear, rng):
-    """One pass over the learned scales at fixed means; the likelihood terms as in `update_scale`.
-
-    ``square`` and ``cross`` multiply powers of 1 / s_j, ``precision`` and ``linear`` of s_j;
-    ``cross`` and ``precision`` are (p, p), their off-diagonal parts enter through the other scales.
-    """
-    p = state.scale.shape[0]
-    for j in range(p):
-        if prior.scale_prior[j, 0] == 0.0 and not prior.joint[j]:
-            continue
-        if prior.covariance == 1 and j >= prior.block:
-            continue
-        joint = joint_term(prior, state, j)
-        tilt = 0.0
-        slope = linear[j]
-        for k in range(p):
-            if k != j:
-                if state.scale[k] > 0.0:
-                    tilt += cross[j, k] / state.scale[k]
-                slope -= precision[j, k] * state.scale[k]
-        scale = update_scale(
-            state.scale[j],
-            count,
-            square[j],
-            tilt,
-            precision[j, j],
-            slope,
-            prior.scale_unit[j],
-            prior.scale_prior[j],
-            joint,
-            rng,
-        )
-        set_scale(prior, state, j, scale)
-
-
-@kernel
-def _draw_weights(sites, prior, state, rng):
-    """Weights given the population, in the form of standardised deviations."""
-    task_means(state.means, prior.task_features, state.center)
-    draw_deviations(
-        sites.gram,
-        sites.moment,
-        sites.precision,
-        state.center,
-        state.scale,
-        state.precision,
-        rng,
-        state.deviation,
-    )
-    _clear_padding(prior, state)
-    _set_weights(prior, state)
-
-
-@kernel
-def _centred_means(prior, state, rng):
-    """Means given the weights; those of coefficients without a spread keep their value."""
-    n_lanes = state.weights.shape[2]
-    p, q = state.means.shape
-    active = np.zeros(p * q, dtype=np.bool_)
-    precision = np.zeros((p * q, p * q))
-    linear = np.zeros(p * q)
-    moments = np.zeros((p, q))
-    for k in range(state.weights.shape[0]):
-        for i in range(p):
-            for a in range(q):
-                for v in range(n_lanes):
-                    moments[i, a] += state.weights[k, i, v] * prior.task_features[k, a, v]
-    for i in range(p):
-        for j in range(p):
-            if state.precision[i, j] != 0.0 and state.scale[i] > 0.0 and state.scale[j] > 0.0:
-                weight = state.precision[i, j] / (state.scale[i] * state.scale[j])
-                for a in range(q):
-                    active[i * q + a] = True
-                    linear[i * q + a] += weight * moments[j, a]
-                    for b in range(q):
-                        precision[i * q + a, j * q + b] = weight * prior.task_cross[a, b]
-    update_means_of(prior, state, precision, linear, active, rng)
-    _standardise(prior, state)
-
-
-@kernel
-def _centred_scales(prior, state, rng):
-    """Scales given weights and means: ``sum_t dev' P dev = sum_ij P_ij S_ij / (s_i s_j)``."""
-    p = state.scale.shape[0]
-    scatter = _scatter(prior, state, prior.covariance != 0)
-    square = np.empty(p)
-    cross = np.empty((p, p))
-    for i in range(p):
-        for j in range(p):
-            raw = scatter[i, j] * state.scale[i] * state.scale[j]
-            cross[i, j] = state.precision[i, j] * raw
-        square[i] = cross[i, i]
-    n = float(prior.n_tasks)
-    none = np.zeros((p, p))
-    _update_scales(prior, state, n, square, cross, none, np.zeros(p), rng)
-    _standardise(prior, state)
-
-
-@kernel
-def _draw_huang_wand(prior, state, rng):
-    """``a | D``, then ``D | a, deviations`` of the Huang-Wand prior."""
-    b = prior.block
-    d = state.scale.shape[0] - b
-    if d == 0:
-        return
-    scale = _scatter(prior, state, True)[b:, b:].copy()
-    for j in range(d):
-        rate = HUANG_WAND_DOF * state.precision[b + j, b + j] + 1.0 / prior.half_t_scale[b + j] ** 2
-        inverse_a = rng.standard_gamma(0.5 * (HUANG_WAND_DOF + d)) / rate
-        scale[j, j] += 2.0 * HUANG_WAND_DOF * inverse_a
-    dof = HUANG_WAND_DOF + d - 1.0 + prior.n_tasks
-    covariance, precision = draw_inverse_wishart(dof, scale, rng)
-    state.covariance[b:, b:] = covariance
-    state.precision[b:, b:] = precision
-
-
-@kernel
-def _draw_correlations(prior, state, rng):
-    """Correlations given the deviations; a feature whose scale is zero has none."""
-    p = state.scale.shape[0]
-    members = np.empty(p, dtype=np.int64)
-    d = 0
-    for i in range(prior.block, p):
-        if state.scale[i] > 0.0:
-            members[d] = i
-            d += 1
-    if d < 2:
-        return
-    scatter = _scatter(prior, state, True)
-    correlation, sums = np.empty((d, d)), np.empty((d, d))
-    for i in range(d):
-        for j in range(d):
-            correlation[i, j] = state.covariance[members[i], members[j]]
-            sums[i, j] = scatter[members[i], members[j]]
-    draw_correlation(correlation, sums, prior.n_tasks, prior.correlation_shape, rng)
-    precision = inverse_spd(correlation)
-    for i in range(d):
-        for j in range(d):
-            state.covariance[members[i], members[j]] = correlation[i, j]
-            state.precision[members[i], members[j]] = precision[i, j]
-
-
-@kernel
-def _noncentred_means(sites, prior, state, rng):
-    """Means given the standardised deviations."""
-    p, q = state.means.shape
-    precision, linear = mean_moments(
-        sites.gram,
-        sites.moment,
-        sites.precision,
-        state.deviation,
-        state.scale,
-        prior.task_features,
-    )
-    active = np.ones(p * q, dtype=np.bool_)
-    update_means_of(prior, state, precision, linear, active, rng)
-    _set_weights(prior, state)
-
-
-@kernel
-def _noncentred_scales(sites, prior, state, rng):
-    """Scales given the standardised deviations, and the expansion of a Huang-Wand covariance."""
-    p = state.scale.shape[0]
-    precision, linear = scale_moments(
-        sites.gram, sites.moment, sites.precision, state.center, state.deviation
-    )
-    none = np.zeros((p, p))
-    _update_scales(prior, state, 0.0, np.zeros(p), none, precision, linear, rng)
-    if prior.covariance == 1:
-        _expand(prior, state, precision, linear, rng)
-    _set_weights(prior, state)
-
-
-@inner_kernel
-def _expand(prior, state, scale_precision, scale_linear, rng):
-    """Multiply each feature's deviations and its row of the Huang-Wand covariance by one factor."""
-    n_lanes = state.weights.shape[2]
-    p = state.scale.shape[0]
-    factor = state.scale.copy()
-    for j in range(prior.block, p):
-        slope = scale_linear[j]
-        for k in range(p):
-            if k != j:
-                slope -= scale_precision[j, k] * factor[k]
-        factor[j] = update_expansion(
-            float(p - prior.block),
-            state.precision[j, j],
-            prior.half_t_scale[j],
-            scale_precision[j, j],
-            slope,
-            rng,
-        )
-    for i in range(prior.block, p):
-        for k in range(state.deviation.shape[0]):
-            for v in range(n_lanes):
-                state.deviation[k, i, v] *= factor[i]
-        for j in range(prior.block, p):
-            state.covariance[i, j] *= factor[i] * factor[j]
-            state.precision[i, j] /= factor[i] * factor[j]
-
-
-@kernel
-def _update_joint(sites, prior, state, noise_variance, rng):
-    """Shared fraction, then a common rescaling of all that follows the joint prior."""
-    n_lanes = state.weights.shape[2]
-    total, n_means, count, square = joint_sums(prior, state)
-    if count == 0.0:
-        return
-    state.shared[0] = update_shared(
-        state.shared[0],
-        total,
-        n_means,
-        square,
-        noise_variance,
-        prior.r2_prior,
-        prior.shared_prior,
-        rng,
-    )
-    # What the signal scales: means of the joint prior and deviations, not effects with own priors.
-    p, q = state.means.shape
-    part = np.zeros_like(state.weights)
-    for k in range(part.shape[0]):
-        for i in range(p):
-            for v in range(n_lanes):
-                if prior.joint[i]:
-                    part[k, i, v] = state.scale[i] * state.deviation[k, i, v]
-                for a in range(q):
-                    if prior.mean_kind[i * q + a] == 3:
-                        part[k, i, v] += state.means[i, a] * prior.task_features[k, a, v]
-    precision, linear = rescaling_moments(
-        sites.gram, sites.moment, sites.precision, state.weights, part
-    )
-    signal = total / (1.0 - state.shared[0])
-    factor = update_rescaling(precision, linear, signal, noise_variance, prior.r2_prior, rng)
-    for i in range(p):
-        if prior.joint[i]:
-            state.scale[i] *= factor
-        for a in range(q):
-            if prior.mean_kind[i * q + a] == 3:
-                state.means[i, a] *= factor
-    _set_weights(prior, state)
 
 
 class Moves(NamedTuple):
@@ -407,16 +97,16 @@ def sweep(
     """
     if moves.collapsed:
         collapsed_pass(sites, prior, state, _moves_pairs(prior), rng)
-    _draw_weights(sites, prior, state, rng)
-    _centred_means(prior, state, rng)
+    draw_weights(sites, prior, state, rng)
+    centred_means(prior, state, rng)
     if prior.covariance == HUANG_WAND:
-        _draw_huang_wand(prior, state, rng)
-    _centred_scales(prior, state, rng)
+        draw_huang_wand(prior, state, rng)
+    centred_scales(prior, state, rng)
     if prior.covariance == SEPARATE:
-        _draw_correlations(prior, state, rng)
-    _noncentred_means(sites, prior, state, rng)
-    _noncentred_scales(sites, prior, state, rng)
+        draw_correlations(prior, state, rng)
+    noncentred_means(sites, prior, state, rng)
+    noncentred_scales(sites, prior, state, rng)
     if moves.rows and prior.covariance == HUANG_WAND:
         row_pass(sites, prior, state, rng)
     if prior.joint.any():
-        _update_joint(sites, prior, state, noise_variance, rng)
+        update_joint(sites, prior, state, noise_variance, rng)

@@ -13,7 +13,15 @@ from bayesmtl.relations.exchangeable.prior import Block
 from bayesmtl.relations.exchangeable.state import JOINT
 from bayesmtl.relations.exchangeable.updates import HUANG_WAND_DOF
 
-__all__ = ["Coefficients", "add_intercept", "add_weights", "random_variable", "scalar_variable"]
+__all__ = [
+    "Coefficients",
+    "add_intercept",
+    "add_intercept_population",
+    "add_population",
+    "add_weights",
+    "random_variable",
+    "scalar_variable",
+]
 
 
 class Coefficients(NamedTuple):
@@ -64,10 +72,8 @@ def _stack(name: str, values: list[PriorLike], labels: list[str], dim: str) -> A
     return pm.Deterministic(name, pt.stack(parts), dims=dim)
 
 
-def add_intercept(problem: Problem, z: Any) -> Any:
-    """Intercepts at the centre of the features; z is the (task, task_feature) centred data."""
-    import pymc as pm
-
+def add_intercept_population(problem: Problem, z: Any) -> tuple[Any, Any]:
+    """Mean, (task,) or a scalar, and sd of the intercepts at the centre of the features."""
     block = problem.blocks[0]
     mean = scalar_variable("intercept_mean", block.mean[0][0])
     sd = scalar_variable("intercept_sd", block.scale[0])
@@ -76,6 +82,14 @@ def add_intercept(problem: Problem, z: Any) -> Any:
         names = [str(i) for i in range(problem.task_features.shape[1])]
         effects = [_known(value) for value in block.mean[0][1:]]
         center = center + z @ _stack("intercept_task_effects", effects, names, "task_feature")
+    return center, sd
+
+
+def add_intercept(problem: Problem, z: Any) -> Any:
+    """Intercepts at the centre of the features; z is the (task, task_feature) centred data."""
+    import pymc as pm
+
+    center, sd = add_intercept_population(problem, z)
     offset = pm.Normal("intercept_offset", dims="task")
     return pm.Deterministic("intercept_at_center", center + sd * offset, dims="task")
 
@@ -96,29 +110,55 @@ def scalar_variable(name: str, value: PriorLike | None) -> Any:
     return pm.Deterministic(name, pt.as_tensor(value))
 
 
-def add_weights(problem: Problem, z: Any, noise: Any) -> Any:
-    """Weights of the tasks; ``noise`` is the sd that the joint prior refers to, user units."""
+def add_population(
+    problem: Problem, z: Any, noise: Any, prefix: str = "population"
+) -> tuple[Any, Any]:
+    """Means and sds of the weights, user units.
+
+    Parameters
+    ----------
+    problem : Problem
+    z : (task, task_feature) or None
+        Centred.
+    noise : tensor or float
+        The sd that the joint prior refers to.
+    prefix : str
+        Of the names ``*_mean`` and ``*_sd``.
+
+    Returns
+    -------
+    center : (task or 1, feature)
+    sd : (feature,)
+    """
     import pymc as pm
     import pytensor.tensor as pt
 
-    block, prior = problem.blocks[-1], problem.prior
-    first = int(problem.separate_intercept)
-    joint = _joint_parts(problem, block, noise) if prior.joint.any() else None
-    mean = _means(problem, block, joint, column=0)
-    sd = _scales(problem, block, joint)
+    block = problem.blocks[-1]
+    joint = _joint_parts(problem, block, noise) if problem.prior.joint.any() else None
+    mean = _means(problem, block, joint, f"{prefix}_mean", column=0)
+    sd = _scales(problem, block, joint, f"{prefix}_sd")
     center = mean[None, :]
     if z is not None:
         effects = [
-            _means(problem, block, joint, column=a + 1)
+            _means(problem, block, joint, f"task_effects_{a}", column=a + 1)
             for a in range(problem.task_features.shape[1])
         ]
         stacked = pm.Deterministic(
             "task_effects", pt.stack(effects, axis=1), dims=("feature", "task_feature")
         )
         center = center + z @ stacked.T
+    return center, sd
+
+
+def add_weights(problem: Problem, z: Any, noise: Any) -> Any:
+    """Weights of the tasks; ``noise`` is the sd that the joint prior refers to, user units."""
+    import pymc as pm
+
+    center, sd = add_population(problem, z, noise)
+    block = problem.blocks[-1]
     offset = pm.Normal("weights_offset", dims=("task", "feature"))
     if block.covariance != "diagonal":
-        root = _correlation_root(problem, block, sd, first)
+        root = _correlation_root(problem, block, sd, int(problem.separate_intercept))
         offset = offset @ root.T
     return pm.Deterministic("weights", center + sd * offset, dims=("task", "feature"))
 
@@ -148,12 +188,11 @@ def _positions(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     return member, np.cumsum(member) - 1
 
 
-def _means(problem: Problem, block: Block, joint: _Joint | None, column: int) -> Any:
+def _means(problem: Problem, block: Block, joint: _Joint | None, name: str, *, column: int) -> Any:
     """Means (column 0) or effects of one task feature, a vector over features."""
     import pymc as pm
     import pytensor.tensor as pt
 
-    name = "population_mean" if column == 0 else f"task_effects_{column - 1}"
     values = [row[column] for row in block.mean]
     member, place = _positions(problem)
     if joint is None or not any(value is None for value in values):
@@ -177,7 +216,7 @@ def _means(problem: Problem, block: Block, joint: _Joint | None, column: int) ->
     return pm.Deterministic(name, pt.stack(parts), dims="feature")
 
 
-def _scales(problem: Problem, block: Block, joint: _Joint | None) -> Any:
+def _scales(problem: Problem, block: Block, joint: _Joint | None, name: str) -> Any:
     import pymc as pm
     import pytensor.tensor as pt
 
@@ -186,22 +225,22 @@ def _scales(problem: Problem, block: Block, joint: _Joint | None) -> Any:
     names = list(problem.features)
     if block.covariance == "huang_wand":
         half_t = problem.prior.half_t_scale[first:] * unit
-        return pm.HalfStudentT("population_sd", nu=HUANG_WAND_DOF, sigma=half_t, dims="feature")
+        return pm.HalfStudentT(name, nu=HUANG_WAND_DOF, sigma=half_t, dims="feature")
     if joint is None:
-        return _stack("population_sd", [_known(v) for v in block.scale], names, "feature")
+        return _stack(name, [_known(v) for v in block.scale], names, "feature")
     _, place = _positions(problem)
     own = pt.sqrt((1.0 - joint.shared) * joint.signal * joint.split)
     parts = [
         own[int(place[i])] * (unit[i] / problem.scaling.response_scale)
         if value is None
         else (
-            random_variable(f"population_sd[{names[i]}]", value)
+            random_variable(f"{name}[{names[i]}]", value)
             if isinstance(value, Prior)
             else pt.as_tensor(float(value))
         )
         for i, value in enumerate(block.scale)
     ]
-    return pm.Deterministic("population_sd", pt.stack(parts), dims="feature")
+    return pm.Deterministic(name, pt.stack(parts), dims="feature")
 
 
 def _correlation_root(problem: Problem, block: Block, sd: Any, first: int) -> Any:

@@ -19,6 +19,7 @@ __all__ = [
     "PopulationPrior",
     "PopulationState",
     "initial_state",
+    "support",
 ]
 
 # Kinds of covariance between features.
@@ -138,8 +139,8 @@ def initial_state(prior: PopulationPrior, rng: np.random.Generator) -> Populatio
     )
 
 
-def _ends(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the supports of prior rows."""
+def support(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper end of the support of each prior row (..., 6)."""
     code = rows[..., 0]
     low = np.where(code >= CODES["HalfNormal"], 0.0, -np.inf)
     high = np.where(code == CODES["Beta"], 1.0, np.inf)
@@ -157,12 +158,12 @@ def _between(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarra
 
 
 def _inside(prior: PopulationPrior, means: np.ndarray) -> np.ndarray:
-    low, high = _ends(prior.mean_prior)
+    low, high = support(prior.mean_prior)
     user = prior.mean_location + prior.mean_unit * means
     return np.asarray((_between(user, low, high) - prior.mean_location) / prior.mean_unit)
 
 
 def _positive_inside(prior: PopulationPrior, scale: np.ndarray) -> np.ndarray:
-    low, high = _ends(prior.scale_prior)
+    low, high = support(prior.scale_prior)
     user = prior.scale_unit * scale
     return np.asarray(_between(user, np.maximum(low, 0.0), high) / prior.scale_unit)

@@ -1,0 +1,462 @@
+"""Coordinate-ascent variational inference: restarts, then draws from the best approximation.
+
+Responsibilities, cluster means, sticks and concentration are variational; hyperparameters are point
+estimates (`bayesmtl.relations.clusters.point_estimates`), so their draws are all equal.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import betaln
+from scipy.stats import gamma
+
+from bayesmtl.assembly import Problem
+from bayesmtl.errors import UnsupportedError
+from bayesmtl.inference.draws import Draws, PartitionDraws, join_chains
+from bayesmtl.inference.gibbs import start_chain
+from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL
+from bayesmtl.numerics.densities import CODES, FIXED
+from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
+from bayesmtl.numerics.partitions import canonical
+from bayesmtl.posterior.importance import smoothed_weights
+from bayesmtl.relations.clusters.allocation import allocate, birth, k_means, responsibilities_of
+from bayesmtl.relations.clusters.cavi import (
+    Approximation,
+    TaskTerms,
+    approximate,
+    cluster_terms,
+    fit_means,
+    merge,
+    reorder,
+    sweep,
+)
+from bayesmtl.relations.clusters.point_estimates import (
+    Layout,
+    Point,
+    layout_of,
+    log_prior,
+    maximise,
+    task_terms,
+    unpack,
+)
+
+__all__ = ["Fit", "Report", "fit_clusters", "sample_cavi"]
+
+_MOST_CLUSTERS = 30
+# Rounds of point estimates, sweeps and moves: in a trial, and until the best trials converge.
+_TRIAL, _ROUNDS, _FINALISTS = 1, 100, 3
+_SWEEPS = 20
+_TOLERANCE, _CONVERGED = 1e-6, 1e-3
+_ITERATIONS, _FIRST_ITERATIONS = 15, 30
+# Share of the variance between clusters at which the starts are looked for.
+_LARGE_SHARE = 0.9
+
+
+class Fit(NamedTuple):
+    """One local optimum.
+
+    Parameters
+    ----------
+    x : (n,)
+        Hyperparameters, see `Layout`.
+    terms : TaskTerms
+        At these.
+    q : Approximation
+    value : float
+        Bound plus log prior density of the hyperparameters.
+    trace : tuple of float
+        Of ``value``, one per step; it never falls.
+    """
+
+    x: np.ndarray
+    terms: TaskTerms
+    q: Approximation
+    value: float
+    trace: tuple[float, ...]
+
+
+class Report(NamedTuple):
+    """What the approximation has to say of itself.
+
+    Parameters
+    ----------
+    elbo : float
+        Lower bound of ``log p(y)`` at the point estimates, user units of y.
+    trace : (step,)
+        Bound plus log prior density of the point estimates, up to a constant.
+    pareto_k : float or None
+        Of the importance ratios of posterior over approximation, hyperparameters at their point
+        estimates; None where it cannot be told.
+    point_estimates : list of str
+        Posterior variables whose draws are all one point estimate.
+    """
+
+    elbo: float
+    trace: np.ndarray
+    pareto_k: float | None
+    point_estimates: list[str]
+
+    def summary(self) -> dict[str, Any]:
+        """What the diagnostics judge by."""
+        return {"pareto_k": self.pareto_k, "point_estimates": self.point_estimates}
+
+    def attrs(self) -> dict[str, Any]:
+        """Root attributes of the result."""
+        out = {
+            "approximate": 1,
+            "elbo": self.elbo,
+            "elbo_trace": self.trace.tolist(),
+            "point_estimates": json.dumps(self.point_estimates),
+        }
+        return out if self.pareto_k is None else out | {"pareto_k": self.pareto_k}
+
+
+def _require_supported(problem: Problem) -> np.ndarray:
+    """Prior row of the concentration.
+
+    Raises
+    ------
+    UnsupportedError
+        For anything but a Dirichlet process with a fixed or Gamma concentration.
+    """
+    works = "inference='cavi' works for bm.DirichletProcess()"
+    prior = problem.partition
+    if prior is None:
+        raise UnsupportedError(
+            f"{works}, which lets the tasks fall into clusters; use inference='gibbs' or 'nuts' "
+            "for this relation"
+        )
+    if prior.log_components.size or prior.discount[0] != FIXED or prior.discount[1] != 0.0:
+        name = "bm.FiniteMixture()" if prior.log_components.size else "bm.PitmanYor()"
+        raise UnsupportedError(f"{works}, not for {name}: use inference='gibbs' for it")
+    if prior.concentration[0] not in (FIXED, CODES["Gamma"]):
+        raise UnsupportedError(
+            "inference='cavi' needs concentration= to be a number or a Gamma prior: use one, or "
+            "inference='gibbs'"
+        )
+    return prior.concentration
+
+
+def _update(fit: Fit, q: Approximation) -> Fit:
+    """The same hyperparameters with another approximation."""
+    value = fit.value - fit.q.elbo + q.elbo
+    return fit._replace(q=q, value=value, trace=(*fit.trace, value))
+
+
+def _estimate(
+    layout: Layout, x: np.ndarray, r: np.ndarray, row: np.ndarray, n_iterations: int
+) -> Fit:
+    """Point estimates given the responsibilities."""
+    x = maximise(layout, x, r, n_iterations)
+    point = unpack(layout, x)
+    terms = task_terms(layout, point)
+    q = approximate(terms, r, row)
+    value = q.elbo + log_prior(layout, point)
+    return Fit(x, terms, q, value, (value,))
+
+
+def _climb(
+    layout: Layout, fit: Fit, row: np.ndarray, most: int, n_rounds: int, rng: np.random.Generator
+) -> Fit:
+    """Sweeps, moves and point estimates in turn, until nothing rises or for so many rounds."""
+    for _ in range(n_rounds):
+        before = fit.value
+        for _ in range(_SWEEPS):
+            last = fit.value
+            fit = _update(fit, sweep(fit.terms, fit.q, row))
+            if fit.value - last < _TOLERANCE:
+                break
+        for move in (reorder, merge):
+            fit = _update(fit, move(fit.terms, fit.q, row))
+        if fit.x.size:
+            better = _estimate(layout, fit.x, fit.q.responsibilities, row, _ITERATIONS)
+            fit = better._replace(trace=fit.trace + better.trace)
+        if fit.value - before < _CONVERGED:
+            # All else has come to rest.
+            fit = _update(fit, birth(fit.terms, fit.q, row, most, rng))
+        if fit.value - before < _CONVERGED:
+            break
+    return fit
+
+
+def _starts(terms: TaskTerms, most: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Responsibilities to start from: none and all alone, k-means, allocated, random."""
+    n_tasks = len(terms.constant)
+    q = approximate(terms, np.ones((n_tasks, 1)), np.array([FIXED, 1.0, 0, 0, 0, 0]))
+    given = cluster_terms(terms, q.means.shared)
+    labels = [np.zeros(n_tasks, dtype=np.int64)]
+    if n_tasks <= most:
+        labels.append(np.arange(n_tasks))
+    numbers = [k for k in (2, 3, 4, 5, 7, 10) if k < min(n_tasks, most + 1)]
+    labels += [k_means(given, k, rng) for k in numbers for _ in range(2)]
+    for alpha in (0.3, 1.0, 3.0):
+        order = rng.permutation(n_tasks)
+        allocated = np.empty(n_tasks, dtype=np.int64)
+        allocated[order] = allocate(given, order, alpha, most, rng)
+        labels.append(allocated)
+    labels += [rng.integers(min(k, n_tasks), size=n_tasks) for k in (2, 4, 8)]
+    return [responsibilities_of(one) for one in labels]
+
+
+def fit_clusters(
+    problem: Problem, likelihood: Gaussian, rng: np.random.Generator
+) -> tuple[Layout, Fit]:
+    """The best of several local optima.
+
+    Parameters
+    ----------
+    problem : Problem
+    likelihood : Gaussian
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    layout : Layout
+    fit : Fit
+
+    Raises
+    ------
+    UnsupportedError
+        For anything but a Dirichlet process with a fixed or Gamma concentration.
+    """
+    row = _require_supported(problem)
+    chain = start_chain(problem, likelihood, rng)
+    assert chain.partition is not None
+    layout, x = layout_of(problem, chain.population, chain.partition, chain.noise)
+    n_tasks = problem.prior.n_tasks
+    most = min(n_tasks, _MOST_CLUSTERS)
+    together = _estimate(layout, x, np.ones((n_tasks, 1)), row, _FIRST_ITERATIONS)
+    # Clusters show where most of the variance may lie between them.
+    start = layout.with_between(together.x, _LARGE_SHARE)
+    terms = task_terms(layout, unpack(layout, start))
+    trials = []
+    for r in _starts(terms, most, rng):
+        trial = _estimate(layout, start, r, row, _ITERATIONS)
+        trials.append(_climb(layout, trial, row, most, _TRIAL, rng))
+    finished = [_climb(layout, trial, row, most, _ROUNDS, rng) for trial in _best_distinct(trials)]
+    return layout, max(finished, key=lambda trial: trial.value)
+
+
+def _best_distinct(trials: list[Fit]) -> list[Fit]:
+    """The best trials of different partitions: others would end at the same optimum."""
+    found: dict[bytes, Fit] = {}
+    for trial in sorted(trials, key=lambda trial: -trial.value):
+        labels = trial.q.responsibilities.argmax(axis=1)
+        found.setdefault(canonical(labels[None]).tobytes(), trial)
+    return list(found.values())[:_FINALISTS]
+
+
+def sample_cavi(
+    problem: Problem,
+    likelihood: Gaussian,
+    *,
+    draws: int,
+    chains: int,
+    random_seed: int | None,
+) -> tuple[Draws, Report]:
+    """Independent draws from the best approximation.
+
+    Clusters and concentration come from their factors, cluster means and weights from their exact
+    conditionals given these and the point estimates of the hyperparameters.
+
+    Parameters
+    ----------
+    problem : Problem
+    likelihood : Gaussian
+    draws, chains : int
+    random_seed : int or None
+
+    Returns
+    -------
+    draws : Draws
+        (chain, draw, ...), internal units; ``lp`` is the log joint density of data, clusters and
+        concentration, the rest integrated out.
+    report : Report
+
+    Raises
+    ------
+    UnsupportedError
+        For anything but a Dirichlet process with a fixed or Gamma concentration.
+    """
+    *seeds, own = np.random.SeedSequence(random_seed).spawn(chains + 1)
+    layout, fit = fit_clusters(problem, likelihood, np.random.default_rng(own))
+    parts = [_draw(layout, fit, draws, np.random.default_rng(seed)) for seed in seeds]
+    _, pareto_k = smoothed_weights(np.concatenate([ratios for _, ratios in parts]))
+    report = Report(
+        elbo=fit.q.elbo,
+        trace=np.array(fit.trace),
+        # At or below 0 the ratios are bounded, down to minus infinity where they are all equal.
+        pareto_k=max(pareto_k, 0.0) if pareto_k < np.inf else None,
+        point_estimates=_point_estimates(layout),
+    )
+    return join_chains([part for part, _ in parts], draws), report
+
+
+def _point_estimates(layout: Layout) -> list[str]:
+    """Posterior variables of which only a point estimate is known."""
+    block, q = layout.problem.prior.block, layout.point.base.shape[1]
+    coefficient, column = np.divmod(layout.means, q)
+    hierarchical = layout.noise_kind == HIERARCHICAL
+    shared, between, median, spread = layout.flags
+    names = {
+        "intercept_sd": (layout.scales < block).any(),
+        "intercept_mean": ((coefficient < block) & (column == 0)).any(),
+        "intercept_task_effects": ((coefficient < block) & (column > 0)).any(),
+        "base_sd": (layout.scales >= block).any(),
+        "base_mean": ((coefficient >= block) & (column == 0)).any(),
+        "task_effects": ((coefficient >= block) & (column > 0)).any(),
+        "shared_fraction": shared,
+        "between": between,
+        "noise_sd": layout.noise_kind != FIXED_NOISE,
+        "noise_median": hierarchical and median,
+        "noise_spread": hierarchical and spread,
+    }
+    return [name for name, estimated in names.items() if estimated]
+
+
+class _Means(NamedTuple):
+    """Draws of the standardised means, and of what they are drawn given.
+
+    Parameters
+    ----------
+    shared : (draw, m)
+    clusters : (draw, cluster, d)
+    log_joint : (draw,)
+        Of data and clusters given the concentration.
+    """
+
+    shared: np.ndarray
+    clusters: np.ndarray
+    log_joint: np.ndarray
+
+
+def _draw(
+    layout: Layout, fit: Fit, n_draws: int, rng: np.random.Generator
+) -> tuple[Draws, np.ndarray]:
+    """Draws of one chain, and log of posterior over approximation (draw,) up to a constant."""
+    partition = layout.problem.partition
+    assert partition is not None
+    point = unpack(layout, fit.x)
+    row, (shape, rate) = partition.concentration, fit.q.concentration
+    labels = _draw_labels(fit.q.responsibilities, n_draws, rng)
+    log_q = np.log(fit.q.responsibilities)[np.arange(labels.shape[1]), labels].sum(axis=1)
+    concentration, log_prior_of = np.full(n_draws, shape), np.zeros(n_draws)
+    if np.isfinite(rate):
+        concentration = rng.gamma(shape, 1.0 / rate, n_draws)
+        log_q += gamma.logpdf(concentration, shape, scale=1.0 / rate)
+        log_prior_of = gamma.logpdf(concentration, row[1], scale=1.0 / row[2])
+    means = _draw_means(fit, labels, concentration, rng)
+    log_joint = means.log_joint + log_prior_of
+    each = np.arange(n_draws)[:, None]
+    of_tasks = means.clusters[each, labels]
+    renamed = canonical(labels)
+    centers = np.full_like(means.clusters, np.nan)
+    centers[each, renamed] = of_tasks
+    population = np.tile(point.base, (n_draws, 1, 1))
+    population[:, point.spread_of_means > 0.0] += (
+        means.shared * point.spread_of_means[point.spread_of_means > 0.0]
+    )
+    noise = _noise(layout, point, n_draws)
+    drawn = Draws(
+        means=population,
+        scale=np.tile(point.scale, (n_draws, 1)),
+        correlation=None,
+        shared=np.full(n_draws, point.shared) if layout.flags[0] else None,
+        noise_median=noise[0],
+        noise_spread=noise[1],
+        log_noise=noise[2],
+        weights=_draw_weights(layout.problem, point, population, of_tasks, rng),
+        lp=log_joint,
+        partition=PartitionDraws(
+            labels=renamed.astype(np.int32),
+            concentration=concentration,
+            discount=np.zeros(n_draws),
+            between=np.full(n_draws, point.between),
+            n_components=np.zeros(n_draws, dtype=np.int32),
+            centers=centers,
+        ),
+    )
+    return drawn, log_joint - log_q
+
+
+def _noise(layout: Layout, point: Point, n_draws: int) -> list[np.ndarray | None]:
+    """Median, spread and log sds of the noise, where they are not known."""
+    if layout.noise_kind == FIXED_NOISE:
+        return [None, None, None]
+    if layout.noise_kind != HIERARCHICAL:
+        return [None, None, np.full(n_draws, point.log_median)]
+    median, spread = np.exp(point.log_median), point.spread
+    return [
+        np.full(n_draws, median),
+        np.full(n_draws, spread),
+        np.tile(point.log_sd, (n_draws, 1)),
+    ]
+
+
+def _draw_labels(
+    responsibilities: np.ndarray, n_draws: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Clusters (draw, task)."""
+    n_tasks, n_clusters = responsibilities.shape
+    level = rng.random((n_draws, n_tasks))
+    labels = np.zeros((n_draws, n_tasks), dtype=np.int64)
+    for below in responsibilities.cumsum(axis=1).T[: n_clusters - 1]:
+        labels += level >= below
+    return labels
+
+
+def _draw_means(
+    fit: Fit, labels: np.ndarray, concentration: np.ndarray, rng: np.random.Generator
+) -> _Means:
+    """Standardised means given the clusters, weights integrated out."""
+    n_draws, n_clusters = len(labels), fit.q.responsibilities.shape[1]
+    distinct, which = np.unique(labels, axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    m, d = fit.terms.n_shared, fit.terms.linear.shape[1] - fit.terms.n_shared
+    shared, clusters = np.empty((n_draws, m)), np.empty((n_draws, n_clusters, d))
+    log_joint = np.empty(n_draws)
+    for i, one in enumerate(distinct):
+        r = (one[:, None] == np.arange(n_clusters)).astype(np.float64)
+        means = fit_means(fit.terms, r)
+        own = np.flatnonzero(which == i)
+        root = np.linalg.cholesky(means.shared_covariance)
+        u = means.shared + rng.normal(size=(own.size, m)) @ root.T
+        roots = np.linalg.cholesky(means.covariance)
+        noise = np.einsum("kij,skj->ski", roots, rng.normal(size=(own.size, n_clusters, d)))
+        shared[own] = u
+        clusters[own] = means.center - np.einsum("kij,sj->ski", means.slope, u) + noise
+        first, alpha = r.sum(axis=0), concentration[own, None]
+        below = first[::-1].cumsum()[::-1] - first
+        sticks = np.log(alpha) + betaln(1.0 + first, alpha + below)
+        log_joint[own] = fit.terms.constant.sum() + means.log_evidence + sticks.sum(axis=1)
+    return _Means(shared, clusters, log_joint)
+
+
+def _draw_weights(
+    problem: Problem,
+    point: Point,
+    means: np.ndarray,
+    clusters: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Weights (draw, task, p) given means (draw, p, q) and cluster means (draw, task, d)."""
+    prior = problem.prior
+    n_tasks, p = prior.n_tasks, prior.scale_unit.size
+    precision = unpack_tasks(problem.sites.precision, n_tasks)
+    if problem.fixed_noise is None and problem.standard_error is None:
+        precision = np.exp(-2.0 * point.log_sd)
+    gram = unpack_symmetric(problem.sites.gram, n_tasks) * precision[:, None, None]
+    moment = unpack_tasks(problem.sites.moment, n_tasks) * precision[:, None]
+    share = np.where(np.arange(p) < prior.block, 0.0, point.between)
+    within = np.sqrt(1.0 - share) * point.scale
+    z = unpack_tasks(prior.task_features, n_tasks)
+    center = np.einsum("sia,ta->sti", means, z)
+    center[..., prior.block :] += (np.sqrt(share) * point.scale)[prior.block :] * clusters
+    inverse = np.linalg.inv(np.linalg.cholesky(np.eye(p) + gram * within[:, None] * within))
+    score = (moment - np.einsum("tij,stj->sti", gram, center, optimize=True)) * within
+    half = np.einsum("tij,stj->sti", inverse, score, optimize=True) + rng.normal(size=score.shape)
+    return center + within * np.einsum("tji,stj->sti", inverse, half, optimize=True)

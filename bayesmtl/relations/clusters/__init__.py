@@ -1,0 +1,1 @@
+"""Tasks fall into clusters of unknown number: random partitions of the tasks."""

@@ -1,0 +1,214 @@
+"""Coordinate ascent: the bound against exact evidence, moves, slopes of the point estimates."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bayesmtl.numerics.densities import FIXED
+from bayesmtl.priors import Prior, table_row
+from bayesmtl.relations.clusters.allocation import allocate, birth, k_means, responsibilities_of
+from bayesmtl.relations.clusters.cavi import (
+    TaskTerms,
+    approximate,
+    cluster_terms,
+    fit_means,
+    log_kernel,
+    log_likelihoods,
+    mean_moments,
+    merge,
+    reorder,
+    sweep,
+)
+from bayesmtl.relations.clusters.evidence import all_partitions, log_probabilities
+from bayesmtl.relations.clusters.state import PartitionPrior
+
+ALPHA = 0.8
+KNOWN, GAMMA = table_row(ALPHA), table_row(Prior("Gamma", alpha=2, beta=2))
+NO_COMPONENTS = np.zeros(0)
+
+
+def terms(n_tasks: int, distance: float, m: int = 1, d: int = 2, seed: int = 0) -> TaskTerms:
+    """Tasks of two clusters in turn."""
+    rng = np.random.default_rng(seed)
+    design = rng.normal(size=(n_tasks, 12, m + d))
+    mean = np.ones((n_tasks, m + d))
+    mean[:, m:] = np.where(np.arange(n_tasks) % 2, distance, -distance)[:, None]
+    response = (design @ mean[..., None])[..., 0] + rng.normal(size=(n_tasks, 12))
+    linear = (design.mT @ response[..., None])[..., 0]
+    return TaskTerms(design.mT @ design, linear, -0.5 * (response**2).sum(axis=1), m)
+
+
+def log_evidences(given: TaskTerms) -> tuple[np.ndarray, np.ndarray]:
+    """Partitions and their log posterior weights by one dense solve each."""
+    n_tasks, n = given.linear.shape
+    m, d = given.n_shared, n - given.n_shared
+    labels = all_partitions(n_tasks)
+    zero = table_row(0.0)
+    prior = PartitionPrior(KNOWN, zero, zero, NO_COMPONENTS)
+    out = log_probabilities(labels, prior) + given.constant.sum()
+    for i, one in enumerate(labels):
+        size = m + d * (one.max() + 1)
+        gram, linear = np.zeros((size, size)), np.zeros(size)
+        for t, k in enumerate(one):
+            place = np.r_[:m, m + k * d : m + (k + 1) * d]
+            gram[np.ix_(place, place)] += given.gram[t]
+            linear[place] += given.linear[t]
+        out[i] += log_kernel(gram, linear)
+    return labels, out
+
+
+def test_certain_clusters_have_their_exact_means() -> None:
+    given = terms(6, 1.0, m=2)
+    labels = np.array([0, 1, 0, 1, 1, 0])
+    means = fit_means(given, responsibilities_of(labels))
+    # Dense: u, then the means of both clusters.
+    gram, linear = np.eye(6), np.zeros(6)
+    for t, k in enumerate(labels):
+        place = np.r_[:2, 2 + 2 * k : 4 + 2 * k]
+        gram[np.ix_(place, place)] += given.gram[t]
+        linear[place] += given.linear[t]
+    mean, covariance = np.linalg.solve(gram, linear), np.linalg.inv(gram)
+    first, second = mean_moments(given, means)
+    for k in range(2):
+        place = np.r_[:2, 2 + 2 * k : 4 + 2 * k]
+        assert first[k] == pytest.approx(mean[place])
+        dense = covariance[np.ix_(place, place)] + np.outer(mean[place], mean[place])
+        assert second[k] == pytest.approx(dense)
+    assert means.log_evidence == pytest.approx(log_kernel(gram - np.eye(6), linear))
+
+
+def test_bound_from_its_definition() -> None:
+    """Expected log joint density minus that of the approximation, factor by factor."""
+    from scipy.stats import beta, gamma
+
+    given, rng = terms(5, 0.5), np.random.default_rng(1)
+    q = approximate(given, rng.dirichlet(np.ones(3), size=5), GAMMA)
+    r, (shape, rate) = q.responsibilities, q.concentration
+    counts = r.sum(axis=0)
+    below = counts[::-1].cumsum()[::-1] - counts
+    alpha = rng.gamma(shape, 1.0 / rate, 400_000)
+    value = gamma.logpdf(alpha, 2, scale=0.5) - gamma.logpdf(alpha, shape, scale=1.0 / rate)
+    expected_weights = np.zeros(3)
+    rest = 0.0
+    for k in range(3):
+        one, two = 1.0 + counts[k], shape / rate + below[k]
+        v = rng.beta(one, two, alpha.size)
+        value += beta.logpdf(v, 1, alpha) - beta.logpdf(v, one, two)
+        expected_weights[k] = np.log(v).mean() + rest
+        rest += np.log1p(-v).mean()
+    means = q.means
+    u_root = np.linalg.cholesky(means.shared_covariance)
+    divergence = (
+        0.5 * (np.trace(means.shared_covariance) + (means.shared**2).sum() - 1.0)
+        - np.log(u_root.diagonal()).sum()
+    )
+    _, second = mean_moments(given, means)
+    for k in range(3):
+        divergence += 0.5 * (np.trace(second[k, 1:, 1:]) - 2.0)
+        divergence -= 0.5 * np.linalg.slogdet(means.covariance[k])[1]
+    data = (r * (log_likelihoods(given, means) + q.log_weights - np.log(r))).sum()
+    assert q.log_weights == pytest.approx(expected_weights, abs=0.01)
+    assert q.elbo == pytest.approx(data - divergence + value.mean(), abs=0.02)
+
+
+@pytest.mark.parametrize("row", [KNOWN, GAMMA], ids=["known", "gamma"])
+@pytest.mark.parametrize(("distance", "m"), [(0.0, 0), (0.2, 1), (1.0, 2)])
+def test_no_step_lowers_the_bound(row: np.ndarray, distance: float, m: int) -> None:
+    given = terms(12, distance, m=m)
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        q = approximate(given, rng.dirichlet(np.ones(6), size=12), row)
+        for _ in range(4):
+            steps = [q]
+            for _ in range(5):
+                steps.append(sweep(given, steps[-1], row))
+            steps.append(reorder(given, steps[-1], row))
+            steps.append(merge(given, steps[-1], row))
+            steps.append(birth(given, steps[-1], row, 8, rng))
+            assert np.diff([step.elbo for step in steps]).min() > -1e-8
+            assert steps[-1].responsibilities.sum(axis=1) == pytest.approx(1.0)
+            q = steps[-1]
+
+
+@pytest.mark.parametrize("distance", [0.0, 0.3, 2.0])
+@pytest.mark.parametrize("m", [0, 1])
+def test_bound_is_below_the_evidence(distance: float, m: int) -> None:
+    given = terms(6, distance, m=m)
+    labels, weights = log_evidences(given)
+    evidence = np.logaddexp.reduce(weights)
+    bounds, best = [], None
+    for start in [*labels[::20], np.arange(6) % 2]:
+        q = approximate(given, responsibilities_of(start), KNOWN)
+        for _ in range(50):
+            q = sweep(given, q, KNOWN)
+        q = reorder(given, merge(given, q, KNOWN), KNOWN)
+        bounds.append(q.elbo)
+        best = q if q.elbo == max(bounds) else best
+    assert max(bounds) < evidence
+    if distance == 2.0:
+        # Which cluster comes first remains: at most two orders, and clusters without tasks between.
+        assert max(bounds) > evidence - 2.5
+        assert best is not None
+        posterior = np.exp(weights - evidence)
+        together = np.einsum("p,pst->st", posterior, labels[:, :, None] == labels[:, None, :])
+        r = best.responsibilities
+        # Overconfident: 1.00 where the posterior has 0.88.
+        approximate_together = r @ r.T + np.diag(1 - (r**2).sum(axis=1))
+        assert approximate_together == pytest.approx(together, abs=0.15)
+
+
+def test_merge_joins_what_belongs_together() -> None:
+    given = terms(12, 3.0)
+    q = approximate(given, responsibilities_of(np.arange(12) % 4), KNOWN)
+    q = merge(given, q, KNOWN)
+    assert q.responsibilities.shape[1] == 2
+    assert (q.responsibilities.argmax(axis=1) == q.responsibilities.argmax(axis=1)[0]).sum() == 6
+
+
+def test_merge_keeps_clusters_apart_and_one_cluster_as_it_is() -> None:
+    given = terms(12, 3.0)
+    for labels in (np.arange(12) % 2, np.zeros(12)):
+        q = approximate(given, responsibilities_of(labels), KNOWN)
+        assert merge(given, q, KNOWN) is q
+
+
+def test_birth_splits_what_does_not_belong_together() -> None:
+    given, rng = terms(12, 3.0), np.random.default_rng(0)
+    q = approximate(given, np.ones((12, 1)), KNOWN)
+    for _ in range(5):
+        q = birth(given, q, KNOWN, 12, rng)
+    labels = q.responsibilities.argmax(axis=1)
+    assert len(set(labels[::2])) == len(set(labels[1::2])) == 1
+    assert labels[0] != labels[1]
+
+
+def test_birth_keeps_to_the_most_clusters() -> None:
+    given = terms(12, 3.0)
+    q = approximate(given, np.ones((12, 1)), KNOWN)
+    assert birth(given, q, KNOWN, 1, np.random.default_rng(0)) is q
+
+
+def test_starts_find_clusters_far_apart() -> None:
+    given, rng = cluster_terms(terms(12, 3.0), np.ones(1)), np.random.default_rng(3)
+    order = rng.permutation(12)
+    allocated = np.empty(12, dtype=int)
+    allocated[order] = allocate(given, order, 1.0, 12, rng)
+    for labels in (k_means(given, 2, np.random.default_rng(1)), allocated):
+        assert len(set(labels[::2])) == len(set(labels[1::2])) == 1
+        assert labels[0] != labels[1]
+
+
+def test_responsibilities_are_by_decreasing_size() -> None:
+    r = responsibilities_of(np.array([5, 2, 2, 7, 2, 7]))
+    assert r.argmax(axis=1).tolist() == [2, 0, 0, 1, 0, 1]
+    assert r.sum() == 6.0
+
+
+def test_a_known_concentration_is_the_limit_of_a_narrow_gamma() -> None:
+    given: Any = terms(8, 1.0)
+    r = responsibilities_of(np.arange(8) % 2)
+    narrow = table_row(Prior("Gamma", alpha=ALPHA * 1e7, beta=1e7))
+    assert KNOWN[0] == FIXED
+    expected = approximate(given, r, KNOWN).elbo
+    assert approximate(given, r, narrow).elbo == pytest.approx(expected, abs=1e-4)
