@@ -5,6 +5,8 @@ changes by ``U K U'`` of rank two, S, the score ``r = h - S m`` and the evidence
 form.
 """
 
+import math
+
 import numpy as np
 
 from bayesmtl.numerics.jit import lane_kernel
@@ -18,11 +20,13 @@ def collapse_lanes(gram, moment, precision, scale, prior_precision):
     """Collapsed lanes (S, h) for ``D = scale prior_precision^-1 scale``; scales may be zero.
 
     With ``A = prior_precision + scale G scale = L L'``: ``S = G - V'V`` and ``h - V'v`` for ``V =
-    L^-1 scale G``, ``v = L^-1 scale h``.
+    L^-1 scale G``, ``v = L^-1 scale h``. The third result (block, lane) is the log evidence at mean
+    zero, ``v'v / 2 - log|A| / 2``, up to half the log determinant of ``prior_precision``.
     """
     n_lanes = gram.shape[2]
     n_blocks, p = moment.shape[0], scale.shape[0]
     out_gram, out_moment = np.empty_like(gram), np.empty_like(moment)
+    evidence = np.zeros((n_blocks, n_lanes))
     a = np.empty((p * (p + 1) // 2, n_lanes))
     half = np.empty((p, p + 1, n_lanes))
     for k in range(n_blocks):
@@ -47,6 +51,9 @@ def collapse_lanes(gram, moment, precision, scale, prior_precision):
             for c in range(p + 1):
                 for v in range(n_lanes):
                     half[i, c, v] *= a[row + i, v]
+            # The factor's diagonal holds its reciprocals.
+            for v in range(n_lanes):
+                evidence[k, v] += 0.5 * half[i, p, v] ** 2 + math.log(a[row + i, v])
         for i in range(p):
             row = i * (i + 1) // 2
             for j in range(i + 1):
@@ -60,7 +67,7 @@ def collapse_lanes(gram, moment, precision, scale, prior_precision):
             for m in range(p):
                 for v in range(n_lanes):
                     out_moment[k, i, v] -= half[m, i, v] * half[m, p, v]
-    return out_gram, out_moment
+    return out_gram, out_moment, evidence
 
 
 @lane_kernel

@@ -33,9 +33,7 @@ def unpacked(packed: np.ndarray, n_tasks: int, p: int) -> np.ndarray:
     return out
 
 
-def collapsed(
-    tasks: dense.Tasks, scale: np.ndarray, prior_precision: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def all_collapsed(tasks: dense.Tasks, scale: np.ndarray, prior_precision: np.ndarray) -> Any:
     return collapse_lanes(
         lanes.pack_symmetric(tasks.gram),
         lanes.pack_tasks(tasks.moment),
@@ -43,6 +41,13 @@ def collapsed(
         scale,
         prior_precision,
     )
+
+
+def collapsed(
+    tasks: dense.Tasks, scale: np.ndarray, prior_precision: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    gram, moment, _ = all_collapsed(tasks, scale, prior_precision)
+    return gram, moment
 
 
 def reference(tasks: dense.Tasks, covariance: np.ndarray) -> GaussianSites:
@@ -61,10 +66,13 @@ def test_lanes_equal_the_collapse_operator(tasks: dense.Tasks, kind: str) -> Non
         scale[0] = 0.0
     if kind == "all scales zero":
         scale[:] = 0.0
-    gram, moment = collapsed(tasks, scale, prior)
+    gram, moment, evidence = all_collapsed(tasks, scale, prior)
     expected = reference(tasks, np.outer(scale, scale) * np.linalg.inv(prior))
     np.testing.assert_allclose(unpacked(gram, n_tasks, p), expected.gram, **TIGHT)
     np.testing.assert_allclose(lanes.unpack_tasks(moment, n_tasks), expected.moment, **TIGHT)
+    constant = lanes.unpack_tasks(evidence[:, None], n_tasks)[:, 0]
+    constant += 0.5 * np.linalg.slogdet(prior)[1]
+    np.testing.assert_allclose(constant, expected.constant, **TIGHT)
     # Padded tasks have no data.
     assert not np.moveaxis(gram, 1, -1).reshape(-1, gram.shape[1])[n_tasks:].any()
 

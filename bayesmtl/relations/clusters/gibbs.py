@@ -81,29 +81,15 @@ def weight_prior(prior, state, partition, center, scale):
 
 
 @inner_kernel
-def _collapsed(sites, prior, state, partition, between):
-    """Lanes (S, r) of the sites with the deviations within clusters integrated out, at b = 0."""
-    p = state.scale.shape[0]
-    scale = state.scale.copy()
-    scale[prior.block :] *= math.sqrt(1.0 - between)
-    gram, score = collapse_lanes(sites.gram, sites.moment, sites.precision, scale, np.eye(p))
-    task_means(state.means, prior.task_features, state.center)
-    collapsed_scores(gram, score, state.center)
-    return gram, score
-
-
-@kernel
-def cluster_sites(sites, prior, state, partition, between):
-    """What each task says of the standardised mean of its cluster, ``g'b - b'A b / 2``.
-
-    Returns
-    -------
-    a : (task, d (d + 1) / 2)
-        Packed.
-    g : (task, d)
-    """
-    gram, score = _collapsed(sites, prior, state, partition, between)
+def _collapsed_sites(sites, prior, state, between):
+    """As `cluster_sites`, and the log evidence of all tasks with all cluster means at zero."""
     first, p = prior.block, state.scale.shape[0]
+    task_means(state.means, prior.task_features, state.center)
+    moment = sites.moment.copy()
+    collapsed_scores(sites.gram, moment, state.center)
+    scale = state.scale.copy()
+    scale[first:] *= math.sqrt(1.0 - between)
+    gram, score, evidence = collapse_lanes(sites.gram, moment, sites.precision, scale, np.eye(p))
     d, n_lanes = p - first, gram.shape[2]
     scale = state.scale[first:] * math.sqrt(between)
     a, g = np.empty((prior.n_tasks, d * (d + 1) // 2)), np.empty((prior.n_tasks, d))
@@ -114,6 +100,22 @@ def cluster_sites(sites, prior, state, partition, between):
             g[t, i] = score[k, first + i, v] * scale[i]
             for j in range(i + 1):
                 a[t, i * (i + 1) // 2 + j] = gram[k, row + j, v] * scale[i] * scale[j]
+    return a, g, evidence.sum()
+
+
+@kernel
+def cluster_sites(sites, prior, state, between):
+    """What each task says of the standardised mean of its cluster, ``g'b - b'A b / 2``.
+
+    The deviations within clusters and those of the intercept are integrated out.
+
+    Returns
+    -------
+    a : (task, d (d + 1) / 2)
+        Packed.
+    g : (task, d)
+    """
+    a, g, _ = _collapsed_sites(sites, prior, state, between)
     return a, g
 
 
@@ -446,35 +448,11 @@ def log_likelihood(sites, prior, state, partition, between):
     partition : PartitionState
     between : float
     """
-    a, g = cluster_sites(sites, prior, state, partition, between)
+    a, g, evidence = _collapsed_sites(sites, prior, state, between)
     sums_a, sums_g = cluster_sums(a, g, partition.labels, partition.n_clusters[0], 0)
     out = np.empty(sums_a.shape[1])
     log_evidences(sums_a, sums_g, out)
-    return out.sum() + _log_evidence_of_tasks(sites, prior, state, between)
-
-
-@inner_kernel
-def _log_evidence_of_tasks(sites, prior, state, between):
-    """Of the tasks with all cluster means at zero: ``b'P^-1 b / 2 - log|P| / 2`` of each."""
-    p = state.scale.shape[0]
-    scale = state.scale.copy()
-    scale[prior.block :] *= math.sqrt(1.0 - between)
-    n_lanes = sites.gram.shape[2]
-    a, x = np.empty((sites.gram.shape[1], n_lanes)), np.empty((p, n_lanes))
-    out = np.empty(n_lanes)
-    total = 0.0
-    for k in range(sites.gram.shape[0]):
-        multiply_lanes(sites.gram, k, state.center[k], x)
-        for i in range(p):
-            for v in range(n_lanes):
-                x[i, v] = (sites.moment[k, i, v] - x[i, v]) * sites.precision[k, v] * scale[i]
-            for j in range(i + 1):
-                e = i * (i + 1) // 2 + j
-                for v in range(n_lanes):
-                    a[e, v] = sites.gram[k, e, v] * sites.precision[k, v] * scale[i] * scale[j]
-        log_evidences(a, x, out)
-        total += out.sum()
-    return total
+    return out.sum() + evidence
 
 
 @inner_kernel
@@ -694,7 +672,7 @@ def sweep(
             )
         if work * p <= _CHEAP:
             _collapsed_scales(sites, prior, state, partition, rng)
-        a, g = cluster_sites(sites, prior, state, partition, partition.between[0])
+        a, g = cluster_sites(sites, prior, state, partition.between[0])
         for _ in range(repeats):
             scan_labels(partition, a, g, rng)
             for _ in range(_PROPOSALS):

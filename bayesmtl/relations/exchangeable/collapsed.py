@@ -252,7 +252,7 @@ def collapsed_pass(sites, prior, state, pairs, rng):
     """
     n_lanes = state.weights.shape[2]
     p, q = state.means.shape
-    gram, score = collapse_lanes(
+    gram, score, _ = collapse_lanes(
         sites.gram, sites.moment, sites.precision, state.scale, state.precision
     )
     precision, linear = collapsed_mean_moments(gram, score, prior.task_features)

@@ -93,10 +93,10 @@ def test_evidence_of_partition_and_share_against_dense_densities(intercept: str)
 def test_what_a_task_says_of_its_cluster(intercept: str, between: float) -> None:
     """``g'b - b'A b / 2`` is the log density of its response at a standardised cluster mean b."""
     problem, chain = _chain(intercept, between)
-    population, partition = chain.population, chain.partition
+    population = chain.population
     own = settings(intercept, between)
     case = small(small_data(), intercept, own["mean"], own["scale"])
-    a, g = cluster_sites(chain.sites, problem.prior, population, partition, between)
+    a, g = cluster_sites(chain.sites, problem.prior, population, between)
     d, rng = g.shape[1], np.random.default_rng(2)
     full = np.zeros((5, d, d))
     row, column = np.tril_indices(d)
