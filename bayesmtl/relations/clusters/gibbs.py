@@ -27,6 +27,12 @@ from bayesmtl.relations.clusters.partition import (
     update_partition_prior,
 )
 from bayesmtl.relations.clusters.state import PartitionPrior, PartitionState
+from bayesmtl.relations.exchangeable.collapsed import (
+    apply_scaling,
+    scaling_evidence,
+    scaling_products,
+    scaling_work,
+)
 from bayesmtl.relations.exchangeable.density import log_structure
 from bayesmtl.relations.exchangeable.moves import (
     clear_padding,
@@ -48,7 +54,7 @@ from bayesmtl.relations.exchangeable.state import (
     PopulationPrior,
     PopulationState,
 )
-from bayesmtl.relations.exchangeable.updates import mean_variance, scale_target
+from bayesmtl.relations.exchangeable.updates import mean_variance, scale_target, shared_target
 
 __all__ = ["sweep", "weight_prior"]
 
@@ -58,7 +64,7 @@ _PROPOSALS = 3
 # of the labels a round.
 _REPEATS = 2
 # Operations of an update with everything but the partition integrated out.
-_CHEAP = 200_000
+_CHEAP, _AFFORDABLE = 200_000, 200_000_000
 # A share of the variance within clusters below it counts as none.
 _TINY = 1e-10
 
@@ -339,6 +345,64 @@ def _centred_scales(prior, state, partition, rng):
 
 
 @inner_kernel
+def _shared_given_weights_target(x, args):
+    """Logit of the shared fraction given the weights; means and cluster means integrated out."""
+    shared_args, linear, precision = args
+    value = shared_target(x, shared_args)
+    if value == -np.inf:
+        return value
+    deviation_variance, n_means, _, _, _, _ = shared_args
+    variance = mean_variance(deviation_variance, 1.0 / (1.0 + math.exp(-x)), n_means)
+    for j in range(linear.shape[0]):
+        # The log normalising constant of the prior is one of those that `shared_target` counts.
+        total = precision[j] + 1.0 / variance
+        value += 0.5 * linear[j] ** 2 / total - 0.5 * math.log(total)
+    return value
+
+
+_slice_shared = slice_sampler(_shared_given_weights_target)
+
+
+@kernel
+def _shared_with_means(prior, state, partition, noise_variance, rng):
+    """Shared fraction and with it all means of the joint prior, given the weights.
+
+    With few clusters their means can lie near the common one or far from it, and the fraction that
+    is shared says which; given the means it hardly moves.
+    """
+    p, q = state.means.shape
+    total, n_means, count, mean_square = joint_sums(prior, state)
+    if count == 0.0:
+        return
+    task_means(state.means, prior.task_features, state.center)
+    members = np.flatnonzero(prior.mean_kind.reshape(p, q)[:, 0] == JOINT)
+    linear, precision = np.empty(members.size), np.empty(members.size)
+    for j in range(members.size):
+        i = members[j]
+        share = partition.between[0] if i >= prior.block else 0.0
+        _, _, right, weight = _quadratic(prior, state, partition, i, share, 1.0)
+        linear[j] = right / state.scale[i] ** 2
+        precision[j] = weight / state.scale[i] ** 2
+        mean_square -= state.means[i, 0] ** 2
+    shared_args = (
+        total,
+        n_means,
+        max(mean_square, 0.0),
+        noise_variance,
+        prior.r2_prior,
+        prior.shared_prior,
+    )
+    args = (shared_args, linear, precision)
+    state.shared[0] = _expit(_slice_shared(args, _logit(state.shared[0]), 2.0, rng))
+    variance = mean_variance(total, state.shared[0], n_means)
+    for j in range(members.size):
+        whole = precision[j] + 1.0 / variance
+        noise = rng.standard_normal() / math.sqrt(whole)
+        state.means[members[j], 0] = linear[j] / whole + noise
+    standardise(prior, state)
+
+
+@inner_kernel
 def _centred_exchange_target(x, args):
     """Share between clusters with the variances within them held fixed, given the weights."""
     prior, state, partition, sums, squares, row, noise_variance, n_scales = args
@@ -503,6 +567,17 @@ def _collapsed_exchange_target(x, args):
     return value
 
 
+@inner_kernel
+def _scale_given_centers_target(x, args):
+    """Log of one scale given the cluster means, weights integrated out."""
+    start, diagonal, products, scale_args = args
+    value = scale_target(x, scale_args)
+    if value == -np.inf:
+        return value
+    return value + scaling_evidence(math.exp(x - start) - 1.0, diagonal, products)
+
+
+_slice_scale_given_centers = slice_sampler(_scale_given_centers_target)
 _slice_exchange = slice_sampler(_collapsed_exchange_target)
 _slice_scale = slice_sampler(_collapsed_scale_target)
 _slice_centred = slice_sampler(_centred_between_target)
@@ -557,6 +632,44 @@ def _collapsed_scales(sites, prior, state, partition, rng):
         args = (sites, prior, state, partition, j, prior_args)
         scale = math.exp(_slice_scale(args, math.log(state.scale[j]), 1.0, rng))
         set_scale(prior, state, j, scale)
+
+
+@kernel
+def _scales_given_centers(sites, prior, state, partition, rng):
+    """Scales given partition and cluster means, weights integrated out.
+
+    Cheaper than `_collapsed_scales` by a factor of about p. The means of the clusters stay where
+    they are, so their standardised values change.
+    """
+    first, p = prior.block, state.scale.shape[0]
+    center, within = np.empty_like(state.center), np.empty_like(state.scale)
+    weight_prior(prior, state, partition, center, within)
+    gram, score, _ = collapse_lanes(sites.gram, sites.moment, sites.precision, within, np.eye(p))
+    collapsed_scores(gram, score, center)
+    work = scaling_work(score)
+    n_clusters = partition.n_clusters[0]
+    for j in range(p):
+        learned = prior.scale_prior[j, 0] != 0.0 or prior.joint[j]
+        if not learned or not within[j] > 0.0:
+            continue
+        d = np.zeros((p, gram.shape[2]))
+        d[j] = within[j] ** 2
+        scaling_products(gram, score, d, j, work)
+        count, square, start = 0.0, 0.0, state.scale[j]
+        if j >= first and partition.between[0] > 0.0:
+            count = float(n_clusters)
+            for k in range(n_clusters):
+                square += (start * partition.center[k, j - first]) ** 2
+        row, unit = prior.scale_prior[j], prior.scale_unit[j]
+        scale_args = (count, square, 0.0, 0.0, 0.0, unit, row, joint_term(prior, state, j))
+        args = (math.log(start), within[j] ** 2, work[2], scale_args)
+        scale = math.exp(_slice_scale_given_centers(args, math.log(start), 1.0, rng))
+        set_scale(prior, state, j, scale)
+        apply_scaling(gram, score, scale / start - 1.0, within[j] ** 2, work)
+        within[j] *= scale / start
+        if j >= first:
+            for k in range(n_clusters):
+                partition.center[k, j - first] *= start / scale
 
 
 @kernel
@@ -679,9 +792,13 @@ def sweep(
                 split_or_merge(partition, a, g, rng)
             update_partition_prior(partition, partition_prior, rng)
     _draw_centers(partition, a, g, rng)
+    if _CHEAP < work * p <= _AFFORDABLE:
+        _scales_given_centers(sites, prior, state, partition, rng)
     _draw_weights(sites, prior, state, partition, rng)
     _centred_means(prior, state, partition, rng)
     _centred_scales(prior, state, partition, rng)
+    if prior.joint.any():
+        _shared_with_means(prior, state, partition, noise_variance, rng)
     if learn_between:
         _centred_exchange(prior, state, partition, partition_prior, noise_variance, rng)
     _centred_between(prior, state, partition, partition_prior, rng)

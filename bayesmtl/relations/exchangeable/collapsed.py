@@ -28,11 +28,17 @@ from bayesmtl.relations.exchangeable.updates import (
     scale_target,
 )
 
-__all__ = ["collapsed_pass"]
+__all__ = [
+    "apply_scaling",
+    "collapsed_pass",
+    "scaling_evidence",
+    "scaling_products",
+    "scaling_work",
+]
 
 
 @inner_kernel
-def _scaling_evidence(change, diagonal, products):
+def scaling_evidence(change, diagonal, products):
     """Change of the log evidence when row and column j of D are multiplied by ``1 + change``.
 
     ``products`` holds, task by task, e'Se, e'Sd, d'Sd, e'r and d'r for e the j-th unit vector and d
@@ -62,14 +68,14 @@ def _scaling_evidence(change, diagonal, products):
 @inner_kernel
 def _scale_target(x, args):
     start, diagonal, products, prior_args = args
-    evidence = _scaling_evidence(math.exp(x - start) - 1.0, diagonal, products)
+    evidence = scaling_evidence(math.exp(x - start) - 1.0, diagonal, products)
     return evidence + scale_target(x, prior_args)
 
 
 @inner_kernel
 def _expansion_target(x, args):
     diagonal, products, prior_args = args
-    evidence = _scaling_evidence(math.exp(x) - 1.0, diagonal, products)
+    evidence = scaling_evidence(math.exp(x) - 1.0, diagonal, products)
     return evidence + expansion_target(x, prior_args)
 
 
@@ -126,18 +132,11 @@ def _column(gram, j, out):
 
 
 @inner_kernel
-def _update_scale(prior, state, gram, score, j, work, rng):
-    """One scale, or the expansion of one feature of a Huang-Wand covariance."""
-    n_lanes = gram.shape[2]
-    first, second, products, weights = work
-    p = state.scale.shape[0]
-    d = np.empty((p, n_lanes))
-    for i in range(p):
-        value = state.scale[i] * state.covariance[i, j] * state.scale[j]
-        for v in range(n_lanes):
-            d[i, v] = value
-    diagonal = d[j, 0]
+def scaling_products(gram, score, d, j, work):
+    """Fill in what row and column j of D times a factor changes; ``d`` (p, lane) is column j."""
+    first, second, products, _ = work
     _column(gram, j, first)
+    n_lanes = gram.shape[2]
     for k in range(gram.shape[0]):
         multiply_lanes(gram, k, d, second[k])
         for v in range(n_lanes):
@@ -146,10 +145,53 @@ def _update_scale(prior, state, gram, score, j, work, rng):
             products[3, k, v] = score[k, j, v]
             products[2, k, v] = 0.0
             products[4, k, v] = 0.0
-        for i in range(p):
+        for i in range(d.shape[0]):
             for v in range(n_lanes):
                 products[2, k, v] += d[i, v] * second[k, i, v]
                 products[4, k, v] += d[i, v] * score[k, i, v]
+
+
+@inner_kernel
+def apply_scaling(gram, score, change, diagonal, work):
+    """Collapsed sites after row and column j of D were multiplied by ``1 + change``."""
+    first, second, products, weights = work
+    beta = change * change * diagonal
+    for k in range(gram.shape[0]):
+        for v in range(gram.shape[2]):
+            x, y, z = products[0, k, v], products[1, k, v], products[2, k, v]
+            m11, m12 = 1.0 + beta * x + change * y, beta * y + change * z
+            m21, m22 = change * x, 1.0 + change * y
+            det = m11 * m22 - m12 * m21
+            weights[0, k, v] = (m22 * beta - m12 * change) / det
+            weights[1, k, v] = m22 * change / det
+            weights[2, k, v] = -m21 * change / det
+            weights[3, k, v] = products[3, k, v]
+            weights[4, k, v] = products[4, k, v]
+    apply_rank_two(gram, score, first, second, weights)
+
+
+@inner_kernel
+def scaling_work(score):
+    """Room for one scale after the other."""
+    n_blocks, _, n_lanes = score.shape
+    return (
+        np.empty(score.shape),
+        np.empty(score.shape),
+        np.empty((5, n_blocks, n_lanes)),
+        np.empty((5, n_blocks, n_lanes)),
+    )
+
+
+@inner_kernel
+def _update_scale(prior, state, gram, score, j, work, rng):
+    """One scale, or the expansion of one feature of a Huang-Wand covariance."""
+    products = work[2]
+    p = state.scale.shape[0]
+    d = np.empty((p, gram.shape[2]))
+    for i in range(p):
+        d[i] = state.scale[i] * state.covariance[i, j] * state.scale[j]
+    diagonal = d[j, 0]
+    scaling_products(gram, score, d, j, work)
     if prior.covariance == 1 and j >= prior.block:
         dimension = float(p - prior.block)
         half_t = 1.0 / prior.half_t_scale[j] ** 2
@@ -167,20 +209,7 @@ def _update_scale(prior, state, gram, score, j, work, rng):
         args = (start, diagonal, products, (0.0, 0.0, 0.0, 0.0, 0.0, unit, row, joint))
         factor = math.exp(_slice_scale(args, start, 1.0, rng) - start)
         set_scale(prior, state, j, state.scale[j] * factor)
-    change = factor - 1.0
-    beta = change * change * diagonal
-    for k in range(gram.shape[0]):
-        for v in range(n_lanes):
-            x, y, z = products[0, k, v], products[1, k, v], products[2, k, v]
-            m11, m12 = 1.0 + beta * x + change * y, beta * y + change * z
-            m21, m22 = change * x, 1.0 + change * y
-            det = m11 * m22 - m12 * m21
-            weights[0, k, v] = (m22 * beta - m12 * change) / det
-            weights[1, k, v] = m22 * change / det
-            weights[2, k, v] = -m21 * change / det
-            weights[3, k, v] = products[3, k, v]
-            weights[4, k, v] = products[4, k, v]
-    apply_rank_two(gram, score, first, second, weights)
+    apply_scaling(gram, score, factor - 1.0, diagonal, work)
 
 
 @inner_kernel
@@ -250,7 +279,6 @@ def collapsed_pass(sites, prior, state, pairs, rng):
         Whether to update the correlations too.
     rng : numpy.random.Generator
     """
-    n_lanes = state.weights.shape[2]
     p, q = state.means.shape
     gram, score, _ = collapse_lanes(
         sites.gram, sites.moment, sites.precision, state.scale, state.precision
@@ -260,13 +288,7 @@ def collapsed_pass(sites, prior, state, pairs, rng):
     update_means_of(prior, state, precision, linear, active, rng)
     task_means(state.means, prior.task_features, state.center)
     collapsed_scores(gram, score, state.center)
-    lanes = (gram.shape[0], n_lanes)
-    work = (
-        np.empty(score.shape),
-        np.empty(score.shape),
-        np.empty((5, lanes[0], lanes[1])),
-        np.empty((5, lanes[0], lanes[1])),
-    )
+    work = scaling_work(score)
     for j in range(p):
         huang_wand = prior.covariance == 1 and j >= prior.block
         if huang_wand or prior.joint[j] or prior.scale_prior[j, 0] != 0.0:

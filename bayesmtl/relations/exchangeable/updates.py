@@ -14,6 +14,7 @@ __all__ = [
     "expansion_target",
     "mean_variance",
     "scale_target",
+    "shared_target",
     "update_expansion",
     "update_means",
     "update_rescaling",
@@ -158,7 +159,7 @@ def update_expansion(dimension, inverse_diagonal, half_t_scale, precision, linea
 
 
 @kernel
-def _shared_target(x, args):
+def shared_target(x, args):
     """Log conditional of the logit of the shared fraction."""
     deviation_variance, n_means, mean_square, noise_variance, r2_row, shared_row = args
     shared = 1.0 / (1.0 + math.exp(-x))
@@ -178,7 +179,7 @@ def _shared_target(x, args):
     )
 
 
-_slice_shared = slice_sampler(_shared_target)
+_slice_shared = slice_sampler(shared_target)
 
 
 @kernel

@@ -12,9 +12,9 @@ from bayesmtl.inference.gibbs import ChainState
 from bayesmtl.numerics.lanes import rescaling_moments, scale_moments, unpack_tasks
 from bayesmtl.relations.exchangeable.updates import (
     _rescaling_target,
-    _shared_target,
     expansion_target,
     scale_target,
+    shared_target,
 )
 from tests.oracles.states import (
     LIKELIHOODS,
@@ -123,7 +123,7 @@ def test_shared_fraction(noise: str) -> None:
         other.population.shared[0] = moved
         change = recorded(setting, other) - start
         change += np.log(moved * (1 - moved)) - np.log(shared * (1 - shared))
-        target = _shared_target(x + move, arguments) - _shared_target(x, arguments)
+        target = shared_target(x + move, arguments) - shared_target(x, arguments)
         assert target == pytest.approx(change, rel=1e-9, abs=1e-8)
 
 
