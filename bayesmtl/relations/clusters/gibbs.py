@@ -773,17 +773,27 @@ def sweep(
         The noise variance that the joint R-squared prior refers to.
     rng : numpy.random.Generator
     """
-    learn_between = bool(partition_prior.between[0] != 0.0)
     p = prior.scale_unit.size
     work = prior.n_tasks * p**3
-    repeats = _REPEATS if work <= _CHEAP else 1
+    cheap, cheap_scales = work <= _CHEAP, work * p <= _CHEAP
+    affordable = not cheap_scales and work * p <= _AFFORDABLE
+    flags = (cheap, cheap_scales, affordable)
+    _sweep(sites, prior, state, partition, partition_prior, noise_variance, flags, rng)
+
+
+@kernel
+def _sweep(sites, prior, state, partition, partition_prior, noise_variance, flags, rng):
+    """All updates in one call: each would take the interpreter lock, and chains share it."""
+    cheap, cheap_scales, affordable = flags
+    learn_between = partition_prior.between[0] != 0.0
+    repeats = _REPEATS if cheap else 1
     for _ in range(repeats):
-        if learn_between and work <= _CHEAP:
+        if learn_between and cheap:
             _collapsed_between(sites, prior, state, partition, partition_prior, rng)
             _collapsed_exchange(
                 sites, prior, state, partition, partition_prior, noise_variance, rng
             )
-        if work * p <= _CHEAP:
+        if cheap_scales:
             _collapsed_scales(sites, prior, state, partition, rng)
         a, g = cluster_sites(sites, prior, state, partition.between[0])
         for _ in range(repeats):
@@ -792,7 +802,7 @@ def sweep(
                 split_or_merge(partition, a, g, rng)
             update_partition_prior(partition, partition_prior, rng)
     _draw_centers(partition, a, g, rng)
-    if _CHEAP < work * p <= _AFFORDABLE:
+    if affordable:
         _scales_given_centers(sites, prior, state, partition, rng)
     _draw_weights(sites, prior, state, partition, rng)
     _centred_means(prior, state, partition, rng)

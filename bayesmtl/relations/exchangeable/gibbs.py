@@ -3,8 +3,6 @@
 Centred updates (structure given weights) mix where the tasks' data are strong, non-centred ones
 (given standardised deviations) where they are weak; every sweep does both (Yu and Meng 2011, JCGS
 20).
-
-The steps are compiled one by one and called from Python, so a model compiles only what it uses.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesmtl.likelihoods.gaussian import Sites
+from bayesmtl.numerics.jit import kernel
 from bayesmtl.relations.exchangeable.collapsed import collapsed_pass
 from bayesmtl.relations.exchangeable.moves import (
     centred_means,
@@ -95,8 +94,15 @@ def sweep(
         The costlier updates to make.
     rng : numpy.random.Generator
     """
-    if moves.collapsed:
-        collapsed_pass(sites, prior, state, _moves_pairs(prior), rng)
+    pairs = _moves_pairs(prior)
+    _sweep(sites, prior, state, noise_variance, moves.collapsed, pairs, moves.rows, rng)
+
+
+@kernel
+def _sweep(sites, prior, state, noise_variance, collapsed, pairs, rows, rng):
+    """All updates in one call: each would take the interpreter lock, and chains share it."""
+    if collapsed:
+        collapsed_pass(sites, prior, state, pairs, rng)
     draw_weights(sites, prior, state, rng)
     centred_means(prior, state, rng)
     if prior.covariance == HUANG_WAND:
@@ -106,7 +112,7 @@ def sweep(
         draw_correlations(prior, state, rng)
     noncentred_means(sites, prior, state, rng)
     noncentred_scales(sites, prior, state, rng)
-    if moves.rows and prior.covariance == HUANG_WAND:
+    if rows and prior.covariance == HUANG_WAND:
         row_pass(sites, prior, state, rng)
     if prior.joint.any():
         update_joint(sites, prior, state, noise_variance, rng)
