@@ -1,9 +1,9 @@
 """Moves of the partition with task weights and cluster means integrated out.
 
 Every task is a quadratic log-likelihood ``g't - t'A t / 2`` of the standardised mean t of its
-cluster, ``t ~ N(0, I)`` (METHODS F2: a collapsed site), so a cluster C has the log evidence ``g_C'
-(I + A_C)^-1 g_C / 2 - log|I + A_C| / 2`` with the sums g_C and A_C of its tasks. The candidates of
-a task are lanes of one factorisation.
+cluster, ``t ~ N(0, I)``, so a cluster C has the log evidence ``g_C' (I + A_C)^-1 g_C / 2 - log|I +
+A_C| / 2`` with the sums g_C and A_C of its tasks. The candidates of a task are lanes of one
+factorisation.
 """
 
 import math
