@@ -13,7 +13,7 @@ from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.posterior.build import constant_data, observed_data
 from bayesmtl.posterior.user_scale import posterior_variables
-from bayesmtl.priors import Prior, PriorLike
+from bayesmtl.priors import sample_value
 from bayesmtl.relations.clusters.simulate import simulate_partition
 from bayesmtl.relations.exchangeable.simulate import simulate_population
 
@@ -45,10 +45,6 @@ def prior_predictive(
     return xr.DataTree.from_dict(groups)
 
 
-def _value(prior: PriorLike, rng: np.random.Generator) -> float:
-    return float(prior.sample(1, rng)[0]) if isinstance(prior, Prior) else prior
-
-
 def _noise(
     problem: Problem, likelihood: Gaussian, rng: np.random.Generator
 ) -> tuple[float | None, float | None, np.ndarray | None]:
@@ -59,10 +55,10 @@ def _noise(
     if likelihood.fixed:
         return None, None, likelihood.fixed_sds(problem.rows.tasks)
     sd_prior, spread_prior = likelihood.priors(problem.reference_sd)
-    median = _value(sd_prior, rng)
+    median = sample_value(sd_prior, rng)
     if likelihood.noise == "shared":
         return median, None, np.full(n_tasks, median)
-    spread = _value(spread_prior, rng)
+    spread = sample_value(spread_prior, rng)
     return median, spread, median * np.exp(spread * rng.normal(size=n_tasks))
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "prior_from_dict",
     "prior_of_row",
     "prior_to_dict",
+    "sample_value",
     "table_row",
 ]
 
@@ -147,6 +148,11 @@ class Prior:
 
 
 PriorLike = Prior | float
+
+
+def sample_value(value: PriorLike, rng: np.random.Generator) -> float:
+    """One draw from a prior, or the fixed number itself."""
+    return float(value.sample(1, rng)[0]) if isinstance(value, Prior) else value
 
 
 def _check_parameter(family: str, name: str, value: Any, positive: bool) -> None:

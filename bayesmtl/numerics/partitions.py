@@ -26,11 +26,11 @@ __all__ = [
     "membership_certainty",
     "n_clusters",
     "optimal_partition",
+    "shared_sizes",
 ]
 
-# Partitions whose expected loss is looked at for a start, and how many of them are starts.
+# Sampled partitions whose expected loss is looked at for a start.
 _SCREENED = 200
-_STARTS = 4
 # Distances this close are the same one but for rounding.
 _TIE = 1e-10
 
@@ -251,7 +251,13 @@ def expected_binder(partition: np.ndarray, draws: np.ndarray) -> float:
 
 
 def optimal_partition(
-    draws: np.ndarray, rng: np.random.Generator, *, loss: str = "vi", runs: int = 8
+    draws: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    loss: str = "vi",
+    runs: int = 8,
+    starts: int = 4,
+    linkage_cuts: bool = True,
 ) -> OptimalPartition:
     """Partition of least expected loss that a stochastic search finds.
 
@@ -271,6 +277,10 @@ def optimal_partition(
         See `expected_vi` and `expected_binder`.
     runs : int
         Sequential allocations; may be 0.
+    starts : int
+        How many of the sampled partitions and cuts to start from.
+    linkage_cuts : bool
+        Whether to look at the cuts, which take an array over pairs of tasks.
 
     Returns
     -------
@@ -299,11 +309,11 @@ def optimal_partition(
 
     order = rng.permutation(len(different))
     frequent = order[np.argsort(-counts[order], kind="stable")][:_SCREENED]
-    candidates = [*different[frequent], *_linkage_cuts(different, counts)]
-    best = np.argsort([expected(one) for one in candidates], kind="stable")[:_STARTS]
-    starts = [candidates[i] for i in best] + [np.full(n_tasks, -1)] * runs
+    candidates = [*different[frequent], *(_linkage_cuts(different, counts) if linkage_cuts else ())]
+    best = np.argsort([expected(one) for one in candidates], kind="stable")[:starts]
+    first = [candidates[i] for i in best] + [np.full(n_tasks, -1)] * runs
     clusters, gain = distinct_clusters(different, weights), np.diff(potential)
-    found = [_by_size(descend(start, clusters, gain, rng)) for start in starts]
+    found = [_by_size(descend(start, clusters, gain, rng)) for start in first]
     losses = [expected(one) for one in found]
     winner = int(np.argmin(losses))
     return OptimalPartition(found[winner], losses[winner])
@@ -403,11 +413,24 @@ def membership_certainty(draws: np.ndarray, partition: np.ndarray) -> np.ndarray
     """
     different, counts = _distinct(draws)
     one = _one(partition, different.shape[1])
-    same = one[:, None] == one
-    others = same.sum(axis=1) - 1
-    together = _together(different, counts)
-    np.fill_diagonal(together, 0.0)
-    cluster = different + different.shape[1] * np.arange(len(different))[:, None]
-    alone = counts @ (np.bincount(cluster.ravel())[cluster] == 1)
-    certain = (together * same).sum(axis=1) / np.maximum(others, 1)
-    return np.where(others > 0, certain, alone) / counts.sum()
+    others = np.bincount(one)[one] - 1
+    total = np.zeros(len(one))
+    for draw, count in zip(different, counts, strict=True):
+        shared = shared_sizes(one, draw)
+        together = (shared[one, draw] - 1) / np.maximum(others, 1)
+        alone = shared.sum(axis=0)[draw] == 1
+        total += count * np.where(others > 0, together, alone)
+    return total / counts.sum()
+
+
+def shared_sizes(partition: np.ndarray, draw: np.ndarray) -> np.ndarray:
+    """Numbers (block, cluster) of tasks that a block of a partition shares with a cluster.
+
+    Parameters
+    ----------
+    partition, draw : int array (task,)
+        Labels 0, 1, ... without gaps.
+    """
+    shape = int(partition.max()) + 1, int(draw.max()) + 1
+    cell = partition * shape[1] + draw
+    return np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)

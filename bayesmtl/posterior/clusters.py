@@ -6,19 +6,17 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy.special import xlogy
 
-from bayesmtl.numerics.partition_search import descend, distinct_clusters
 from bayesmtl.numerics.partitions import (
     OptimalPartition,
     canonical,
     coclustering,
     credible_ball,
-    expected_binder,
-    expected_vi,
+    membership_certainty,
     optimal_partition,
+    shared_sizes,
 )
-from bayesmtl.posterior.relations import DENSE_LIMIT, INTERVAL, summarise
+from bayesmtl.posterior.relations import DENSE_LIMIT, INTERVAL, STATISTICS, summarise
 
 __all__ = ["block_coclustering", "cluster_relations", "n_clusters_interval"]
 
@@ -26,8 +24,6 @@ BALL = 0.95
 _SEED = 1  # of the search: the same draws give the same partition
 # The search takes longest, half a minute, for 2,000 tasks whose draws have no structure.
 _SEARCH_BUDGET, _FEWEST_DRAWS, _MOST_DRAWS = 2e5, 100, 1000
-_EXPECTED_LOSS = {"vi": expected_vi, "binder": expected_binder}
-_STATISTICS = np.array(["mean", "sd", "lower", "upper", "p_positive"], dtype=object)
 
 
 def cluster_relations(
@@ -70,7 +66,7 @@ def cluster_relations(
     keep = int(np.clip(_SEARCH_BUDGET / n_tasks, _FEWEST_DRAWS, _MOST_DRAWS))
     picks = np.linspace(0, len(flat) - 1, min(keep, len(flat))).astype(int)
     draws = canonical(flat[picks])
-    best = {loss: _least_expected(draws, loss) for loss in _EXPECTED_LOSS}
+    best = {loss: _least_expected(draws, loss) for loss in ("vi", "binder")}
     center = best["vi"].partition
     ball = credible_ball(draws, center, BALL)
     search = {
@@ -91,7 +87,7 @@ def cluster_relations(
             np.stack([ball.upper, ball.lower, ball.horizontal]),
             {"radius": ball.radius, "probability": BALL},
         ),
-        "membership": ("task", _membership(draws, center)),
+        "membership": ("task", membership_certainty(draws, center)),
         "n_clusters": ("statistic", summarise(counts.astype(np.float64))),
         "n_clusters_probability": (
             ("n_clusters_value", "distribution"),
@@ -100,7 +96,7 @@ def cluster_relations(
     }
     coords: dict[str, Any] = {
         "task": labels,
-        "statistic": _STATISTICS,
+        "statistic": STATISTICS,
         "bound": np.array(["upper", "lower", "horizontal"], dtype=object),
         "n_clusters_value": np.arange(1, n_tasks + 1),
         "distribution": np.array(["posterior", "prior"], dtype=object),
@@ -117,19 +113,10 @@ def cluster_relations(
 
 def _least_expected(draws: np.ndarray, loss: str) -> OptimalPartition:
     """Search the partition (task,) of least expected loss, largest cluster first."""
-    n_draws, n_tasks = draws.shape
     rng = np.random.default_rng(_SEED)
-    if n_tasks <= DENSE_LIMIT:
+    if draws.shape[1] <= DENSE_LIMIT:
         return optimal_partition(draws, rng, loss=loss)
-    expected = _EXPECTED_LOSS[loss]
-    start = draws[np.argmin([expected(draw, draws) for draw in draws])]
-    size = np.arange(n_tasks + 2.0)
-    pairs = size * (size - 1.0) / (n_tasks * (n_tasks - 1.0))
-    potential = xlogy(size, size) / n_tasks if loss == "vi" else pairs
-    clusters = distinct_clusters(draws, np.full(n_draws, 1.0 / n_draws))
-    found = canonical(descend(start, clusters, np.diff(potential), rng)[None])[0]
-    order = np.argsort(-np.bincount(found), kind="stable")
-    return OptimalPartition(np.argsort(order)[found], expected(found, draws))
+    return optimal_partition(draws, rng, loss=loss, runs=0, starts=1, linkage_cuts=False)
 
 
 def _coclustering(assignment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -150,25 +137,6 @@ def _coclustering(assignment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.sqrt(variance / (len(batches) - 1))
 
 
-def _shared(partition: np.ndarray, draw: np.ndarray) -> np.ndarray:
-    """Numbers (block, cluster) of tasks that a block of the partition shares with a cluster."""
-    shape = int(partition.max()) + 1, int(draw.max()) + 1
-    cell = partition * shape[1] + draw
-    return np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
-
-
-def _membership(draws: np.ndarray, partition: np.ndarray) -> np.ndarray:
-    """Compute ``membership`` of `cluster_relations`, without an array over pairs of tasks."""
-    others = np.bincount(partition)[partition] - 1
-    total = np.zeros(len(partition))
-    for draw in draws:
-        shared = _shared(partition, draw)
-        together = (shared[partition, draw] - 1) / np.maximum(others, 1)
-        alone = shared.sum(axis=0)[draw] == 1
-        total += np.where(others > 0, together, alone)
-    return total / len(draws)
-
-
 def block_coclustering(draws: np.ndarray, partition: np.ndarray) -> np.ndarray:
     """Probabilities that a task of one block and another task of a block are in one cluster.
 
@@ -186,7 +154,7 @@ def block_coclustering(draws: np.ndarray, partition: np.ndarray) -> np.ndarray:
     sizes = np.bincount(partition).astype(np.float64)
     total = np.zeros((len(sizes), len(sizes)))
     for draw in draws:
-        shared = _shared(partition, draw)
+        shared = shared_sizes(partition, draw)
         total += shared @ shared.T
     pairs = np.outer(sizes, sizes) - np.diag(sizes)
     together = total / len(draws) - np.diag(sizes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -15,10 +15,11 @@ from bayesmtl.numerics.lanes import unpack_tasks
 __all__ = [
     "cluster_group",
     "cluster_means",
-    "conditional_tasks",
+    "conditional_means",
     "join_probabilities",
     "mixture_moments",
     "partition_variables",
+    "variance_factors",
 ]
 
 _SAMPLE = ("chain", "draw")
@@ -66,46 +67,44 @@ def mixture_moments(problem: Problem, draws: Draws) -> tuple[np.ndarray, np.ndar
     return mean, np.sqrt(spread)
 
 
-class ConditionalTasks(NamedTuple):
-    """Moments of a task's weights given the structure and the weights of the other tasks.
+def _others(partition: PartitionDraws) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of other tasks in each task's cluster, and the weight of the sum of these.
 
-    Parameters
-    ----------
-    mean : (draw, task, feature)
-    variance_factor : (draw, task)
-        Variance in units of the squared total scale.
+    Given n' others whose standardised deviations sum to S', that of a task has the mean ``between
+    S' / (1 - between + n' between)``; both results are (chain, draw, task).
     """
+    number = np.take_along_axis(_sizes(partition), partition.labels.astype(np.int64), axis=-1) - 1
+    between = partition.between[..., None]
+    whole = 1.0 - between + number * between
+    return number, np.divide(between, whole, out=np.zeros_like(whole), where=number > 0)
 
-    mean: np.ndarray
-    variance_factor: np.ndarray
 
+def variance_factors(partition: PartitionDraws) -> np.ndarray:
+    """(chain, draw, task) variance of weights given the structure and the weights of the others.
 
-def conditional_tasks(problem: Problem, draws: Draws, chain: int) -> ConditionalTasks:
-    """Moments of each task's weights given the rest, draw by draw of one chain.
-
-    With n' other tasks in its cluster whose standardised deviations sum to S', a task has mean
-    ``between S' / (1 - between + n' between)`` and variance ``(1 - between) (1 + between / (1 -
-    between + n' between))``; both are those of a new cluster for a task that is alone.
+    In units of the squared total scale: ``(1 - between) (1 + between / (1 - between + n'
+    between))`` with n' other tasks in the cluster; that of a new cluster for a task that is alone.
     """
+    others, share = _others(partition)
+    within = 1.0 - partition.between[..., None]
+    return np.where(others > 0, within * (1.0 + share), 1.0)
+
+
+def conditional_means(problem: Problem, draws: Draws, chain: int) -> np.ndarray:
+    """(draw, task, feature) means of weights given the structure and the weights of the others."""
     assert draws.partition is not None
     assert draws.weights is not None
     prior, first = problem.prior, problem.prior.block
-    labels, between = draws.partition.labels[chain], draws.partition.between[chain][:, None]
-    scale = draws.scale[chain][:, first:]
+    labels = draws.partition.labels[chain]
     z = unpack_tasks(prior.task_features, prior.n_tasks)
     center = np.einsum("sja,ta->stj", draws.means[chain][:, first:], z)
     deviation = draws.weights[chain][..., first:] - center
     n_clusters = draws.partition.centers.shape[-2]
     codes = labels + n_clusters * np.arange(len(labels))[:, None]
-    sums = np.zeros((len(labels) * n_clusters, scale.shape[1]))
+    sums = np.zeros((len(labels) * n_clusters, deviation.shape[-1]))
     np.add.at(sums, codes, deviation)
-    others = np.bincount(codes.reshape(-1), minlength=len(sums))[codes] - 1
-    # An isolated task under between = 1 has 0 / 0 deviations and the variance of a new cluster.
-    whole = 1.0 - between + others * between
-    share = np.divide(between, whole, out=np.zeros_like(whole), where=others > 0)
-    mean = center + share[..., None] * (sums[codes] - deviation)
-    factor = np.where(others > 0, (1.0 - between) * (1.0 + share), 1.0)
-    return ConditionalTasks(mean, factor)
+    _, share = _others(draws.partition)
+    return center + share[chain][..., None] * (sums[codes] - deviation)
 
 
 def partition_variables(problem: Problem, draws: Draws) -> dict[str, Any]:

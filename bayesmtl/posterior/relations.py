@@ -13,10 +13,10 @@ from scipy.spatial import cKDTree
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws
 from bayesmtl.numerics.lanes import pack_tasks, prior_shares, unpack_tasks
-from bayesmtl.posterior.partition_draws import conditional_tasks
+from bayesmtl.posterior.partition_draws import conditional_means, variance_factors
 from bayesmtl.sites import square_root
 
-__all__ = ["borrowing", "sharing", "summarise", "task_relations"]
+__all__ = ["STATISTICS", "borrowing", "sharing", "summarise", "task_relations"]
 
 INTERVAL = 0.9
 DENSE_LIMIT = 2000
@@ -61,15 +61,16 @@ def _second_moment(problem: Problem) -> np.ndarray:
 
 def _sharing_of_clusters(problem: Problem, draws: Draws) -> np.ndarray:
     """As `sharing`, with each task's moments given the partition and the other tasks' weights."""
+    assert draws.partition is not None
     prior, first = problem.prior, problem.prior.block
     second, unit = _second_moment(problem), prior.scale_unit[first:]
     out = np.empty(draws.lp.shape)
+    factors = variance_factors(draws.partition).sum(axis=-1)
     for chain in range(len(out)):
-        given = conditional_tasks(problem, draws, chain)
-        mean = prior.mean_location[first:, 0] + unit * given.mean
+        mean = prior.mean_location[first:, 0] + unit * conditional_means(problem, draws, chain)
         common = np.einsum("sti,ij,stj->s", mean, second, mean, optimize=True)
         own = ((unit * draws.scale[chain][:, first:]) ** 2) @ np.diag(second)
-        total = common + own * given.variance_factor.sum(axis=1)
+        total = common + own * factors[chain]
         out[chain] = np.divide(common, total, out=np.zeros_like(total), where=total > 0)
     return out
 
@@ -81,11 +82,11 @@ def _task_scales(problem: Problem, draws: Draws) -> Callable[[int, int], np.ndar
         return lambda chain, draw: np.broadcast_to(
             draws.scale[chain, draw], (n_tasks, draws.scale.shape[-1])
         )
-    factors = [conditional_tasks(problem, draws, c).variance_factor for c in range(len(draws.lp))]
+    factors = variance_factors(draws.partition)
 
     def scales(chain: int, draw: int) -> np.ndarray:
         out = np.tile(draws.scale[chain, draw], (n_tasks, 1))
-        out[:, first:] *= np.sqrt(factors[chain][draw])[:, None]
+        out[:, first:] *= np.sqrt(factors[chain, draw])[:, None]
         return out
 
     return scales
@@ -145,7 +146,7 @@ def summarise(values: np.ndarray, *, signed: bool = False) -> np.ndarray:
     return np.stack([mean, sd, lower, upper, sign], axis=-1)
 
 
-_STATISTICS = np.array(["mean", "sd", "lower", "upper", "p_positive"], dtype=object)
+STATISTICS = np.array(["mean", "sd", "lower", "upper", "p_positive"], dtype=object)
 
 
 def _predictors(problem: Problem, draws: Draws, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -201,7 +202,7 @@ def _dense(left: np.ndarray, noise: np.ndarray | None, cores: int) -> np.ndarray
     """(task, task, statistic) summaries over samples, in blocks of tasks."""
     n_samples, n_tasks, _ = left.shape
     step = max(1, int(2e6 / (n_samples * n_tasks)))
-    out = np.empty((n_tasks, n_tasks, _STATISTICS.size))
+    out = np.empty((n_tasks, n_tasks, STATISTICS.size))
 
     def block(start: int) -> None:
         rows = slice(start, start + step)
@@ -243,7 +244,7 @@ def _nearest(left: np.ndarray, noise: np.ndarray, labels: np.ndarray) -> dict[st
     """The tasks nearest in posterior mean, with the summaries of their differences."""
     neighbour = _nearest_tasks(left.mean(axis=0))
     count = neighbour.shape[1]
-    stats = np.empty((len(labels), count, _STATISTICS.size))
+    stats = np.empty((len(labels), count, STATISTICS.size))
     for j in range(count):
         other = neighbour[:, j]
         square = ((left - left[:, other]) ** 2).sum(axis=2)
@@ -283,7 +284,7 @@ def task_relations(
     n_samples = int(np.clip(_PAIR_BUDGET / size, 200, 4000))
     weights, noise = _predictors(problem, draws, n_samples)
     left = weights @ square_root(second)
-    coords: dict[str, Any] = {"task": labels, "statistic": _STATISTICS}
+    coords: dict[str, Any] = {"task": labels, "statistic": STATISTICS}
     if not dense:
         out |= _nearest(left, noise, labels)
         attrs["correlation_absent"] = f"more than {DENSE_LIMIT} tasks"

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
-__all__ = ["binder", "counts", "joined", "random_draws", "set_partitions", "vi"]
+__all__ = ["binder", "counts", "joined", "membership", "random_draws", "set_partitions", "vi"]
 
 
 def set_partitions(n: int) -> np.ndarray:
@@ -58,3 +58,16 @@ def random_draws(
     moved = rng.random(draws.shape) < changed
     draws[moved] = rng.integers(0, 5, int(moved.sum()))
     return draws
+
+
+def membership(draws: np.ndarray, partition: np.ndarray) -> np.ndarray:
+    """Mean co-clustering with the others of a task's cluster; of a task alone, to be alone."""
+    together = (draws[:, :, None] == draws[:, None]).mean(axis=0)
+    out = np.empty(len(partition))
+    for t in range(len(partition)):
+        others = np.flatnonzero((partition == partition[t]) & (np.arange(len(partition)) != t))
+        if others.size:
+            out[t] = together[t, others].mean()
+        else:
+            out[t] = np.mean([np.sum(draw == draw[t]) == 1 for draw in draws])
+    return out

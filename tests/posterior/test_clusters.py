@@ -10,12 +10,12 @@ from bayesmtl.numerics.partitions import (
     canonical,
     expected_binder,
     expected_vi,
-    membership_certainty,
 )
 from bayesmtl.posterior import clusters
 from bayesmtl.posterior.clusters import block_coclustering, cluster_relations, n_clusters_interval
 from bayesmtl.posterior.storage import load, save
 from tests.cluster_trees import draw_partitions
+from tests.oracles import partitions as oracle
 
 CENTER = np.array([0, 0, 0, 1, 1, 2])
 LABELS = np.array(list("abcdef"), dtype=object)
@@ -41,7 +41,7 @@ def test_every_summary_by_its_definition(draws: np.ndarray) -> None:
     assert partition.attrs["expected_vi"] == pytest.approx(expected_vi(CENTER, flat))
     binder = found["partition_binder"]
     assert binder.attrs["expected_binder"] == pytest.approx(expected_binder(binder.values, flat))
-    certain = membership_certainty(flat, CENTER)
+    certain = oracle.membership(flat, CENTER)
     np.testing.assert_allclose(found["membership"], certain, rtol=1e-12)
     assert found["membership"].to_numpy().argmin() == 2
     counts = np.array([len(set(draw)) for draw in flat])

@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmtl.inference.draws import PartitionDraws
-from bayesmtl.priors import Prior, prior_of_row
+from bayesmtl.priors import prior_of_row, sample_value
 from bayesmtl.relations.clusters.state import PartitionPrior
 
 __all__ = ["simulate_partition"]
 
 
 def _number(row: np.ndarray, rng: np.random.Generator) -> float:
-    value = prior_of_row(row)
-    return float(value.sample(1, rng)[0]) if isinstance(value, Prior) else value
+    return sample_value(prior_of_row(row), rng)
 
 
 def simulate_partition(

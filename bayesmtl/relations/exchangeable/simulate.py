@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesmtl.assembly import Problem
 from bayesmtl.numerics.matrices import draw_inverse_wishart
-from bayesmtl.priors import Prior, PriorLike
+from bayesmtl.priors import PriorLike, sample_value
 from bayesmtl.relations.exchangeable.prior import Block
 from bayesmtl.relations.exchangeable.updates import HUANG_WAND_DOF
 
@@ -33,9 +33,7 @@ class PriorDraw(NamedTuple):
 
 
 def _number(value: PriorLike | None, rng: np.random.Generator) -> float:
-    if value is None:
-        return np.nan
-    return float(value.sample(1, rng)[0]) if isinstance(value, Prior) else value
+    return np.nan if value is None else sample_value(value, rng)
 
 
 def simulate_population(
