@@ -15,6 +15,7 @@ from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL, update_noise
 from bayesmtl.numerics.lanes import residual_sums, task_means, unpack_tasks
 from bayesmtl.relations.clusters import density as cluster_density
 from bayesmtl.relations.clusters import gibbs as cluster_gibbs
+from bayesmtl.relations.clusters.collapsed import weight_prior
 from bayesmtl.relations.clusters.state import PartitionState, initial_partition
 from bayesmtl.relations.exchangeable.density import log_joint
 from bayesmtl.relations.exchangeable.gibbs import Moves, collapsing, sweep
@@ -113,7 +114,7 @@ def gibbs_step(problem: Problem, chain: ChainState, moves: Moves, rng: np.random
         if partition is None:
             task_means(population.means, prior.task_features, center)
         else:
-            cluster_gibbs.weight_prior(prior, population, partition, center, scale)
+            weight_prior(prior, population, partition, center, scale)
         signal = signal_variance(prior, population)
         update_collapsed_noise(
             noise, sites, center, scale, population.precision, signal, prior.r2_prior, rng

@@ -19,6 +19,7 @@ from bayesmtl.numerics.lanes import multiply_lanes, task_means
 from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.relations.exchangeable.population import (
     joint_term,
+    learns_scale,
     set_scale,
     update_means_of,
 )
@@ -291,7 +292,7 @@ def collapsed_pass(sites, prior, state, pairs, rng):
     work = scaling_work(score)
     for j in range(p):
         huang_wand = prior.covariance == 1 and j >= prior.block
-        if huang_wand or prior.joint[j] or prior.scale_prior[j, 0] != 0.0:
+        if huang_wand or learns_scale(prior, j):
             _update_scale(prior, state, gram, score, j, work, rng)
     if pairs and prior.covariance != 0:
         for j in range(prior.block + 1, p):

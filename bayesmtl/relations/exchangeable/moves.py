@@ -14,6 +14,7 @@ from bayesmtl.numerics.matrices import draw_correlation, draw_inverse_wishart, i
 from bayesmtl.relations.exchangeable.population import (
     joint_sums,
     joint_term,
+    learns_scale,
     set_scale,
     update_means_of,
 )
@@ -107,7 +108,7 @@ def update_scales(prior, state, count, square, cross, precision, linear, rng):
     """
     p = state.scale.shape[0]
     for j in range(p):
-        if prior.scale_prior[j, 0] == 0.0 and not prior.joint[j]:
+        if not learns_scale(prior, j):
             continue
         if prior.covariance == 1 and j >= prior.block:
             continue

@@ -3,7 +3,20 @@
 from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.relations.exchangeable.updates import mean_variance, update_means
 
-__all__ = ["joint_sums", "joint_term", "set_scale", "signal_variance", "update_means_of"]
+__all__ = [
+    "joint_sums",
+    "joint_term",
+    "learns_scale",
+    "set_scale",
+    "signal_variance",
+    "update_means_of",
+]
+
+
+@inner_kernel
+def learns_scale(prior, j):
+    """Whether scale j is learned, under a prior of its own or the joint one."""
+    return prior.joint[j] or prior.scale_prior[j, 0] != 0.0
 
 
 @inner_kernel

@@ -8,7 +8,7 @@ import pytest
 from bayesmtl import DirichletProcess, Exchangeable, FiniteMixture, Model, PitmanYor, Prior
 from bayesmtl.inference.gibbs import start_chain
 from bayesmtl.numerics.lanes import pack_tasks, task_means, unpack_tasks
-from bayesmtl.relations.clusters.gibbs import cluster_sites, log_likelihood, weight_prior
+from bayesmtl.relations.clusters.collapsed import cluster_sites, log_likelihood, weight_prior
 from tests.oracles.cases import agree, draw, regression
 from tests.oracles.cluster_density import log_response, small, small_data, small_model
 from tests.oracles.clusters import enumerate_posterior, fixed
