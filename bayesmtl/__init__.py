@@ -11,7 +11,7 @@ from bayesmtl.errors import (
     SavedFitError,
     UnsupportedError,
 )
-from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.likelihoods import Bernoulli, Gaussian, Poisson
 from bayesmtl.model import Model
 from bayesmtl.plots import plot_clusters, plot_sharing, plot_task_relations, plot_weights
 from bayesmtl.posterior.access import task_relations
@@ -26,6 +26,7 @@ from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Poo
 __all__ = [
     "BayesMTLError",
     "BayesMTLWarning",
+    "Bernoulli",
     "Exchangeable",
     "DirichletProcess",
     "PitmanYor",
@@ -36,6 +37,7 @@ __all__ = [
     "InvalidModelError",
     "InvalidTypeError",
     "Model",
+    "Poisson",
     "Pooled",
     "Prior",
     "SavedFitError",

@@ -10,7 +10,10 @@ import numpy as np
 from bayesmtl.data import Rows
 from bayesmtl.design import Design
 from bayesmtl.errors import InvalidDataError, warn
+from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian, Sites, gaussian_sites
+from bayesmtl.likelihoods.pilot import pilot_sites
+from bayesmtl.likelihoods.rows import RowData, RowKernels, sort_rows
 from bayesmtl.numerics.lanes import pack_tasks
 from bayesmtl.priors import Prior, PriorLike, table_row
 from bayesmtl.relations.clusters.prior import DirichletProcess, FiniteMixture, PitmanYor
@@ -26,7 +29,7 @@ from bayesmtl.relations.exchangeable.state import (
     SET,
     PopulationPrior,
 )
-from bayesmtl.scaling import INTERCEPT, Scaling, learn_scaling
+from bayesmtl.scaling import INTERCEPT, Scaling, learn_scaling, response_scaling
 
 __all__ = ["Clusters", "Prepared", "Problem", "Relation", "assemble", "resolve_blocks"]
 
@@ -60,9 +63,12 @@ class Problem(NamedTuple):
     design : (row, p)
         Internal features of the rows, intercept column first where it is separate.
     response, weight : (row,)
-        Internal response without its offset; weight of each row (known standard errors included).
+        Internal response without its offset (as it is, where it is not Gaussian); weight of each
+        row (known standard errors included).
     row_weight : (row,)
         The user's weights, else 1.
+    size : (row,)
+        Trials or exposure, 1 without.
     standard_error : (row,) or None
         Known standard errors, user units.
     offset : (row,)
@@ -72,10 +78,14 @@ class Problem(NamedTuple):
     noise_priors : tuple of (6,)
         Prior rows of the shared or median noise sd and of the spread.
     sites : Sites
+        Exact under a Gaussian likelihood, else approximate.
     reference_sd : float
         Pooled sd of the response, the scale of its defaults; user units.
     reference_noise : float
-        Noise variance that the joint prior refers to where the noise is fixed; internal units.
+        Noise variance that the joint prior refers to where it is not learned; internal units.
+    row_data : RowData or None
+        For a likelihood that is not Gaussian.
+    row_kernels : RowKernels or None
     """
 
     rows: Rows
@@ -90,6 +100,7 @@ class Problem(NamedTuple):
     response: np.ndarray
     weight: np.ndarray
     row_weight: np.ndarray
+    size: np.ndarray
     standard_error: np.ndarray | None
     offset: np.ndarray
     fixed_noise: np.ndarray | None
@@ -97,6 +108,8 @@ class Problem(NamedTuple):
     sites: Sites
     reference_sd: float
     reference_noise: float
+    row_data: RowData | None
+    row_kernels: RowKernels | None
 
 
 class Prepared(NamedTuple):
@@ -108,7 +121,7 @@ class Prepared(NamedTuple):
     design, task_design : Design
         What the formulas learned; ``task_design`` None without task features.
     columns : dict
-        Names of the "se", "weights" and "offset" columns, or None.
+        Column of each role, "se", "trials", "exposure", "weights" and "offset", or None.
     """
 
     problem: Problem
@@ -196,7 +209,7 @@ def assemble(
     *,
     relation: Relation,
     intercept: Relation | None,
-    likelihood: Gaussian,
+    likelihood: Likelihood,
     columns: dict[str, Any],
     standardize: bool,
 ) -> Problem:
@@ -210,9 +223,9 @@ def assemble(
     task_features : (task, task_feature)
     relation : relation of the weights
     intercept : relation of a separate intercept, or None
-    likelihood : Gaussian
+    likelihood : Likelihood
     columns : dict
-        Names of the "se", "weights" and "offset" columns in ``rows.extra``, or None.
+        Names of the columns of each role in ``rows.extra``, or None.
     standardize : bool
 
     Raises
@@ -221,56 +234,105 @@ def assemble(
         For a constant response, or standard errors and weights that are not positive.
     """
     assert rows.response is not None
-    offset = _column(rows, columns["offset"], 0.0)
-    response = rows.response - offset
+    separate = intercept is not None
+    any_intercept = separate or INTERCEPT in features
+    offset, weight = _column(rows, columns["offset"], 0.0), _weights(rows, columns["weights"])
+    size = _size(rows, columns)
+    if isinstance(likelihood, Gaussian):
+        noise = 1.0
+        center, unit = response_scaling(
+            rows.response - offset, intercept=any_intercept, standardize=standardize
+        )
+    else:
+        likelihood.check(rows.response, size, rows.position)
+        center, noise = likelihood.reference(rows.response, size, weight)
+        center, unit = center if any_intercept else 0.0, 1.0
     scaling = learn_scaling(
         rows,
-        response,
         task_features,
-        separate=intercept is not None,
-        any_intercept=intercept is not None or INTERCEPT in features,
+        separate=separate,
         standardize=standardize,
         names=features,
+        response=(center, unit),
     )
     if isinstance(relation, Clusters):
         _warn_of_vague_partitions(rows, features)
     blocks = resolve_blocks(relation, intercept, features, scaling)
-    prior = _population_prior(blocks, features, scaling, task_features)
     design = (rows.features - scaling.feature_center) / scaling.feature_scale
-    if intercept is not None:
+    if separate:
         design = np.column_stack([np.ones(len(design)), design])
-    internal = (response - scaling.response_center) / scaling.response_scale
-    weight, noise = _row_weights(rows, columns, likelihood, scaling.response_scale)
-    sites = gaussian_sites(design, internal, rows.task, weight, len(rows.tasks))
-    fixed_noise = None
-    if likelihood.fixed and likelihood.se is None:
-        fixed_noise = likelihood.fixed_sds(rows.tasks)
-        precision = pack_tasks((scaling.response_scale / fixed_noise) ** 2)
-        sites = sites._replace(precision=precision)
-    sd_prior, spread_prior = likelihood.priors(scaling.response_scale)
-    return Problem(
-        rows=rows,
-        features=features,
-        separate_intercept=intercept is not None,
-        scaling=scaling,
-        task_features=task_features,
-        blocks=blocks,
-        prior=prior,
-        partition=partition_prior(relation.partition(len(rows.tasks)))
+    common = {
+        "rows": rows,
+        "features": features,
+        "separate_intercept": separate,
+        "scaling": scaling,
+        "task_features": task_features,
+        "blocks": blocks,
+        "prior": _population_prior(blocks, features, scaling, task_features),
+        "partition": partition_prior(relation.partition(len(rows.tasks)))
         if isinstance(relation, Clusters) and features
         else None,
-        design=design,
-        response=internal,
+        "design": design,
+        "row_weight": weight,
+        "size": size,
+        "offset": offset,
+        "reference_sd": unit,
+    }
+    if isinstance(likelihood, Gaussian):
+        return Problem(**common, **_gaussian_parts(common, likelihood, columns["se"]))
+    data = sort_rows(
+        design,
+        rows.response,
+        rows.task,
+        len(rows.tasks),
+        offset=center + offset + likelihood.offset(size),
+        size=size,
         weight=weight,
-        row_weight=_column(rows, columns["weights"], 1.0),
-        standard_error=None if columns["se"] is None else rows.extra[columns["se"]],
-        offset=offset,
-        fixed_noise=fixed_noise,
-        noise_priors=(table_row(sd_prior), table_row(spread_prior)),
-        sites=sites,
-        reference_sd=scaling.response_scale,
-        reference_noise=noise,
     )
+    return Problem(
+        **common,
+        response=rows.response,
+        weight=weight,
+        standard_error=None,
+        fixed_noise=None,
+        noise_priors=(table_row(1.0), table_row(1.0)),
+        sites=pilot_sites(data, likelihood.kernels, np.zeros(0)),
+        reference_noise=noise,
+        row_data=data,
+        row_kernels=likelihood.kernels,
+    )
+
+
+def _gaussian_parts(
+    common: dict[str, Any], likelihood: Gaussian, se: str | None
+) -> dict[str, Any]:
+    """Sites, noise and internal response under a Gaussian likelihood."""
+    rows, scaling, weight = common["rows"], common["scaling"], common["row_weight"]
+    unit, noise = scaling.response_scale, 1.0
+    if se is not None:
+        _require_positive(rows, se, "standard errors", zero_allowed=False)
+        variance = (rows.extra[se] / unit) ** 2
+        weight = weight / variance
+        noise = float(variance.mean())
+    response = (rows.response - common["offset"] - scaling.response_center) / unit
+    sites = gaussian_sites(common["design"], response, rows.task, weight, len(rows.tasks))
+    fixed_noise = None
+    if likelihood.fixed and se is None:
+        fixed_noise = likelihood.fixed_sds(rows.tasks)
+        noise = float(np.mean((fixed_noise / unit) ** 2))
+        sites = sites._replace(precision=pack_tasks((unit / fixed_noise) ** 2))
+    sd_prior, spread_prior = likelihood.priors(unit)
+    return {
+        "response": response,
+        "weight": weight,
+        "standard_error": None if se is None else rows.extra[se],
+        "fixed_noise": fixed_noise,
+        "noise_priors": (table_row(sd_prior), table_row(spread_prior)),
+        "sites": sites,
+        "reference_noise": noise,
+        "row_data": None,
+        "row_kernels": None,
+    }
 
 
 def _warn_of_vague_partitions(rows: Rows, features: tuple[str, ...]) -> None:
@@ -290,24 +352,19 @@ def _column(rows: Rows, name: str | None, default: float) -> np.ndarray:
     return np.full(len(rows.task), default) if name is None else rows.extra[name]
 
 
-def _row_weights(
-    rows: Rows, columns: dict[str, Any], likelihood: Gaussian, unit: float
-) -> tuple[np.ndarray, float]:
-    """Weight of each row, and the noise variance where it is fixed (internal units)."""
-    weight = _column(rows, columns["weights"], 1.0)
-    noise = 1.0
-    if columns["weights"] is not None:
-        _require_positive(rows, columns["weights"], "weights", zero_allowed=True)
+def _weights(rows: Rows, column: str | None) -> np.ndarray:
+    """Weight of each row."""
+    weight = _column(rows, column, 1.0)
+    if column is not None:
+        _require_positive(rows, column, "weights", zero_allowed=True)
         if not weight.sum() > 0:
-            raise InvalidDataError(f"weights column {columns['weights']!r} sums to zero")
-    if columns["se"] is not None:
-        _require_positive(rows, columns["se"], "standard errors", zero_allowed=False)
-        variance = (rows.extra[columns["se"]] / unit) ** 2
-        weight = weight / variance
-        noise = float(variance.mean())
-    elif likelihood.fixed:
-        noise = float(np.mean((likelihood.fixed_sds(rows.tasks) / unit) ** 2))
-    return weight, noise
+            raise InvalidDataError(f"weights column {column!r} sums to zero")
+    return weight
+
+
+def _size(rows: Rows, columns: dict[str, Any]) -> np.ndarray:
+    """Trials or exposure of each row."""
+    return _column(rows, columns["trials"] or columns["exposure"], 1.0)
 
 
 def _require_positive(rows: Rows, column: str, what: str, *, zero_allowed: bool) -> None:

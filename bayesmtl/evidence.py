@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 
 from bayesmtl.assembly import Problem
 from bayesmtl.errors import UnsupportedError
+from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.numerics.densities import FIXED
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
@@ -54,7 +55,7 @@ def _known(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     return counts, np.bincount(rows.task, 2.0 * weight * np.log(se), minlength=n_tasks)
 
 
-def log_evidence(problem: Problem, likelihood: Gaussian) -> float:
+def log_evidence(problem: Problem, likelihood: Likelihood) -> float:
     """``log p(y)`` in the user's units of y, with the weights integrated out.
 
     Means may be fixed or have Normal priors, which are integrated out too; scales and noise must be
@@ -66,6 +67,10 @@ def log_evidence(problem: Problem, likelihood: Gaussian) -> float:
     UnsupportedError
         Naming what is not fixed; for clusters of more than 10 tasks.
     """
+    if not isinstance(likelihood, Gaussian):
+        raise UnsupportedError(
+            f"log_evidence is exact and so needs a Gaussian likelihood, not {likelihood!r}"
+        )
     learned = _learned(problem, likelihood)
     if learned:
         raise UnsupportedError(

@@ -11,6 +11,7 @@ import xarray as xr
 
 from bayesmtl.assembly import Prepared, Problem
 from bayesmtl.errors import InvalidModelError, UnsupportedError, warn
+from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 
 __all__ = ["check_sizes", "run"]
@@ -51,7 +52,7 @@ def check_sizes(
 
 def run(
     prepared: Prepared,
-    likelihood: Gaussian,
+    likelihood: Likelihood,
     *,
     model: dict[str, Any],
     constant_sharing: float | None,
@@ -63,7 +64,7 @@ def run(
     Parameters
     ----------
     prepared : Prepared
-    likelihood : Gaussian
+    likelihood : Likelihood
     model : dict
         Settings of the model, kept with the result.
     constant_sharing : float or None
@@ -96,11 +97,24 @@ def run(
     attrs: dict[str, Any] = {}
     try:
         if inference == "cavi":
+            if not isinstance(likelihood, Gaussian):
+                raise UnsupportedError(
+                    f"inference='cavi' works for bm.Gaussian(), not for {likelihood!r}: use "
+                    "inference='gibbs' or 'nuts'"
+                )
             from bayesmtl.inference.cavi import sample_cavi
 
             needed = {name: settings[name] for name in ("draws", "chains", "random_seed")}
             draws, report = sample_cavi(problem, likelihood, **needed)
             interrupted, about, attrs = False, report.summary(), report.attrs()
+        elif inference == "gibbs" and not isinstance(likelihood, Gaussian):
+            from bayesmtl.inference.corrected import sample_corrected
+
+            if problem.partition is not None:
+                raise UnsupportedError(
+                    f"clusters of tasks with {likelihood!r} are not implemented yet"
+                )
+            draws, interrupted = sample_corrected(problem, **settings)
         elif inference == "gibbs":
             from bayesmtl.inference.gibbs import sample_gibbs
 
@@ -140,9 +154,10 @@ def _keeps_weights(problem: Problem, settings: dict[str, Any]) -> bool:
     """
     n_bytes = 8 * problem.prior.n_tasks * problem.design.shape[1]
     n_bytes *= settings["draws"] * settings["chains"]
-    if problem.partition is None:
+    if problem.partition is None and problem.row_data is None:
         return bool(n_bytes <= _WEIGHT_BYTES)
-    # Cluster means of the draws refer to the weights, so these are kept.
+    # Cluster means of the draws refer to the weights, so these are kept; and only Gaussian sites
+    # can give them again.
     if n_bytes > _MOST_WEIGHT_BYTES:
         raise UnsupportedError(
             f"the weights of {problem.prior.n_tasks:,} tasks take {n_bytes / 2**30:,.0f} GiB "

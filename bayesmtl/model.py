@@ -16,6 +16,7 @@ from bayesmtl.errors import InvalidModelError
 from bayesmtl.fitting import check_sizes, run
 from bayesmtl.formulas.parsing import parse_formula
 from bayesmtl.inference.chains import available_cores
+from bayesmtl.likelihoods import LIKELIHOODS, Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
 from bayesmtl.scaling import INTERCEPT
@@ -38,7 +39,7 @@ class Model:
         Column that names the task.
     relation : Independent, Pooled, Exchangeable, DirichletProcess, PitmanYor or FiniteMixture
         Prior of the task weights.
-    likelihood : Gaussian
+    likelihood : Gaussian, Bernoulli or Poisson
     intercept : None, "exchangeable", "none", "relation" or a relation
         None follows the formula. "relation" makes the intercept the feature "Intercept"; a relation
         sets the priors of a separate intercept, which speak of the point where all features are at
@@ -68,7 +69,7 @@ class Model:
     formula: str
     task: str
     relation: Relation = field(default_factory=Exchangeable)
-    likelihood: Gaussian = field(default_factory=Gaussian)
+    likelihood: Likelihood = field(default_factory=Gaussian)
     intercept: Any = None
     task_features: str | None = None
     weights: str | None = None
@@ -86,8 +87,9 @@ class Model:
                 "bm.DirichletProcess(), bm.PitmanYor(), bm.FiniteMixture(), got "
                 f"{self.relation!r}"
             )
-        if not isinstance(self.likelihood, Gaussian):
-            raise InvalidModelError(f"likelihood must be bm.Gaussian(), got {self.likelihood!r}")
+        if not isinstance(self.likelihood, LIKELIHOODS):
+            names = ", ".join(f"bm.{kind.__name__}()" for kind in LIKELIHOODS)
+            raise InvalidModelError(f"likelihood must be one of {names}, got {self.likelihood!r}")
         self._check_columns()
         if self.missing not in ("error", "drop"):
             raise InvalidModelError(f"missing must be 'error' or 'drop', got {self.missing!r}")
@@ -169,7 +171,8 @@ class Model:
         InvalidDataError, InvalidModelError
             See the messages: each names the column, task or value and what to do.
         """
-        columns = {"se": self.likelihood.se, "weights": self.weights, "offset": self.offset}
+        columns = {"se": None, "trials": None, "exposure": None, **self.likelihood.columns}
+        columns |= {"weights": self.weights, "offset": self.offset}
         extra = [name for name in columns.values() if name is not None]
         also = () if self.task_features is None else formula_columns(self.task_features)
         # Rows that will be dropped must not teach the design its levels or means.
@@ -182,7 +185,7 @@ class Model:
             extra=extra,
             also=also,
             missing=self.missing,  # type: ignore[arg-type]
-            warn_single=self.likelihood.se is None,
+            warn_single=isinstance(self.likelihood, Gaussian) and self.likelihood.se is None,
         )
         task_design, z = None, np.zeros((len(rows.tasks), 0))
         if self.task_features is not None:

@@ -9,7 +9,9 @@ import xarray as xr
 
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws, join_chains, map_draws
+from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.likelihoods.protocol import Predicted
 from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.posterior.build import constant_data, observed_data
 from bayesmtl.posterior.user_scale import posterior_variables
@@ -24,7 +26,7 @@ __all__ = ["prior_predictive"]
 
 
 def prior_predictive(
-    prepared: Prepared, likelihood: Gaussian, draws: int, random_seed: int | None
+    prepared: Prepared, likelihood: Likelihood, draws: int, random_seed: int | None
 ) -> xr.DataTree:
     """See `bayesmtl.Model.prior_predictive`."""
     problem = prepared.problem
@@ -46,11 +48,11 @@ def prior_predictive(
 
 
 def _noise(
-    problem: Problem, likelihood: Gaussian, rng: np.random.Generator
+    problem: Problem, likelihood: Likelihood, rng: np.random.Generator
 ) -> tuple[float | None, float | None, np.ndarray | None]:
     """Median (or shared) noise sd, spread, sd of each task, user units; None if not learned."""
     n_tasks = problem.prior.n_tasks
-    if likelihood.se is not None:
+    if not isinstance(likelihood, Gaussian) or likelihood.se is not None:
         return None, None, None
     if likelihood.fixed:
         return None, None, likelihood.fixed_sds(problem.rows.tasks)
@@ -63,7 +65,7 @@ def _noise(
 
 
 def _one(
-    problem: Problem, likelihood: Gaussian, rng: np.random.Generator
+    problem: Problem, likelihood: Likelihood, rng: np.random.Generator
 ) -> tuple[Draws, np.ndarray]:
     """One draw in internal units, and the response of every row in user units."""
     prior, unit = problem.prior, problem.scaling.response_scale
@@ -86,12 +88,14 @@ def _one(
     task = problem.rows.task
     predictor = np.einsum("rp,rp->r", problem.design, weights[task])
     noise = problem.standard_error if sds is None else sds[task]
-    assert noise is not None
-    response = problem.scaling.response_center + unit * predictor + problem.offset
-    response = response + noise * rng.normal(size=len(task))
-    learned = not likelihood.fixed
+    if noise is None:
+        noise = np.full(len(task), np.nan)
+    predictor = problem.scaling.response_center + unit * predictor
+    predictor = predictor + problem.offset + likelihood.offset(problem.size)
+    predicted = Predicted(*(part[:, None] for part in (predictor, problem.size, noise)))
+    response = likelihood.sample(predicted, rng)[:, 0]
     log_noise = None
-    if learned and sds is not None:
+    if sds is not None and isinstance(likelihood, Gaussian) and not likelihood.fixed:
         log_noise = np.log(sds / unit) if spread is not None else np.log(sds[:1] / unit)[0]
     draw = Draws(
         means=means,

@@ -10,7 +10,7 @@ import numpy as np
 from bayesmtl.data import Rows
 from bayesmtl.errors import InvalidDataError
 
-__all__ = ["INTERCEPT", "Scaling", "learn_scaling"]
+__all__ = ["INTERCEPT", "Scaling", "learn_scaling", "response_scaling"]
 
 INTERCEPT = "Intercept"
 
@@ -47,39 +47,48 @@ def _pooled_scale(values: np.ndarray, standardize: bool) -> np.ndarray:
 
 def learn_scaling(
     rows: Rows,
-    response: np.ndarray,
     task_features: np.ndarray,
     *,
     separate: bool,
-    any_intercept: bool,
     standardize: bool,
     names: Sequence[str],
+    response: tuple[float, float],
 ) -> Scaling:
     """Learn the scaling from the rows.
 
     Parameters
     ----------
     rows : Rows
-    response : (row,)
-        Without its offset.
     task_features : (task, task_feature)
     separate : bool
         Whether there is an intercept outside the relation: then the features are centred.
-    any_intercept : bool
-        Whether there is an intercept at all: then the response is centred.
     standardize : bool
     names : sequence of str
         Of the features.
+    response : tuple of float
+        Centre and scale of the response.
+    """
+    center = rows.features.mean(axis=0) if separate else np.zeros(rows.features.shape[1])
+    scale = _pooled_scale(rows.features, standardize)
+    if not separate:
+        scale = np.where([name == INTERCEPT for name in names], 1.0, scale)
+    return Scaling(
+        center,
+        scale,
+        task_features.mean(axis=0),
+        _pooled_scale(task_features, standardize),
+        *response,
+    )
+
+
+def response_scaling(response: np.ndarray, *, intercept: bool, standardize: bool) -> tuple[float, float]:
+    """Centre, 0 without an intercept, and scale of a measured response.
 
     Raises
     ------
     InvalidDataError
         For a constant response.
     """
-    center = rows.features.mean(axis=0) if separate else np.zeros(rows.features.shape[1])
-    scale = _pooled_scale(rows.features, standardize)
-    if not separate:
-        scale = np.where([name == INTERCEPT for name in names], 1.0, scale)
     spread = float(response.std())
     if standardize and not spread > 1e-13 * float(np.abs(response).max(initial=0.0)):
         raise InvalidDataError(
@@ -87,11 +96,4 @@ def learn_scaling(
             "set the scale of the priors; check the column, or use standardize=False with priors "
             "of your own"
         )
-    return Scaling(
-        center,
-        scale,
-        task_features.mean(axis=0),
-        _pooled_scale(task_features, standardize),
-        float(response.mean()) if any_intercept else 0.0,
-        spread if standardize else 1.0,
-    )
+    return float(response.mean()) if intercept else 0.0, spread if standardize else 1.0

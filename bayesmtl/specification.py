@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, get_args
 
 from bayesmtl.assembly import Clusters, Relation
 from bayesmtl.errors import InvalidModelError
+from bayesmtl.likelihoods import LIKELIHOODS, Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.relations.clusters.prior import FiniteMixture, PitmanYor
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
@@ -15,10 +16,10 @@ from bayesmtl.relations.settings import describe, from_json, to_json
 
 __all__ = ["Columns", "part_from_dict", "part_to_dict", "story"]
 
-Part = Relation | Gaussian
+Part = Relation | Likelihood
 _PARTS: dict[str, type[Part]] = {
     part.__name__: part
-    for part in (Independent, Pooled, Exchangeable, *get_args(Clusters), Gaussian)
+    for part in (Independent, Pooled, Exchangeable, *get_args(Clusters), *LIKELIHOODS)
 }
 
 
@@ -78,7 +79,7 @@ class Columns(NamedTuple):
 
 
 def story(
-    columns: Columns, relation: Relation, intercept: Relation | str, likelihood: Gaussian
+    columns: Columns, relation: Relation, intercept: Relation | str, likelihood: Likelihood
 ) -> str:
     """The generative story with the actual priors; defaults are given in units of the data."""
     lines = [f"bayesmtl model: {columns.formula}   (task: {columns.task})", ""]
@@ -100,11 +101,16 @@ def story(
         parts.append("(x_i - mean(x))'w_t" if separate else "x_i'w_t")
     if columns.offset is not None:
         parts.append(columns.offset)
-    noise = _noise_symbol(likelihood)
-    lines += [f"y_i ~ Normal({' + '.join(parts)}, {noise}), row i of task t"]
+    predictor = " + ".join(parts)
+    if isinstance(likelihood, Gaussian):
+        row = f"y_i ~ Normal({predictor}, {_noise_symbol(likelihood)})"
+    else:
+        row = likelihood.story(predictor)
+    lines += [f"{row}, row i of task t"]
     if columns.weights is not None:
         lines += [f"    the log-likelihood of a row is multiplied by {columns.weights}"]
-    lines += _noise_lines(likelihood)
+    if isinstance(likelihood, Gaussian):
+        lines += _noise_lines(likelihood)
     if columns.task_features:
         lines += ["", f"z_t: {columns.task_features}, one value per task, centred"]
     return "\n".join(

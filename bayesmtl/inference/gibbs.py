@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.chains import ChainControl, run_chains
-from bayesmtl.inference.draws import Draws, PartitionDraws, join_chains, widen
+from bayesmtl.inference.draws import Draws, PartitionDraws, widen
+from bayesmtl.inference.sampling import sample_chains
 from bayesmtl.likelihoods.collapsed_noise import update_collapsed_noise
 from bayesmtl.likelihoods.gaussian import Gaussian, NoiseState, noise_state
 from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL, update_noise
@@ -203,40 +203,47 @@ def sample_gibbs(
     KeyboardInterrupt
         When it was interrupted before any chain had a draw.
     """
+    # Compiles what the chains will call, before they start.
     rng = np.random.default_rng(0)
     scratch = start_chain(problem, likelihood, rng)
-    # Compiles what the chains will call, before they start.
     affordable = collapsing(problem.prior) != "never"
     gibbs_step(problem, scratch, Moves(collapsed=affordable, rows=True), rng)
     record(problem, scratch, storage_for(problem, scratch, 1, keep_weights), 0)
 
-    def chain(rng: np.random.Generator, control: ChainControl) -> tuple[Draws, int]:
+    def start(rng: np.random.Generator) -> _Chain:
         state = start_chain(problem, likelihood, rng)
-        storage = storage_for(problem, state, draws, keep_weights)
-        policy = _Policy(collapsing(problem.prior), tune)
-        for iteration in range(tune + draws):
-            if control.stop.is_set():
-                return storage, max(0, iteration - tune)
-            gibbs_step(problem, state, policy.moves(iteration), rng)
-            policy.observe(iteration, state.population)
-            if iteration >= tune:
-                storage = record(problem, state, storage, iteration - tune)
-            control.advance()
-        return storage, draws
+        return _Chain(problem, state, _Policy(collapsing(problem.prior), tune), rng, keep_weights)
 
-    run = run_chains(
-        chain,
+    return sample_chains(
+        start,
+        draws=draws,
+        tune=tune,
         chains=chains,
         cores=cores,
-        iterations=tune + draws,
         random_seed=random_seed,
         progressbar=progressbar,
     )
-    finished = [(storage, count) for storage, count in run.results if count > 0]
-    if not finished:
-        raise KeyboardInterrupt("interrupted before any draw was finished")
-    fewest = min(count for _, count in finished)
-    return join_chains([storage for storage, _ in finished], fewest), run.interrupted
+
+
+class _Chain(NamedTuple):
+    """One chain, see `bayesmtl.inference.chains.Chain`."""
+
+    problem: Problem
+    state: ChainState
+    policy: _Policy
+    rng: np.random.Generator
+    keep_weights: bool
+
+    def advance(self, iteration: int) -> None:
+        moves = self.policy.moves(iteration)
+        gibbs_step(self.problem, self.state, moves, self.rng)
+        self.policy.observe(iteration, self.state.population)
+
+    def storage(self, draws: int) -> Draws:
+        return storage_for(self.problem, self.state, draws, self.keep_weights)
+
+    def record(self, storage: Draws, draw: int) -> Draws:
+        return record(self.problem, self.state, storage, draw)
 
 
 def storage_for(problem: Problem, chain: ChainState, draws: int, keep_weights: bool) -> Draws:

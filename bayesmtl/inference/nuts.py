@@ -8,7 +8,9 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.assembly import Problem
+from bayesmtl.errors import UnsupportedError
 from bayesmtl.inference.draws import Draws
+from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.graph import add_noise, add_rows, add_sites
 from bayesmtl.relations.clusters.conditional import draw_partitions
@@ -43,7 +45,7 @@ _STATS = {
 }
 
 
-def build_graph(prepared: Prepared, likelihood: Gaussian, kind: str) -> Any:
+def build_graph(prepared: Prepared, likelihood: Likelihood, kind: str) -> Any:
     """A PyMC model with the names and dimensions of the posterior.
 
     Where tasks fall into clusters, "sites" has neither the weights nor separate intercepts.
@@ -51,7 +53,7 @@ def build_graph(prepared: Prepared, likelihood: Gaussian, kind: str) -> Any:
     Parameters
     ----------
     prepared : Prepared
-    likelihood : Gaussian
+    likelihood : Likelihood
     kind : {"rows", "sites"}
 
     Returns
@@ -61,11 +63,16 @@ def build_graph(prepared: Prepared, likelihood: Gaussian, kind: str) -> Any:
     Raises
     ------
     UnsupportedError
-        For an unknown number of components; for weights without a density on the rows.
+        For an unknown number of components; for weights without a density on the rows; for sites of
+        a likelihood that is not Gaussian.
     """
     import pymc as pm
 
     problem = prepared.problem
+    if kind == "sites" and not isinstance(likelihood, Gaussian):
+        raise UnsupportedError(
+            f"{likelihood!r} has no exact sites: use to_pymc(data, likelihood='rows')"
+        )
     coords: dict[str, Any] = {"task": problem.rows.tasks}
     if problem.features:
         coords |= {"feature": list(problem.features), "feature_bis": list(problem.features)}
@@ -85,7 +92,7 @@ def build_graph(prepared: Prepared, likelihood: Gaussian, kind: str) -> Any:
             return graph
         coefficients = _add_coefficients(problem, z, reference, clusters)
         if kind == "rows":
-            add_rows(prepared, coefficients, noise)
+            add_rows(prepared, likelihood, coefficients, noise)
         else:
             add_sites(problem, coefficients, noise)
     return graph
@@ -113,7 +120,7 @@ def _add_coefficients(
 
 def sample_nuts(
     prepared: Prepared,
-    likelihood: Gaussian,
+    likelihood: Likelihood,
     *,
     draws: int,
     tune: int,
@@ -139,7 +146,9 @@ def sample_nuts(
     """
     import nutpie
 
-    graph = build_graph(prepared, likelihood, "sites")
+    # Only the sites of a Gaussian likelihood are exact.
+    kind = "sites" if isinstance(likelihood, Gaussian) else "rows"
+    graph = build_graph(prepared, likelihood, kind)
     compiled = nutpie.compile_pymc_model(graph)
     trace = nutpie.sample(
         compiled,

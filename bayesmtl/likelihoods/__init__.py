@@ -1,3 +1,10 @@
-"""One module per likelihood: its settings and how it turns rows into Gaussian sites."""
+"""One module per likelihood: its settings, and what it makes of rows."""
 
-__all__: list[str] = []
+from bayesmtl.likelihoods.bernoulli import Bernoulli
+from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.likelihoods.poisson import Poisson
+
+__all__ = ["LIKELIHOODS", "Likelihood"]
+
+Likelihood = Gaussian | Bernoulli | Poisson
+LIKELIHOODS = (Gaussian, Bernoulli, Poisson)

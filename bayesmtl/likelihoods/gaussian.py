@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmtl.errors import InvalidModelError
+from bayesmtl.likelihoods.protocol import Predicted
 from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL, SHARED
 from bayesmtl.numerics.jit import kernel
 from bayesmtl.numerics.lanes import pack_tasks
@@ -83,6 +84,34 @@ class Gaussian:
                 )
             if isinstance(entry, float) and not entry > 0.0:
                 raise InvalidModelError(f"{name} must be positive, got {entry:g}")
+
+    @property
+    def columns(self) -> Mapping[str, str | None]:
+        """Known standard errors."""
+        return {"se": self.se}
+
+    def check(
+        self, response: np.ndarray | None, size: np.ndarray, position: np.ndarray
+    ) -> None:
+        """Any finite response will do."""
+
+    def offset(self, size: np.ndarray) -> np.ndarray:
+        """Nothing."""
+        return np.zeros_like(size)
+
+    def log_density(self, response: np.ndarray, rows: Predicted) -> np.ndarray:
+        """(row, sample) log density of the responses (row, 1)."""
+        z = (response - rows.predictor) / rows.noise_sd
+        return -0.5 * z**2 - np.log(rows.noise_sd) - 0.5 * np.log(2 * np.pi)
+
+    def expected(self, rows: Predicted) -> np.ndarray:
+        """The predictor."""
+        return rows.predictor
+
+    def sample(self, rows: Predicted, rng: np.random.Generator) -> np.ndarray:
+        """With noise."""
+        noise = rows.noise_sd * rng.standard_normal(rows.predictor.shape)
+        return np.asarray(rows.predictor + noise)
 
     @property
     def fixed(self) -> bool:

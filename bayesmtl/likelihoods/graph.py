@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmtl.assembly import Problem
+from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.priors import Prior
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["add_noise", "add_rows", "add_sites"]
 
 
-def add_noise(problem: Problem, likelihood: Gaussian) -> tuple[Any, Any]:
-    """Noise sd of each task, user units (None: known standard errors), and the one of reference."""
+def add_noise(problem: Problem, likelihood: Likelihood) -> tuple[Any, Any]:
+    """Noise sd of each task, user units (None: there is nothing to learn), and that of reference."""
     import pymc as pm
     import pytensor.tensor as pt
 
     unit = problem.scaling.response_scale
     known = float(np.sqrt(problem.reference_noise) * unit)
-    if likelihood.se is not None:
+    if not isinstance(likelihood, Gaussian) or likelihood.se is not None:
         return None, known
     if likelihood.fixed:
         return pt.as_tensor(likelihood.fixed_sds(problem.rows.tasks)), known
@@ -46,7 +47,9 @@ def add_noise(problem: Problem, likelihood: Gaussian) -> tuple[Any, Any]:
     return noise, median
 
 
-def add_rows(prepared: Prepared, coefficients: Coefficients, noise: Any) -> None:
+def add_rows(
+    prepared: Prepared, likelihood: Likelihood, coefficients: Coefficients, noise: Any
+) -> None:
     """The response as an observed variable, its features and tasks as data containers."""
     import pymc as pm
     import pytensor.tensor as pt
@@ -55,20 +58,24 @@ def add_rows(prepared: Prepared, coefficients: Coefficients, noise: Any) -> None
     rows = problem.rows
     pm.modelcontext(None).add_coord("obs", np.arange(len(rows.task)))
     task = pm.Data("task_index", rows.task, dims="obs")
-    predictor = pt.as_tensor(problem.offset)
+    predictor = pt.as_tensor(problem.offset + likelihood.offset(problem.size))
     if coefficients.intercept is not None:
         predictor = predictor + coefficients.intercept[task]
     if coefficients.weights is not None:
         centred = rows.features - problem.scaling.feature_center
         features = pm.Data("features_centred", centred, dims=("obs", "feature"))
         predictor = predictor + (features * coefficients.weights[task]).sum(axis=1)
-    sd = noise[task] if problem.standard_error is None else pt.as_tensor(problem.standard_error)
+    if isinstance(likelihood, Gaussian):
+        sd = noise[task] if problem.standard_error is None else pt.as_tensor(problem.standard_error)
+        kind, parameters = pm.Normal, {"mu": predictor, "sigma": sd}
+    else:
+        kind, parameters = likelihood.variable(predictor, problem.size)
     name = str(design.response)
     weighted = prepared.columns["weights"] is not None
     if not weighted:
-        pm.Normal(name, predictor, sd, observed=rows.response, dims="obs")
+        kind(name, **parameters, observed=rows.response, dims="obs")
         return
-    density = pm.logp(pm.Normal.dist(predictor, sd), rows.response)
+    density = pm.logp(kind.dist(**parameters), rows.response)
     pm.Potential(name, problem.row_weight * density, dims="obs")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numba
 
-__all__ = ["inner_kernel", "kernel", "lane_kernel"]
+__all__ = ["inner_kernel", "kernel", "lane_kernel", "row_kernel"]
 
 _OPTIONS: dict[str, Any] = {
     "nogil": True,
@@ -29,3 +29,8 @@ def inner_kernel(function: Callable[..., Any]) -> Any:
 def lane_kernel(function: Callable[..., Any]) -> Any:
     """Compile a kernel over lanes; fused multiply-add only, so NaN and infinity stay."""
     return numba.njit(fastmath={"contract"}, **_OPTIONS)(function)
+
+
+def row_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a loop over rows, whose sums may be taken in any order."""
+    return numba.njit(fastmath={"contract", "reassoc"}, **_OPTIONS)(function)

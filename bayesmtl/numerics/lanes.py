@@ -19,13 +19,16 @@ __all__ = [
     "multiply_lanes",
     "pack_symmetric",
     "pack_tasks",
+    "place_deviations",
     "prior_shares",
     "rescaling_moments",
     "residual_sums",
     "scale_moments",
+    "site_values",
     "task_means",
     "unpack_symmetric",
     "unpack_tasks",
+    "whiten_deviations",
 ]
 
 # Fewer lanes leave the vector units idle; more, or a power of two, thrash the first-level cache. As
@@ -145,27 +148,25 @@ def draw_deviations(gram, moment, precision, center, scale, prior_precision, rng
     ``z_t`` has precision ``A = prior_precision + scale G_t scale`` and mean ``A^-1 scale (h_t - G_t
     center_t)``. A scale of zero is allowed: that deviation is drawn from its prior.
     """
+    for k in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            for v in range(out.shape[2]):
+                out[k, i, v] = rng.standard_normal()
+    place_deviations(gram, moment, precision, center, scale, prior_precision, out)
+
+
+@lane_kernel
+def place_deviations(gram, moment, precision, center, scale, prior_precision, out):
+    """Standard normal q to deviations ``mean + L^-T q`` of `draw_deviations`, ``A = L L'``."""
     n_lanes = gram.shape[2]
     p = scale.shape[0]
     a = np.empty((p * (p + 1) // 2, n_lanes))
     x = np.empty((p, n_lanes))
     for k in range(gram.shape[0]):
-        multiply_lanes(gram, k, center[k], x)
-        _conditional_precision(gram, k, precision, scale, prior_precision, a)
+        _score_and_factor(gram, moment, k, precision, center, scale, prior_precision, x, a)
         for i in range(p):
             for v in range(n_lanes):
-                x[i, v] = (moment[k, i, v] - x[i, v]) * precision[k, v] * scale[i]
-        factor_lanes(a, p)
-        for i in range(p):
-            row = i * (i + 1) // 2
-            for j in range(i):
-                for v in range(n_lanes):
-                    x[i, v] -= a[row + j, v] * x[j, v]
-            for v in range(n_lanes):
-                x[i, v] *= a[row + i, v]
-        for i in range(p):
-            for v in range(n_lanes):
-                x[i, v] += rng.standard_normal()
+                x[i, v] += out[k, i, v]
         for i in range(p - 1, -1, -1):
             row = i * (i + 1) // 2
             for v in range(n_lanes):
@@ -176,6 +177,59 @@ def draw_deviations(gram, moment, precision, center, scale, prior_precision, rng
         for i in range(p):
             for v in range(n_lanes):
                 out[k, i, v] = x[i, v]
+
+
+@lane_kernel
+def whiten_deviations(gram, moment, precision, center, scale, prior_precision, deviation, out):
+    """Inverse of `place_deviations`: ``q = L' deviation - L^-1 b``."""
+    n_lanes = gram.shape[2]
+    p = scale.shape[0]
+    a = np.empty((p * (p + 1) // 2, n_lanes))
+    x = np.empty((p, n_lanes))
+    for k in range(gram.shape[0]):
+        _score_and_factor(gram, moment, k, precision, center, scale, prior_precision, x, a)
+        for i in range(p):
+            row = i * (i + 1) // 2
+            for v in range(n_lanes):
+                out[k, i, v] = deviation[k, i, v] / a[row + i, v] - x[i, v]
+            for j in range(i):
+                for v in range(n_lanes):
+                    out[k, j, v] += a[row + j, v] * deviation[k, i, v]
+
+
+@lane_kernel
+def _score_and_factor(gram, moment, k, precision, center, scale, prior_precision, x, a):
+    """``x = L^-1 b`` with ``b = scale (h - G center)``, and the packed factor L of block k in a."""
+    n_lanes = gram.shape[2]
+    p = scale.shape[0]
+    multiply_lanes(gram, k, center[k], x)
+    _conditional_precision(gram, k, precision, scale, prior_precision, a)
+    for i in range(p):
+        for v in range(n_lanes):
+            x[i, v] = (moment[k, i, v] - x[i, v]) * precision[k, v] * scale[i]
+    factor_lanes(a, p)
+    for i in range(p):
+        row = i * (i + 1) // 2
+        for j in range(i):
+            for v in range(n_lanes):
+                x[i, v] -= a[row + j, v] * x[j, v]
+        for v in range(n_lanes):
+            x[i, v] *= a[row + i, v]
+
+
+@lane_kernel
+def site_values(gram, moment, weights, out):
+    """``h'w - w'G w / 2`` of each task."""
+    n_lanes = gram.shape[2]
+    p = weights.shape[1]
+    x = np.empty((p, n_lanes))
+    for k in range(gram.shape[0]):
+        multiply_lanes(gram, k, weights[k], x)
+        for v in range(n_lanes):
+            out[k, v] = 0.0
+        for i in range(p):
+            for v in range(n_lanes):
+                out[k, v] += weights[k, i, v] * (moment[k, i, v] - 0.5 * x[i, v])
 
 
 @lane_kernel

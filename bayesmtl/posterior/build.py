@@ -43,7 +43,7 @@ class FitRecord(NamedTuple):
     constant_sharing : float or None
         0 or 1 where the relation fixes it.
     columns : dict
-        Names of the "se", "weights" and "offset" columns, or None.
+        Column of each role, or None.
     """
 
     model: dict[str, Any]
@@ -201,7 +201,9 @@ def constant_data(
         "row_position": (("obs",), rows.position),
         "n_rows": (("task",), counts),
     }
-    for name, role in (("standard_error", "se"), ("row_weight", "weights"), ("offset", "offset")):
+    roles = {"standard_error": "se", "row_weight": "weights"}
+    roles |= {name: name for name in ("trials", "exposure", "offset")}
+    for name, role in roles.items():
         if columns[role] is not None:
             out[name] = (("obs",), rows.extra[columns[role]])
     coords: dict[str, Any] = {"obs": np.arange(len(rows.task)), "task": rows.tasks}

@@ -51,8 +51,7 @@ def compute_log_likelihood(idata: xr.DataTree, data: Any = None) -> xr.DataTree:
     values = np.empty((shape[0] * shape[1], shape[2]))
     for block in predictor_blocks(rows, known_tasks(idata), len(values)):
         response = rows.response[block.rows, None]  # type: ignore[index]
-        z = (response - block.mean) / block.noise_sd
-        density = -0.5 * z**2 - np.log(block.noise_sd) - 0.5 * np.log(2 * np.pi)
+        density = settings.likelihood.log_density(response, block.predicted)
         values[:, block.rows] = (rows.weight[block.rows, None] * density).T
     variable = xr.DataArray(
         values.reshape(shape),

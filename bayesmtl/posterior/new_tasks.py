@@ -8,6 +8,7 @@ from scipy.special import logsumexp
 
 from bayesmtl.data import read_task_features
 from bayesmtl.errors import InvalidDataError, UnsupportedError, warn
+from bayesmtl.likelihoods import Gaussian
 from bayesmtl.posterior.conditional import (
     TaskPrior,
     TaskRows,
@@ -90,7 +91,13 @@ def new_task_draws(
         )
     if not unseen.size:
         return []
-    known_noise = settings.standard_error is not None
+    gaussian = isinstance(settings.likelihood, Gaussian)
+    if given and not gaussian:
+        raise UnsupportedError(
+            f"given= needs a Gaussian likelihood, not {settings.likelihood!r}: fit again with the "
+            "rows of the new task"
+        )
+    known_noise = settings.standard_error is not None or not gaussian
     population = read_population(idata, known_noise=known_noise)
     fixed_by_task = population.noise_sd is None and population.noise_log_normal is None
     if fixed_by_task and not known_noise and (need_noise or given):

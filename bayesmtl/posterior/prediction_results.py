@@ -1,24 +1,33 @@
 """The forms in which predictions are handed over: a group of the tree, or a data frame."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesmtl.likelihoods import Likelihood
 from bayesmtl.posterior.predictor import Block
 from bayesmtl.posterior.rows import PredictorRows, feature_names
 
-__all__ = ["add_group", "add_noise", "summary_frame"]
+__all__ = ["add_group", "response_values", "summary_frame"]
 
-Values = tuple[Block, np.ndarray | None]  # a block, and draws of the response (row, sample) or None
+class Values(NamedTuple):
+    """Some rows: their expected response, and draws of the response or None."""
+
+    rows: np.ndarray  # (row,)
+    mean: np.ndarray  # (row, sample)
+    response: np.ndarray | None  # (row, sample)
 
 
-def add_noise(blocks: Iterable[Block], rng: np.random.Generator) -> Iterator[Values]:
-    """Draw the response of each row: y_i ~ Normal(mean_i, noise_sd)."""
-    for block in blocks:
-        yield block, block.mean + block.noise_sd * rng.standard_normal(block.mean.shape)
+def response_values(
+    blocks: Iterable[Block], likelihood: Likelihood, rng: np.random.Generator | None
+) -> Iterator[Values]:
+    """The expected response of each row and, with ``rng``, draws of it."""
+    for rows, predicted in blocks:
+        drawn = None if rng is None else likelihood.sample(predicted, rng)
+        yield Values(rows, likelihood.expected(predicted), drawn)
 
 
 def summary_frame(values: Iterable[Values], rows: PredictorRows, ci_prob: float) -> pd.DataFrame:
@@ -26,7 +35,7 @@ def summary_frame(values: Iterable[Values], rows: PredictorRows, ci_prob: float)
 
     Parameters
     ----------
-    values : iterable of (Block, array or None)
+    values : iterable of Values
         Every row once; consumed block by block.
     rows : PredictorRows
         The rows.
@@ -40,11 +49,11 @@ def summary_frame(values: Iterable[Values], rows: PredictorRows, ci_prob: float)
     """
     tails = np.array([(1 - ci_prob) / 2, (1 + ci_prob) / 2])
     summary = np.empty((rows.task.size, 4))
-    for block, response in values:
-        draws = block.mean if response is None else response
-        summary[block.rows, 0] = draws.mean(axis=1)
-        summary[block.rows, 1] = draws.std(axis=1, ddof=1)
-        summary[block.rows, 2:] = _quantiles(draws, tails)
+    for some, mean, response in values:
+        draws = mean if response is None else response
+        summary[some, 0] = draws.mean(axis=1)
+        summary[some, 1] = draws.std(axis=1, ddof=1)
+        summary[some, 2:] = _quantiles(draws, tails)
     frame = pd.DataFrame(summary, columns=["mean", "sd", "lower", "upper"], index=rows.position)
     frame.insert(0, "task", rows.tasks[rows.task])
     return frame.sort_index()
@@ -78,7 +87,7 @@ def add_group(
         Name of the response in `observed_data`.
     rows : PredictorRows
         The rows.
-    values : iterable of (Block, array or None)
+    values : iterable of Values
         Every row once.
     in_sample : bool
         Whether the rows are those of the fit.
@@ -92,11 +101,11 @@ def add_group(
     n_chains, n_draws = posterior.sizes["chain"], posterior.sizes["draw"]
     arrays: dict[str, np.ndarray] = {}
     response_name = "response" if response_name == "mean" else response_name
-    for block, response in values:
-        for name, part in (("mean", block.mean), (response_name, response)):
+    for some, mean, response in values:
+        for name, part in (("mean", mean), (response_name, response)):
             if part is not None:
                 whole = arrays.setdefault(name, np.empty((n_chains * n_draws, rows.task.size)))
-                whole[:, block.rows] = part.T
+                whole[:, some] = part.T
     observed = idata["observed_data"].to_dataset() if in_sample else xr.Dataset()
     coords = {
         "chain": posterior["chain"].to_numpy(),

@@ -1,4 +1,4 @@
-"""Expected response and noise of rows, draw by draw: a_t + x'w_t + offset, in blocks of rows."""
+"""Predictor and noise of rows, draw by draw: a_t + x'w_t + offset, in blocks of rows."""
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.errors import UnsupportedError
+from bayesmtl.likelihoods.protocol import Predicted
 from bayesmtl.posterior.redraw_task import redraw_task
 from bayesmtl.posterior.rows import PredictorRows
 
@@ -26,11 +27,10 @@ class TaskDraws(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Some rows: their expected response and the sd of their noise."""
+    """Some rows: their predictor, and the sd of their noise."""
 
     rows: np.ndarray  # (row,)
-    mean: np.ndarray  # (row, sample)
-    noise_sd: np.ndarray  # (row, sample) or (row, 1) with known standard errors; NaN if not asked
+    predicted: Predicted
 
 
 def stack_draws(variable: xr.DataArray) -> np.ndarray:
@@ -94,18 +94,19 @@ def predictor_blocks(
     draws_of = lru_cache(maxsize=1)(draws_of)  # a task may fill many blocks
     for start in range(0, order.size, size):
         index = order[start : start + size]
-        mean = np.empty((index.size, n_samples))
+        predictor = np.empty((index.size, n_samples))
         noise = np.full((index.size, n_samples), np.nan)
         codes, first = np.unique(rows.task[index], return_index=True)
         for code, begin, end in zip(codes, first, [*first[1:], index.size], strict=True):
             draws = draws_of(int(code))
-            mean[begin:end] = rows.features[index[begin:end]] @ draws.weights.T + draws.intercept
+            features = rows.features[index[begin:end]]
+            predictor[begin:end] = features @ draws.weights.T + draws.intercept
             if draws.noise_sd is not None:
                 noise[begin:end] = draws.noise_sd
-        mean += rows.offset[index, None]
+        predictor += rows.offset[index, None]
         if rows.standard_error is not None:
             noise = rows.standard_error[index, None]
-        yield Block(index, mean, noise)
+        yield Block(index, Predicted(predictor, rows.size[index, None], noise))
 
 
 def check_size(n_arrays: int, n_samples: int, n_rows: int, advice: str) -> None:

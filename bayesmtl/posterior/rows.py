@@ -28,6 +28,7 @@ class PredictorRows(NamedTuple):
     position: np.ndarray  # (row,) in the user's frame
     offset: np.ndarray  # (row,)
     weight: np.ndarray  # (row,)
+    size: np.ndarray  # (row,) trials or exposure, 1 without
     standard_error: np.ndarray | None  # (row,) where it is known and asked for
     response: np.ndarray | None  # (row,) where it is asked for
 
@@ -72,13 +73,17 @@ def training_rows(idata: xr.DataTree, settings: FitSettings) -> PredictorRows:
     if names:
         features = data["features"].sel(feature=names).transpose("obs", "feature").to_numpy()
     error = data["standard_error"].to_numpy() if "standard_error" in data else None
+    role = next((role for role in ("trials", "exposure") if role in data), None)
+    size = np.ones(n_rows) if role is None else data[role].to_numpy()
+    offset = data["offset"].to_numpy() if "offset" in data else np.zeros(n_rows)
     return PredictorRows(
         features=features,
         task=task,
         tasks=task_labels(idata),
         position=data["row_position"].to_numpy(),
-        offset=data["offset"].to_numpy() if "offset" in data else np.zeros(n_rows),
+        offset=offset + settings.likelihood.offset(size),
         weight=data["row_weight"].to_numpy() if "row_weight" in data else np.ones(n_rows),
+        size=size,
         standard_error=error,
         response=idata["observed_data"][settings.response].to_numpy(),
     )
@@ -111,7 +116,7 @@ def new_rows(
     BayesMTLWarning
         As `bayesmtl.data.read_rows`, if rows are dropped.
     """
-    wanted = [settings.offset]
+    wanted = [settings.offset, settings.size]
     if need_response:
         wanted.append(settings.weights)
     if need_noise:
@@ -129,6 +134,10 @@ def new_rows(
     )
     error = _extra(rows, settings.standard_error)
     offset, weight = _extra(rows, settings.offset), _extra(rows, settings.weights)
+    size = _extra(rows, settings.size)
+    size = np.ones(rows.task.size) if size is None else size
+    settings.likelihood.check(rows.response, size, rows.position)
+    added = settings.likelihood.offset(size)
     _check_values(rows, settings.standard_error, error, "standard errors must be positive")
     _check_values(rows, settings.weights, weight, "row weights must not be negative")
     return PredictorRows(
@@ -136,8 +145,9 @@ def new_rows(
         task=rows.task,
         tasks=rows.tasks,
         position=rows.position,
-        offset=np.zeros(rows.task.size) if offset is None else offset,
+        offset=added if offset is None else added + offset,
         weight=np.ones(rows.task.size) if weight is None else weight,
+        size=size,
         standard_error=error,
         response=rows.response,
     )

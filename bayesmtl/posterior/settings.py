@@ -6,8 +6,10 @@ from typing import Literal, NamedTuple
 import xarray as xr
 
 from bayesmtl.design import Design
-from bayesmtl.errors import InvalidDataError, UnsupportedError
+from bayesmtl.errors import InvalidDataError
+from bayesmtl.likelihoods import Likelihood
 from bayesmtl.posterior.access import require_fit
+from bayesmtl.specification import part_from_dict
 
 __all__ = ["FitSettings", "fit_settings"]
 
@@ -22,6 +24,8 @@ class FitSettings(NamedTuple):
     offset: str | None
     weights: str | None
     standard_error: str | None
+    size: str | None  # trials or exposure
+    likelihood: Likelihood
     response: str  # name of the response in `observed_data`
 
 
@@ -34,8 +38,8 @@ def fit_settings(idata: xr.DataTree) -> FitSettings:
         If it is no DataTree.
     InvalidDataError
         If the tree is not a fit of this package.
-    UnsupportedError
-        If its likelihood is not Gaussian.
+    InvalidModelError
+        If its likelihood is not known.
     """
     require_fit(idata, "posterior")
     if not {"model", "design"} <= set(idata.attrs):
@@ -44,11 +48,8 @@ def fit_settings(idata: xr.DataTree) -> FitSettings:
             "model.fit or bm.load returned"
         )
     model, design = json.loads(idata.attrs["model"]), json.loads(idata.attrs["design"])
-    likelihood = model["likelihood"]
-    if likelihood.get("type") != "Gaussian":
-        raise UnsupportedError(
-            f"predictions are implemented for the likelihood Gaussian, not {likelihood.get('type')}"
-        )
+    likelihood = part_from_dict(model["likelihood"])
+    columns = likelihood.columns
     task_design = design.get("task_features")
     return FitSettings(
         design=Design.from_dict(design["rows"]),
@@ -57,6 +58,8 @@ def fit_settings(idata: xr.DataTree) -> FitSettings:
         missing=model.get("missing", "error"),
         offset=model.get("offset"),
         weights=model.get("weights"),
-        standard_error=likelihood.get("se"),
+        standard_error=columns.get("se"),
+        size=columns.get("trials") or columns.get("exposure"),
+        likelihood=likelihood,
         response=str(next(iter(idata["observed_data"].data_vars))),
     )

@@ -32,6 +32,7 @@ from bayesmtl.relations.exchangeable.updates import (
 __all__ = [
     "apply_scaling",
     "collapsed_pass",
+    "reversible_pass",
     "scaling_evidence",
     "scaling_products",
     "scaling_work",
@@ -267,6 +268,45 @@ def _update_pair(prior, state, gram, score, j, k, work, rng):
     apply_rank_two(gram, score, first, second, weights)
 
 
+@inner_kernel
+def _scales_pass(prior, state, gram, score, pairs, backward, rng):
+    """Scales, then correlations, one by one; ``backward`` in the reverse order."""
+    p = state.scale.shape[0]
+    work = scaling_work(score)
+    for leg in range(2):
+        if (leg == 0) != backward:
+            for step in range(p):
+                j = p - 1 - step if backward else step
+                if (prior.covariance == 1 and j >= prior.block) or learns_scale(prior, j):
+                    _update_scale(prior, state, gram, score, j, work, rng)
+        elif pairs and prior.covariance != 0:
+            d = p - prior.block
+            n_pairs = d * (d - 1) // 2
+            for step in range(n_pairs):
+                e = n_pairs - 1 - step if backward else step
+                j = 1
+                while j * (j + 1) // 2 <= e:
+                    j += 1
+                k = e - j * (j - 1) // 2 + prior.block
+                j += prior.block
+                if state.scale[j] > 0.0 and state.scale[k] > 0.0:
+                    _update_pair(prior, state, gram, score, j, k, work, rng)
+
+
+@inner_kernel
+def _means_pass(sites, prior, state, rng):
+    """Means given the covariance; returns the collapsed gram and score at the new means."""
+    gram, score, _ = collapse_lanes(
+        sites.gram, sites.moment, sites.precision, state.scale, state.precision
+    )
+    precision, linear = collapsed_mean_moments(gram, score, prior.task_features)
+    active = np.ones(state.means.size, dtype=np.bool_)
+    update_means_of(prior, state, precision, linear, active, rng)
+    task_means(state.means, prior.task_features, state.center)
+    collapsed_scores(gram, score, state.center)
+    return gram, score
+
+
 @kernel
 def collapsed_pass(sites, prior, state, pairs, rng):
     """Update means, scales and correlations given the noise alone; weights are left stale.
@@ -280,22 +320,20 @@ def collapsed_pass(sites, prior, state, pairs, rng):
         Whether to update the correlations too.
     rng : numpy.random.Generator
     """
-    p, q = state.means.shape
+    gram, score = _means_pass(sites, prior, state, rng)
+    _scales_pass(prior, state, gram, score, pairs, False, rng)
+
+
+@kernel
+def reversible_pass(sites, prior, state, pairs, rng):
+    """As `collapsed_pass`, forwards or backwards by a toss: reversible, so a proposal."""
+    if rng.random() < 0.5:
+        collapsed_pass(sites, prior, state, pairs, rng)
+        return
     gram, score, _ = collapse_lanes(
         sites.gram, sites.moment, sites.precision, state.scale, state.precision
     )
-    precision, linear = collapsed_mean_moments(gram, score, prior.task_features)
-    active = np.ones(p * q, dtype=np.bool_)
-    update_means_of(prior, state, precision, linear, active, rng)
     task_means(state.means, prior.task_features, state.center)
     collapsed_scores(gram, score, state.center)
-    work = scaling_work(score)
-    for j in range(p):
-        huang_wand = prior.covariance == 1 and j >= prior.block
-        if huang_wand or learns_scale(prior, j):
-            _update_scale(prior, state, gram, score, j, work, rng)
-    if pairs and prior.covariance != 0:
-        for j in range(prior.block + 1, p):
-            for k in range(prior.block, j):
-                if state.scale[j] > 0.0 and state.scale[k] > 0.0:
-                    _update_pair(prior, state, gram, score, j, k, work, rng)
+    _scales_pass(prior, state, gram, score, pairs, True, rng)
+    _means_pass(sites, prior, state, rng)

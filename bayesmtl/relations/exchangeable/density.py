@@ -9,7 +9,7 @@ from bayesmtl.numerics.jit import kernel
 from bayesmtl.numerics.matrices import log_det_spd
 from bayesmtl.relations.exchangeable.updates import HUANG_WAND_DOF, mean_variance
 
-__all__ = ["log_joint", "log_noise", "log_rows", "log_structure"]
+__all__ = ["log_joint", "log_noise", "log_population", "log_rows", "log_structure"]
 
 
 @kernel
@@ -89,23 +89,13 @@ def log_rows(noise, square):
 
 
 @kernel
-def log_joint(prior, state, noise, square, noise_variance):
-    """Log of likelihood x weights x structure, up to a constant, in internal units.
+def log_population(prior, state, noise_variance):
+    """Log density of structure and weights, up to a constant, in internal units.
 
-    Densities are those of the weights, means, scales, correlation or covariance elements, the
-    shared or median noise sd, the spread and the log noise sds of the tasks.
-
-    Parameters
-    ----------
-    prior : PopulationPrior
-    state : PopulationState
-    noise : NoiseState
-    square : (block, lane)
-        Residual sums of squares, weighted.
-    noise_variance : float
+    Densities are those of the weights, means, scales, correlation or covariance elements.
     """
     p = state.scale.shape[0]
-    value = log_structure(prior, state, noise_variance) + log_noise(noise) + log_rows(noise, square)
+    value = log_structure(prior, state, noise_variance)
     # Padded tasks have no deviation.
     lanes = np.zeros(state.deviation.shape[2])
     for i in range(p):
@@ -124,3 +114,23 @@ def log_joint(prior, state, noise, square, noise_variance):
         block = np.ascontiguousarray(state.covariance[prior.block :, prior.block :])
         value -= 0.5 * prior.n_tasks * log_det_spd(block)
     return value
+
+
+@kernel
+def log_joint(prior, state, noise, square, noise_variance):
+    """Log of likelihood x weights x structure, up to a constant, in internal units.
+
+    Beside those of `log_population`, densities are those of the shared or median noise sd, the
+    spread and the log noise sds of the tasks.
+
+    Parameters
+    ----------
+    prior : PopulationPrior
+    state : PopulationState
+    noise : NoiseState
+    square : (block, lane)
+        Residual sums of squares, weighted.
+    noise_variance : float
+    """
+    value = log_population(prior, state, noise_variance)
+    return value + log_noise(noise) + log_rows(noise, square)

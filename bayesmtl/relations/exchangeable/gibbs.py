@@ -33,7 +33,7 @@ from bayesmtl.relations.exchangeable.state import (
     PopulationState,
 )
 
-__all__ = ["Moves", "collapsing", "signal_variance", "sweep"]
+__all__ = ["Moves", "collapsing", "moves_pairs", "signal_variance", "sweep"]
 
 # Operations of a collapsed pass.
 _CHEAP, _AFFORDABLE = 1_000_000, 20_000_000
@@ -66,7 +66,7 @@ def collapsing(prior: PopulationPrior) -> str:
     return "if needed" if work <= _AFFORDABLE else "never"
 
 
-def _moves_pairs(prior: PopulationPrior) -> bool:
+def moves_pairs(prior: PopulationPrior) -> bool:
     """Whether a collapsed pass moves correlations too, quartic in p."""
     p = prior.scale_unit.size
     return prior.n_tasks * p**2 * (p - prior.block) ** 2 // 2 <= _CHEAP
@@ -94,7 +94,7 @@ def sweep(
         The costlier updates to make.
     rng : numpy.random.Generator
     """
-    pairs = _moves_pairs(prior)
+    pairs = moves_pairs(prior)
     _sweep(sites, prior, state, noise_variance, moves.collapsed, pairs, moves.rows, rng)
 
 

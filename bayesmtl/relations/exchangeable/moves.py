@@ -35,7 +35,9 @@ __all__ = [
     "draw_weights",
     "noncentred_means",
     "noncentred_scales",
+    "rescale_joint",
     "set_weights",
+    "shared_given_scales",
     "standardise",
     "update_joint",
     "update_scales",
@@ -304,7 +306,13 @@ def _expand(prior, state, scale_precision, scale_linear, rng):
 @kernel
 def update_joint(sites, prior, state, noise_variance, rng):
     """Shared fraction, then a common rescaling of all that follows the joint prior."""
-    n_lanes = state.weights.shape[2]
+    shared_given_scales(prior, state, noise_variance, rng)
+    rescale_joint(sites, prior, state, noise_variance, rng)
+
+
+@kernel
+def shared_given_scales(prior, state, noise_variance, rng):
+    """Shared fraction given means and scales of the joint prior."""
     total, n_means, count, square = joint_sums(prior, state)
     if count == 0.0:
         return
@@ -318,6 +326,15 @@ def update_joint(sites, prior, state, noise_variance, rng):
         prior.shared_prior,
         rng,
     )
+
+
+@kernel
+def rescale_joint(sites, prior, state, noise_variance, rng):
+    """Multiply means and scales of the joint prior by one factor, standardised deviations fixed."""
+    n_lanes = state.weights.shape[2]
+    total, _, count, _ = joint_sums(prior, state)
+    if count == 0.0:
+        return
     # What the signal scales: means of the joint prior and deviations, not effects with own priors.
     p, q = state.means.shape
     part = np.zeros_like(state.weights)

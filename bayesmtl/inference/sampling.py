@@ -1,0 +1,78 @@
+"""The loop of a Markov chain: tune, draw, record, stop when asked to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from bayesmtl.inference.chains import ChainControl, run_chains
+from bayesmtl.inference.draws import Draws, join_chains
+
+__all__ = ["Chain", "sample_chains"]
+
+
+class Chain(Protocol):
+    """A chain with its state and random stream."""
+
+    def advance(self, iteration: int) -> None:
+        """One sweep; iterations from ``tune`` on are draws."""
+
+    def storage(self, draws: int) -> Draws:
+        """Empty arrays for its draws."""
+
+    def record(self, storage: Draws, draw: int) -> Draws:
+        """Write the current state; the storage may have to grow."""
+
+
+def sample_chains(
+    start: Callable[[np.random.Generator], Chain],
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    cores: int,
+    random_seed: int | None,
+    progressbar: bool,
+) -> tuple[Draws, bool]:
+    """Run the chains that ``start`` makes.
+
+    Returns
+    -------
+    draws : Draws
+        (chain, draw, ...), internal units.
+    interrupted : bool
+        Whether Ctrl-C ended the run; the draws are then those that every kept chain had finished.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When it was interrupted before any chain had a draw.
+    """
+
+    def run(rng: np.random.Generator, control: ChainControl) -> tuple[Draws, int]:
+        chain = start(rng)
+        storage = chain.storage(draws)
+        for iteration in range(tune + draws):
+            if control.stop.is_set():
+                return storage, max(0, iteration - tune)
+            chain.advance(iteration)
+            if iteration >= tune:
+                storage = chain.record(storage, iteration - tune)
+            control.advance()
+        return storage, draws
+
+    done = run_chains(
+        run,
+        chains=chains,
+        cores=cores,
+        iterations=tune + draws,
+        random_seed=random_seed,
+        progressbar=progressbar,
+    )
+    finished = [(storage, count) for storage, count in done.results if count > 0]
+    if not finished:
+        raise KeyboardInterrupt("interrupted before any draw was finished")
+    fewest = min(count for _, count in finished)
+    return join_chains([storage for storage, _ in finished], fewest), done.interrupted

@@ -1,0 +1,110 @@
+"""What a likelihood that is not Gaussian says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from bayesmtl.errors import InvalidDataError
+from bayesmtl.likelihoods.rows import RowKernels
+
+__all__ = ["Predicted", "Reference", "RowLikelihood", "refuse_rows"]
+
+
+class Reference(NamedTuple):
+    """Where default priors are centred, and the noise that the joint prior refers to.
+
+    Parameters
+    ----------
+    center : float
+        Predictor of an average row.
+    noise_variance : float
+        One over the Fisher information of an average row about its predictor.
+    """
+
+    center: float
+    noise_variance: float
+
+
+class Predicted(NamedTuple):
+    """What a likelihood needs to speak of rows under posterior draws.
+
+    Parameters
+    ----------
+    predictor : (row, sample)
+    size : (row, 1)
+        Trials or exposure, 1 without.
+    noise_sd : (row, sample) or (row, 1)
+        NaN where there is none, or it is not asked for.
+    """
+
+    predictor: np.ndarray
+    size: np.ndarray
+    noise_sd: np.ndarray
+
+
+class RowLikelihood(Protocol):
+    """A likelihood that is not Gaussian."""
+
+    @property
+    def columns(self) -> Mapping[str, str | None]:
+        """Column of each role: "trials" or "exposure"."""
+
+    @property
+    def kernels(self) -> RowKernels:
+        """Compiled loops over rows."""
+
+    def check(
+        self, response: np.ndarray | None, size: np.ndarray, position: np.ndarray
+    ) -> None:
+        """Refuse responses, where there are any, outside the
+        support, and sizes that mean nothing.
+
+        Raises
+        ------
+        InvalidDataError
+            Naming the first rows.
+        """
+
+    def reference(self, response: np.ndarray, size: np.ndarray, weight: np.ndarray) -> Reference:
+        """From all rows."""
+
+    def offset(self, size: np.ndarray) -> np.ndarray:
+        """What the size adds to the predictor."""
+
+    def log_density(self, response: np.ndarray, rows: Predicted) -> np.ndarray:
+        """(row, sample) log density of the responses (row, 1)."""
+
+    def expected(self, rows: Predicted) -> np.ndarray:
+        """(row, sample) expected response."""
+
+    def sample(self, rows: Predicted, rng: np.random.Generator) -> np.ndarray:
+        """(row, sample) draws of the response."""
+
+    def variable(self, predictor: Any, size: Any) -> tuple[Any, dict[str, Any]]:
+        """Class of PyMC and its parameters."""
+
+    def story(self, predictor: str) -> str:
+        """One line of the generative story."""
+
+
+def refuse_rows(bad: np.ndarray, values: np.ndarray, position: np.ndarray, rule: str) -> None:
+    """Refuse data where some rows break a rule.
+
+    Raises
+    ------
+    InvalidDataError
+        Naming the number of such rows, and the first of them.
+    """
+    if bad.any():
+        first = ", ".join(
+            f"row {row} has {value:g}"
+            for row, value in zip(position[bad][:5], values[bad][:5], strict=True)
+        )
+        count = int(bad.sum())
+        raise InvalidDataError(
+            f"{rule}; {count} {'row does' if count == 1 else 'rows do'} not: {first}"
+            f"{', ...' if count > 5 else ''}"
+        )
