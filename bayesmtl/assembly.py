@@ -303,9 +303,7 @@ def assemble(
     )
 
 
-def _gaussian_parts(
-    common: dict[str, Any], likelihood: Gaussian, se: str | None
-) -> dict[str, Any]:
+def _gaussian_parts(common: dict[str, Any], likelihood: Gaussian, se: str | None) -> dict[str, Any]:
     """Sites, noise and internal response under a Gaussian likelihood."""
     rows, scaling, weight = common["rows"], common["scaling"], common["row_weight"]
     unit, noise = scaling.response_scale, 1.0

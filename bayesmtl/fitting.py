@@ -11,6 +11,7 @@ import xarray as xr
 
 from bayesmtl.assembly import Prepared, Problem
 from bayesmtl.errors import InvalidModelError, UnsupportedError, warn
+from bayesmtl.inference.draws import Draws
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 
@@ -97,28 +98,13 @@ def run(
     attrs: dict[str, Any] = {}
     try:
         if inference == "cavi":
-            if not isinstance(likelihood, Gaussian):
-                raise UnsupportedError(
-                    f"inference='cavi' works for bm.Gaussian(), not for {likelihood!r}: use "
-                    "inference='gibbs' or 'nuts'"
-                )
             from bayesmtl.inference.cavi import sample_cavi
 
             needed = {name: settings[name] for name in ("draws", "chains", "random_seed")}
             draws, report = sample_cavi(problem, likelihood, **needed)
             interrupted, about, attrs = False, report.summary(), report.attrs()
-        elif inference == "gibbs" and not isinstance(likelihood, Gaussian):
-            from bayesmtl.inference.corrected import sample_corrected
-
-            if problem.partition is not None:
-                raise UnsupportedError(
-                    f"clusters of tasks with {likelihood!r} are not implemented yet"
-                )
-            draws, interrupted = sample_corrected(problem, **settings)
         elif inference == "gibbs":
-            from bayesmtl.inference.gibbs import sample_gibbs
-
-            draws, interrupted = sample_gibbs(problem, likelihood, keep_weights=keep, **settings)
+            draws, interrupted = _gibbs(problem, likelihood, keep, settings)
         else:
             from bayesmtl.inference.nuts import sample_nuts
 
@@ -142,6 +128,21 @@ def run(
     if not json.loads(tree.attrs["diagnostics"])["passed"]:
         warn(tree.attrs["verdict"])
     return tree
+
+
+def _gibbs(
+    problem: Problem, likelihood: Likelihood, keep: bool, settings: dict[str, Any]
+) -> tuple[Draws, bool]:
+    """Gibbs sampling on exact sites, or around approximate ones."""
+    if isinstance(likelihood, Gaussian):
+        from bayesmtl.inference.gibbs import sample_gibbs
+
+        return sample_gibbs(problem, likelihood, keep_weights=keep, **settings)
+    from bayesmtl.inference.corrected import sample_corrected
+
+    if problem.partition is not None:
+        raise UnsupportedError(f"clusters of tasks with {likelihood!r} are not implemented yet")
+    return sample_corrected(problem, **settings)
 
 
 def _keeps_weights(problem: Problem, settings: dict[str, Any]) -> bool:

@@ -87,9 +87,8 @@ def _one(
     weights = z @ means.T + scale * deviation
     task = problem.rows.task
     predictor = np.einsum("rp,rp->r", problem.design, weights[task])
-    noise = problem.standard_error if sds is None else sds[task]
-    if noise is None:
-        noise = np.full(len(task), np.nan)
+    known = np.full(len(task), np.nan) if problem.standard_error is None else problem.standard_error
+    noise = known if sds is None else sds[task]
     predictor = problem.scaling.response_center + unit * predictor
     predictor = predictor + problem.offset + likelihood.offset(problem.size)
     predicted = Predicted(*(part[:, None] for part in (predictor, problem.size, noise)))

@@ -81,7 +81,9 @@ def learn_scaling(
     )
 
 
-def response_scaling(response: np.ndarray, *, intercept: bool, standardize: bool) -> tuple[float, float]:
+def response_scaling(
+    response: np.ndarray, *, intercept: bool, standardize: bool
+) -> tuple[float, float]:
     """Centre, 0 without an intercept, and scale of a measured response.
 
     Raises

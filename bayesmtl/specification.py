@@ -101,16 +101,10 @@ def story(
         parts.append("(x_i - mean(x))'w_t" if separate else "x_i'w_t")
     if columns.offset is not None:
         parts.append(columns.offset)
-    predictor = " + ".join(parts)
-    if isinstance(likelihood, Gaussian):
-        row = f"y_i ~ Normal({predictor}, {_noise_symbol(likelihood)})"
-    else:
-        row = likelihood.story(predictor)
-    lines += [f"{row}, row i of task t"]
+    lines += [f"{_row_line(likelihood, ' + '.join(parts))}, row i of task t"]
     if columns.weights is not None:
         lines += [f"    the log-likelihood of a row is multiplied by {columns.weights}"]
-    if isinstance(likelihood, Gaussian):
-        lines += _noise_lines(likelihood)
+    lines += _noise_lines(likelihood)
     if columns.task_features:
         lines += ["", f"z_t: {columns.task_features}, one value per task, centred"]
     return "\n".join(
@@ -216,13 +210,21 @@ def _joint_lines(relation: Exchangeable) -> list[str]:
     ]
 
 
+def _row_line(likelihood: Likelihood, predictor: str) -> str:
+    if isinstance(likelihood, Gaussian):
+        return f"y_i ~ Normal({predictor}, {_noise_symbol(likelihood)})"
+    return likelihood.story(predictor)
+
+
 def _noise_symbol(likelihood: Gaussian) -> str:
     if likelihood.se is not None:
         return likelihood.se
     return "noise" if likelihood.noise == "shared" and not likelihood.fixed else "noise_t"
 
 
-def _noise_lines(likelihood: Gaussian) -> list[str]:
+def _noise_lines(likelihood: Likelihood) -> list[str]:
+    if not isinstance(likelihood, Gaussian):
+        return []
     if likelihood.se is not None:
         return [f"    {likelihood.se}: known standard errors"]
     if likelihood.fixed:

@@ -17,7 +17,7 @@ from bayesmtl.assembly import Problem
 from bayesmtl.errors import UnsupportedError
 from bayesmtl.inference.draws import Draws, PartitionDraws, join_chains
 from bayesmtl.inference.gibbs import start_chain
-from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL
 from bayesmtl.numerics.densities import CODES, FIXED
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
@@ -203,14 +203,14 @@ def _starts(terms: TaskTerms, most: int, rng: np.random.Generator) -> list[np.nd
 
 
 def fit_clusters(
-    problem: Problem, likelihood: Gaussian, rng: np.random.Generator
+    problem: Problem, likelihood: Likelihood, rng: np.random.Generator
 ) -> tuple[Layout, Fit]:
     """The best of several local optima.
 
     Parameters
     ----------
     problem : Problem
-    likelihood : Gaussian
+    likelihood : Likelihood
     rng : numpy.random.Generator
 
     Returns
@@ -223,6 +223,11 @@ def fit_clusters(
     UnsupportedError
         For anything but a Dirichlet process with a fixed or Gamma concentration.
     """
+    if problem.row_data is not None:
+        raise UnsupportedError(
+            f"inference='cavi' needs a Gaussian likelihood, not {likelihood!r}: use "
+            "inference='gibbs' or 'nuts'"
+        )
     row = _require_supported(problem)
     chain = start_chain(problem, likelihood, rng)
     assert chain.partition is not None
@@ -252,7 +257,7 @@ def _best_distinct(trials: list[Fit]) -> list[Fit]:
 
 def sample_cavi(
     problem: Problem,
-    likelihood: Gaussian,
+    likelihood: Likelihood,
     *,
     draws: int,
     chains: int,
@@ -266,7 +271,7 @@ def sample_cavi(
     Parameters
     ----------
     problem : Problem
-    likelihood : Gaussian
+    likelihood : Likelihood
     draws, chains : int
     random_seed : int or None
 

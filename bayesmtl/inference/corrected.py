@@ -33,34 +33,21 @@ from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.sampling import sample_chains
 from bayesmtl.likelihoods.gaussian import Sites
 from bayesmtl.likelihoods.rows import RowData, RowKernels
-from bayesmtl.numerics.jit import kernel
-from bayesmtl.numerics.lanes import (
-    multiply_lanes,
-    place_deviations,
-    site_values,
-    task_means,
-    unpack_tasks,
-    whiten_deviations,
-)
-from bayesmtl.relations.exchangeable.collapsed import reversible_pass
+from bayesmtl.numerics.lanes import multiply_lanes, site_values, unpack_tasks
 from bayesmtl.relations.exchangeable.density import log_population
 from bayesmtl.relations.exchangeable.gibbs import moves_pairs
-from bayesmtl.relations.exchangeable.moves import (
-    centred_means,
-    centred_scales,
-    clear_padding,
-    draw_correlations,
-    draw_huang_wand,
-    rescale_joint,
-    set_weights,
-    shared_given_scales,
-    standardise,
-)
+from bayesmtl.relations.exchangeable.moves import rescale_joint, standardise
 from bayesmtl.relations.exchangeable.state import (
     DIAGONAL,
     HUANG_WAND,
     PopulationState,
     initial_state,
+)
+from bayesmtl.relations.exchangeable.whitened import (
+    place,
+    population_given_weights,
+    propose_population,
+    whiten,
 )
 
 __all__ = ["CorrectedState", "corrected_sweep", "sample_corrected", "start_corrected"]
@@ -102,6 +89,12 @@ class CorrectedState(NamedTuple):
     accepted: np.ndarray
 
 
+def _rows(problem: Problem) -> tuple[RowData, RowKernels]:
+    assert problem.row_data is not None
+    assert problem.row_kernels is not None
+    return problem.row_data, problem.row_kernels
+
+
 def start_corrected(problem: Problem, rng: np.random.Generator) -> CorrectedState:
     """A dispersed starting point at the pilot sites of the problem."""
     sites, n_tasks = problem.sites, problem.prior.n_tasks
@@ -117,67 +110,10 @@ def start_corrected(problem: Problem, rng: np.random.Generator) -> CorrectedStat
         np.full(n_tasks, _FIRST_KICKS),
         np.zeros(n_tasks, dtype=np.bool_),
     )
-    _place(sites, problem.prior, population, whitened)
-    rows, kernels = problem.row_data, problem.row_kernels
+    place(sites, problem.prior, population, whitened)
+    rows, kernels = _rows(problem)
     kernels.evaluate(rows, population.weights, state.parameters, state.value)
     return state
-
-
-@kernel
-def _place(sites, prior, state, whitened):
-    """Weights of the current population and q."""
-    state.deviation[:] = whitened
-    task_means(state.means, prior.task_features, state.center)
-    place_deviations(
-        sites.gram,
-        sites.moment,
-        sites.precision,
-        state.center,
-        state.scale,
-        state.precision,
-        state.deviation,
-    )
-    clear_padding(prior, state)
-    set_weights(prior, state)
-
-
-@kernel
-def _whiten(sites, prior, state, whitened):
-    """The q of the current weights."""
-    task_means(state.means, prior.task_features, state.center)
-    whiten_deviations(
-        sites.gram,
-        sites.moment,
-        sites.precision,
-        state.center,
-        state.scale,
-        state.precision,
-        state.deviation,
-        whitened,
-    )
-
-
-@kernel
-def _propose_structure(sites, prior, state, whitened, pairs, rng):
-    reversible_pass(sites, prior, state, pairs, rng)
-    _place(sites, prior, state, whitened)
-
-
-@kernel
-def _update_structure(prior, state, noise_variance, rng):
-    """The population given the weights."""
-    centred_means(prior, state, rng)
-    if prior.covariance == 1:
-        draw_huang_wand(prior, state, rng)
-    centred_scales(prior, state, rng)
-    if prior.covariance == 2:
-        draw_correlations(prior, state, rng)
-    shared_given_scales(prior, state, noise_variance, rng)
-
-
-@kernel
-def _standardise(prior, state):
-    standardise(prior, state)
 
 
 def _correction(state: CorrectedState, weights: np.ndarray, value: np.ndarray) -> float:
@@ -199,7 +135,8 @@ def _attempt(
     start = _correction(state, population.weights, state.value)
     propose(population)
     value = np.zeros_like(state.value)
-    problem.row_kernels.evaluate(problem.row_data, population.weights, state.parameters, value)
+    rows, kernels = _rows(problem)
+    kernels.evaluate(rows, population.weights, state.parameters, value)
     # A correction that is not a number compares as false: rejected.
     change = _correction(state, population.weights, value) - start
     if math.log1p(-rng.random()) < change:
@@ -224,17 +161,18 @@ def corrected_sweep(
     pairs, noise = moves_pairs(prior), problem.reference_noise
 
     def structure(population: PopulationState) -> None:
-        _propose_structure(sites, prior, population, state.whitened, pairs, rng)
+        propose_population(sites, prior, population, state.whitened, pairs, rng)
 
     def rescale(population: PopulationState) -> None:
         rescale_joint(sites, prior, population, noise, rng)
 
     moved = _attempt(problem, state, structure, rng)
-    _update_structure(prior, population, noise, rng)
+    population_given_weights(prior, population, noise, rng)
     rescaled = bool(prior.joint.any()) and _attempt(problem, state, rescale, rng)
     lanes = (population.center, population.scale, population.precision, population.weights)
-    problem.row_kernels.move(
-        problem.row_data,
+    rows, kernels = _rows(problem)
+    kernels.move(
+        rows,
         state.parameters,
         sites,
         lanes,
@@ -243,8 +181,8 @@ def corrected_sweep(
         state.accepted,
         rng,
     )
-    _standardise(prior, population)
-    _whiten(sites, prior, population, state.whitened)
+    standardise(prior, population)
+    whiten(sites, prior, population, state.whitened)
     return moved, rescaled
 
 
@@ -270,12 +208,11 @@ class _Tuning:
         self._moves += state.accepted
         if (iteration + 1) % _COUNTED == 0:
             self._set_kicks(state.kicks)
+        rows, kernels = _rows(problem)
         for first, last in self._windows:
             if first <= iteration < last:
                 weights = state.population.weights
-                problem.row_kernels.moments(
-                    problem.row_data, weights, state.parameters, self._gram, self._score
-                )
+                kernels.moments(rows, weights, state.parameters, self._gram, self._score)
                 self._weights += weights
                 if iteration == last - 1:
                     self._set_sites(problem, state, last - first)
@@ -288,14 +225,12 @@ class _Tuning:
         self._moves[:] = 0.0
 
     def _set_sites(self, problem: Problem, state: CorrectedState, count: int) -> None:
-        for total in (self._gram, self._score, self._weights):
-            total /= count
         gram, moment = state.sites.gram, state.sites.moment
-        gram[:] = self._gram
+        gram[:] = self._gram / count
         for k in range(gram.shape[0]):
-            multiply_lanes(gram, k, self._weights[k], moment[k])
-        moment += self._score
-        _whiten(state.sites, problem.prior, state.population, state.whitened)
+            multiply_lanes(gram, k, self._weights[k] / count, moment[k])
+        moment += self._score / count
+        whiten(state.sites, problem.prior, state.population, state.whitened)
         for total in (self._gram, self._score, self._weights):
             total[:] = 0.0
 

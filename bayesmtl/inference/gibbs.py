@@ -9,6 +9,7 @@ import numpy as np
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws, PartitionDraws, widen
 from bayesmtl.inference.sampling import sample_chains
+from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.collapsed_noise import update_collapsed_noise
 from bayesmtl.likelihoods.gaussian import Gaussian, NoiseState, noise_state
 from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL, update_noise
@@ -65,8 +66,9 @@ class ChainState(NamedTuple):
     partition: PartitionState | None
 
 
-def start_chain(problem: Problem, likelihood: Gaussian, rng: np.random.Generator) -> ChainState:
+def start_chain(problem: Problem, likelihood: Likelihood, rng: np.random.Generator) -> ChainState:
     """A dispersed starting point."""
+    assert isinstance(likelihood, Gaussian)
     noise = noise_state(
         likelihood,
         problem.sites,
@@ -179,7 +181,7 @@ def _autocorrelation(values: np.ndarray) -> float:
 
 def sample_gibbs(
     problem: Problem,
-    likelihood: Gaussian,
+    likelihood: Likelihood,
     *,
     draws: int,
     tune: int,

@@ -4,7 +4,7 @@ from bayesmtl.likelihoods.bernoulli import Bernoulli
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.poisson import Poisson
 
-__all__ = ["LIKELIHOODS", "Likelihood"]
+__all__ = ["LIKELIHOODS", "Bernoulli", "Gaussian", "Likelihood", "Poisson"]
 
 Likelihood = Gaussian | Bernoulli | Poisson
 LIKELIHOODS = (Gaussian, Bernoulli, Poisson)

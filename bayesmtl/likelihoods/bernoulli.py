@@ -12,8 +12,9 @@ from scipy.special import expit, log_expit, log_ndtr, ndtr
 
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.likelihoods.protocol import Predicted, Reference, refuse_rows
-from bayesmtl.likelihoods.rows import RowKernels, row_loops
+from bayesmtl.likelihoods.rows import RowKernels
 from bayesmtl.numerics.jit import inner_kernel, kernel
+from bayesmtl.numerics.row_loops import row_loops
 
 __all__ = ["Bernoulli"]
 
@@ -48,9 +49,7 @@ class Bernoulli:
         """Compiled loops over rows."""
         return _LOGIT if self.link == "logit" else _PROBIT
 
-    def check(
-        self, response: np.ndarray | None, size: np.ndarray, position: np.ndarray
-    ) -> None:
+    def check(self, response: np.ndarray | None, size: np.ndarray, position: np.ndarray) -> None:
         """Refuse responses other than 0 and 1."""
         if response is None:
             return

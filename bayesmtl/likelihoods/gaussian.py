@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmtl.errors import InvalidModelError
-from bayesmtl.likelihoods.protocol import Predicted
 from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL, SHARED
+from bayesmtl.likelihoods.protocol import Predicted
 from bayesmtl.numerics.jit import kernel
 from bayesmtl.numerics.lanes import pack_tasks
 from bayesmtl.priors import Prior, PriorLike, table_row
@@ -90,9 +90,7 @@ class Gaussian:
         """Known standard errors."""
         return {"se": self.se}
 
-    def check(
-        self, response: np.ndarray | None, size: np.ndarray, position: np.ndarray
-    ) -> None:
+    def check(self, response: np.ndarray | None, size: np.ndarray, position: np.ndarray) -> None:
         """Any finite response will do."""
 
     def offset(self, size: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ __all__ = ["add_noise", "add_rows", "add_sites"]
 
 
 def add_noise(problem: Problem, likelihood: Likelihood) -> tuple[Any, Any]:
-    """Noise sd of each task, user units (None: there is nothing to learn), and that of reference."""
+    """Noise sd of each task, user units (None: nothing is learned), and that of reference."""
     import pymc as pm
     import pytensor.tensor as pt
 

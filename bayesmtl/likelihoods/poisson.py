@@ -12,8 +12,9 @@ from scipy.special import gammaln
 
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.likelihoods.protocol import Predicted, Reference, refuse_rows
-from bayesmtl.likelihoods.rows import RowKernels, row_loops
+from bayesmtl.likelihoods.rows import RowKernels
 from bayesmtl.numerics.jit import inner_kernel, kernel
+from bayesmtl.numerics.row_loops import row_loops
 
 __all__ = ["Poisson"]
 
@@ -49,9 +50,7 @@ class Poisson:
         """Compiled loops over rows."""
         return _KERNELS
 
-    def check(
-        self, response: np.ndarray | None, size: np.ndarray, position: np.ndarray
-    ) -> None:
+    def check(self, response: np.ndarray | None, size: np.ndarray, position: np.ndarray) -> None:
         """Refuse responses that are no counts, and exposures that are not positive."""
         if response is not None:
             rule = "the response of bm.Poisson() must be a whole number of at least 0 in every row"

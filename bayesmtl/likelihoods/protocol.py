@@ -56,11 +56,8 @@ class RowLikelihood(Protocol):
     def kernels(self) -> RowKernels:
         """Compiled loops over rows."""
 
-    def check(
-        self, response: np.ndarray | None, size: np.ndarray, position: np.ndarray
-    ) -> None:
-        """Refuse responses, where there are any, outside the
-        support, and sizes that mean nothing.
+    def check(self, response: np.ndarray | None, size: np.ndarray, position: np.ndarray) -> None:
+        """Refuse responses outside the support, where there are any, and meaningless sizes.
 
         Raises
         ------

@@ -13,6 +13,7 @@ from bayesmtl.posterior.rows import PredictorRows, feature_names
 
 __all__ = ["add_group", "response_values", "summary_frame"]
 
+
 class Values(NamedTuple):
     """Some rows: their expected response, and draws of the response or None."""
 

@@ -162,7 +162,7 @@ def make_fit(
     ordered = frame.iloc[constant["row_position"].to_numpy()]
     observed = xr.Dataset({"y": ("obs", ordered["y"].to_numpy())}, coords={"obs": range(24)})
     task_design = learn_design("~ size", frame).to_dict() if task_features else None
-    likelihood = {"type": "Gaussian", "noise": None if se else noise, "se": se}
+    likelihood = {"type": "Gaussian", "noise": noise, "se": se}
     model = {
         "formula": formula,
         "task": "school",

@@ -238,10 +238,10 @@ def test_results_too_large_for_memory_are_refused_before_they_are_made(
     assert len(predict(idata, frame, kind="response", as_frame=True)) == 24
 
 
-def test_what_is_not_a_fit_or_not_gaussian_is_refused(build: Any) -> None:
+def test_what_is_not_a_fit_or_has_an_unknown_likelihood_is_refused(build: Any) -> None:
     idata, _ = build()
     with pytest.raises(InvalidDataError, match="not a fit of bayesmtl"):
         predict(xr.DataTree.from_dict({"posterior": idata["posterior"].to_dataset()}))
-    idata.attrs["model"] = idata.attrs["model"].replace('"Gaussian"', '"Poisson"')
-    with pytest.raises(UnsupportedError, match="Gaussian, not Poisson"):
+    idata.attrs["model"] = idata.attrs["model"].replace('"Gaussian"', '"Cauchy"')
+    with pytest.raises(InvalidModelError, match="unknown part 'Cauchy'"):
         predict(idata)

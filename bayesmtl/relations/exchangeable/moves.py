@@ -57,7 +57,7 @@ def set_weights(prior, state):
                 )
 
 
-@inner_kernel
+@kernel
 def standardise(prior, state):
     """Deviations of the current weights from the current means; kept where the scale is zero."""
     n_lanes = state.weights.shape[2]
