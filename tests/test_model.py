@@ -27,7 +27,7 @@ DATA = regression(3, 5, 2)
     [
         ({"task": 3}, "task must be the name of a column, got 3"),
         ({"relation": "exchangeable"}, r"relation must be one of bm.Independent\(\), .*'exch"),
-        ({"likelihood": "gaussian"}, r"likelihood must be one of bm.Gaussian\(\), .*, got 'gaussian'"),
+        ({"likelihood": "gaussian"}, "likelihood must be one of bm.Gaussian.*got 'gaussian'"),
         ({"missing": "ignore"}, "missing must be 'error' or 'drop', got 'ignore'"),
         ({"intercept": "pooled"}, "intercept must be None, one of 'exchangeable', 'none', 'rel"),
         ({"intercept": 0.0}, "intercept must be None, one of .* got 0.0"),

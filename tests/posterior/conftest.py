@@ -162,7 +162,11 @@ def make_fit(
     ordered = frame.iloc[constant["row_position"].to_numpy()]
     observed = xr.Dataset({"y": ("obs", ordered["y"].to_numpy())}, coords={"obs": range(24)})
     task_design = learn_design("~ size", frame).to_dict() if task_features else None
-    likelihood = {"type": "Gaussian", "noise": noise, "se": se}
+    likelihood = {
+        "type": "Gaussian",
+        "noise": "shared" if noise == "shared" else "hierarchical",
+        "se": se,
+    }
     model = {
         "formula": formula,
         "task": "school",
