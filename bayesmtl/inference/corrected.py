@@ -161,7 +161,7 @@ def corrected_sweep(
     pairs, noise = moves_pairs(prior), problem.reference_noise
 
     def structure(population: PopulationState) -> None:
-        propose_population(sites, prior, population, state.whitened, pairs, rng)
+        propose_population(sites, prior, population, state.whitened, noise, pairs, rng)
 
     def rescale(population: PopulationState) -> None:
         rescale_joint(sites, prior, population, noise, rng)

@@ -13,6 +13,7 @@ from scipy.special import expit, log_expit, log_ndtr, ndtr
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.likelihoods.protocol import Predicted, Reference, refuse_rows
 from bayesmtl.likelihoods.rows import RowKernels
+from bayesmtl.numerics.elementary import exp, log_one_plus
 from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.row_loops import row_loops
 
@@ -94,9 +95,9 @@ class Bernoulli:
 
 @inner_kernel
 def _logit_terms(y, eta, size, parameters):
-    e = math.exp(-abs(eta))
+    e = exp(-abs(eta))
     top = 1.0 if eta >= 0.0 else e
-    density = y * eta - max(eta, 0.0) - math.log(1.0 + e)
+    density = y * eta - max(eta, 0.0) - log_one_plus(e)
     return density, y - top / (1.0 + e), e / ((1.0 + e) * (1.0 + e))
 
 

@@ -13,6 +13,7 @@ from scipy.special import gammaln
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.likelihoods.protocol import Predicted, Reference, refuse_rows
 from bayesmtl.likelihoods.rows import RowKernels
+from bayesmtl.numerics.elementary import exp
 from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.row_loops import row_loops
 
@@ -97,7 +98,7 @@ class Poisson:
 
 @inner_kernel
 def _terms(y, eta, size, parameters):
-    rate = math.exp(eta)
+    rate = exp(eta)
     return y * eta - rate, y - rate, rate
 
 

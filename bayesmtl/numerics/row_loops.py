@@ -21,13 +21,16 @@ __all__ = ["row_loops"]
 @row_kernel
 def _predict(rows, t, w, eta):
     """Predictor of the rows of task t; returns their number."""
-    first = rows.start[t]
-    n = rows.start[t + 1] - first
+    first, last = rows.start[t], rows.start[t + 1]
+    # Slices: an index that may be negative for all the compiler knows is not vectorised.
+    offset = rows.offset[first:last]
+    n = offset.shape[0]
     for r in range(n):
-        eta[r] = rows.offset[first + r]
+        eta[r] = offset[r]
     for j in range(w.shape[0]):
+        column = rows.features[j][first:last]
         for r in range(n):
-            eta[r] += rows.features[j, first + r] * w[j]
+            eta[r] += column[r] * w[j]
     return n
 
 
@@ -103,24 +106,25 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
 
     @row_kernel
     def task_value(rows, t, w, parameters, eta):
-        n, first, value = _predict(rows, t, w, eta), rows.start[t], 0.0
+        n, value = _predict(rows, t, w, eta), 0.0
+        response, size, weight = _of_task(rows, t)
         for r in range(n):
-            i = first + r
-            density, _, _ = terms(rows.response[i], eta[r], rows.size[i], parameters)
-            value += rows.weight[i] * density
+            density, _, _ = terms(response[r], eta[r], size[r], parameters)
+            value += weight[r] * density
         return value
 
     @row_kernel
     def task_score(rows, t, w, parameters, eta, out):
-        n, first = _predict(rows, t, w, eta), rows.start[t]
+        n = _predict(rows, t, w, eta)
+        response, size, weight = _of_task(rows, t)
         for r in range(n):
-            i = first + r
-            _, slope, _ = terms(rows.response[i], eta[r], rows.size[i], parameters)
-            eta[r] = rows.weight[i] * slope
+            _, slope, _ = terms(response[r], eta[r], size[r], parameters)
+            eta[r] = weight[r] * slope
         for j in range(w.shape[0]):
+            column = rows.features[j][rows.start[t] : rows.start[t + 1]]
             total = 0.0
             for r in range(n):
-                total += rows.features[j, first + r] * eta[r]
+                total += column[r] * eta[r]
             out[j] = total
 
     @row_kernel
@@ -137,27 +141,31 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
     def moments(rows, weights, parameters, gram, score):
         p, n_lanes = weights.shape[1], weights.shape[2]
         most = _most_rows(rows)
-        eta, information, w = np.empty(most), np.empty(most), np.empty(p)
+        eta, information, weighted = np.empty(most), np.empty(most), np.empty(most)
+        w = np.empty(p)
         for t in range(rows.start.shape[0] - 1):
-            k, v, first = t // n_lanes, t % n_lanes, rows.start[t]
+            k, v, first, last = t // n_lanes, t % n_lanes, rows.start[t], rows.start[t + 1]
             for i in range(p):
                 w[i] = weights[k, i, v]
             n = _predict(rows, t, w, eta)
+            response, size, weight = _of_task(rows, t)
             for r in range(n):
-                i = first + r
-                _, slope, fisher = terms(rows.response[i], eta[r], rows.size[i], parameters)
-                eta[r] = rows.weight[i] * slope
-                information[r] = rows.weight[i] * fisher
+                _, slope, fisher = terms(response[r], eta[r], size[r], parameters)
+                eta[r] = weight[r] * slope
+                information[r] = weight[r] * fisher
             for i in range(p):
+                column = rows.features[i][first:last]
                 total = 0.0
                 for r in range(n):
-                    total += rows.features[i, first + r] * eta[r]
+                    total += column[r] * eta[r]
                 score[k, i, v] += total
+                for r in range(n):
+                    weighted[r] = column[r] * information[r]
                 for j in range(i + 1):
+                    column = rows.features[j][first:last]
                     total = 0.0
                     for r in range(n):
-                        cross = rows.features[i, first + r] * rows.features[j, first + r]
-                        total += cross * information[r]
+                        total += column[r] * weighted[r]
                     gram[k, i * (i + 1) // 2 + j, v] += total
 
     @row_kernel
@@ -212,6 +220,13 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
                     weights[k, i, v] = w[i]
 
     return evaluate, moments, move
+
+
+@row_kernel
+def _of_task(rows, t):
+    """Response, size and weight of the rows of task t."""
+    first, last = rows.start[t], rows.start[t + 1]
+    return rows.response[first:last], rows.size[first:last], rows.weight[first:last]
 
 
 @row_kernel

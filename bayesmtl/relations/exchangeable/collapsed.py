@@ -18,15 +18,19 @@ from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.lanes import multiply_lanes, task_means
 from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.relations.exchangeable.population import (
+    joint_sums,
     joint_term,
     learns_scale,
+    normal_means,
     set_scale,
     update_means_of,
 )
 from bayesmtl.relations.exchangeable.updates import (
     HUANG_WAND_DOF,
     expansion_target,
+    mean_variance,
     scale_target,
+    shared_target,
 )
 
 __all__ = [
@@ -294,12 +298,62 @@ def _scales_pass(prior, state, gram, score, pairs, backward, rng):
 
 
 @inner_kernel
-def _means_pass(sites, prior, state, rng):
-    """Means given the covariance; returns the collapsed gram and score at the new means."""
+def _shared_target(x, args):
+    """Logit of the shared fraction given the scales, weights and means integrated out."""
+    shared_args, precision, right, in_joint = args
+    value = shared_target(x, shared_args)
+    if value == -np.inf:
+        return value
+    deviation_variance, n_means, _, _, _, _ = shared_args
+    # The log normalising constant of the means' prior is one of those that `shared_target` counts.
+    weight = 1.0 / mean_variance(deviation_variance, 1.0 / (1.0 + math.exp(-x)), n_means)
+    lower = precision.copy()
+    for i in range(right.shape[0]):
+        if in_joint[i]:
+            lower[i, i] += weight
+    half = right.copy()
+    for i in range(right.shape[0]):
+        for j in range(i + 1):
+            for m in range(j):
+                lower[i, j] -= lower[i, m] * lower[j, m]
+            if j < i:
+                lower[i, j] /= lower[j, j]
+                half[i] -= lower[i, j] * half[j]
+        if not lower[i, i] > 0.0:
+            return -np.inf
+        lower[i, i] = math.sqrt(lower[i, i])
+        half[i] /= lower[i, i]
+        value += 0.5 * half[i] * half[i] - math.log(lower[i, i])
+    return value
+
+
+_slice_shared = slice_sampler(_shared_target)
+
+
+@inner_kernel
+def _shared_with_means(prior, state, precision, linear, noise_variance, rng):
+    """Shared fraction of the joint prior, its means integrated out; these are then stale."""
+    total, n_means, count, _ = joint_sums(prior, state)
+    if count == 0.0:
+        return
+    block, right, in_joint = normal_means(prior, state, precision, linear)
+    args = (total, n_means, 0.0, noise_variance, prior.r2_prior, prior.shared_prior)
+    start = math.log(state.shared[0] / (1.0 - state.shared[0]))
+    x = _slice_shared((args, block, right, in_joint), start, 2.0, rng)
+    state.shared[0] = 1.0 / (1.0 + math.exp(-x))
+
+
+@inner_kernel
+def _means_pass(sites, prior, state, noise_variance, rng):
+    """Shared fraction and means given scales and correlations.
+
+    Returns the collapsed gram and score at the new means.
+    """
     gram, score, _ = collapse_lanes(
         sites.gram, sites.moment, sites.precision, state.scale, state.precision
     )
     precision, linear = collapsed_mean_moments(gram, score, prior.task_features)
+    _shared_with_means(prior, state, precision, linear, noise_variance, rng)
     active = np.ones(state.means.size, dtype=np.bool_)
     update_means_of(prior, state, precision, linear, active, rng)
     task_means(state.means, prior.task_features, state.center)
@@ -308,7 +362,7 @@ def _means_pass(sites, prior, state, rng):
 
 
 @kernel
-def collapsed_pass(sites, prior, state, pairs, rng):
+def collapsed_pass(sites, prior, state, noise_variance, pairs, rng):
     """Update means, scales and correlations given the noise alone; weights are left stale.
 
     Parameters
@@ -316,19 +370,21 @@ def collapsed_pass(sites, prior, state, pairs, rng):
     sites : Sites
     prior : PopulationPrior
     state : PopulationState
+    noise_variance : float
+        The noise variance that the joint R-squared prior refers to.
     pairs : bool
         Whether to update the correlations too.
     rng : numpy.random.Generator
     """
-    gram, score = _means_pass(sites, prior, state, rng)
+    gram, score = _means_pass(sites, prior, state, noise_variance, rng)
     _scales_pass(prior, state, gram, score, pairs, False, rng)
 
 
 @kernel
-def reversible_pass(sites, prior, state, pairs, rng):
+def reversible_pass(sites, prior, state, noise_variance, pairs, rng):
     """As `collapsed_pass`, forwards or backwards by a toss: reversible, so a proposal."""
     if rng.random() < 0.5:
-        collapsed_pass(sites, prior, state, pairs, rng)
+        collapsed_pass(sites, prior, state, noise_variance, pairs, rng)
         return
     gram, score, _ = collapse_lanes(
         sites.gram, sites.moment, sites.precision, state.scale, state.precision
@@ -336,4 +392,4 @@ def reversible_pass(sites, prior, state, pairs, rng):
     task_means(state.means, prior.task_features, state.center)
     collapsed_scores(gram, score, state.center)
     _scales_pass(prior, state, gram, score, pairs, True, rng)
-    _means_pass(sites, prior, state, rng)
+    _means_pass(sites, prior, state, noise_variance, rng)

@@ -102,7 +102,7 @@ def sweep(
 def _sweep(sites, prior, state, noise_variance, collapsed, pairs, rows, rng):
     """All updates in one call: each would take the interpreter lock, and chains share it."""
     if collapsed:
-        collapsed_pass(sites, prior, state, pairs, rng)
+        collapsed_pass(sites, prior, state, noise_variance, pairs, rng)
     draw_weights(sites, prior, state, rng)
     centred_means(prior, state, rng)
     if prior.covariance == HUANG_WAND:

@@ -1,5 +1,7 @@
 """Pieces of the population's conditionals that centred, non-centred and collapsed updates share."""
 
+import numpy as np
+
 from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.relations.exchangeable.updates import mean_variance, update_means
 
@@ -7,6 +9,7 @@ __all__ = [
     "joint_sums",
     "joint_term",
     "learns_scale",
+    "normal_means",
     "set_scale",
     "signal_variance",
     "update_means_of",
@@ -65,6 +68,38 @@ def signal_variance(prior, state):
     """Signal variance V of the joint prior; 0 where no feature follows it."""
     total, _, count, _ = joint_sums(prior, state)
     return total / (1.0 - state.shared[0]) if count > 0.0 else 0.0
+
+
+@inner_kernel
+def normal_means(prior, state, precision, linear):
+    """Conditional of the means with a normal prior, those of the joint prior without theirs.
+
+    Of the likelihood ``-x'K x / 2 + k'x`` of all means and the priors of the NORMAL ones.
+
+    Returns
+    -------
+    precision : (m, m)
+    linear : (m,)
+    in_joint : (m,) bool
+    """
+    kind, means = prior.mean_kind, state.means.reshape(-1)
+    free = np.flatnonzero((kind == 1) | (kind == 3))
+    block, right = np.empty((free.size, free.size)), np.empty(free.size)
+    rows = prior.mean_prior.reshape(-1, prior.mean_prior.shape[2])
+    location, unit = prior.mean_location.reshape(-1), prior.mean_unit.reshape(-1)
+    for a in range(free.size):
+        i = free[a]
+        right[a] = linear[i]
+        for j in range(means.size):
+            if kind[j] != 1 and kind[j] != 3:
+                right[a] -= precision[i, j] * means[j]
+        for b in range(free.size):
+            block[a, b] = precision[i, free[b]]
+        if kind[i] == 1:
+            weight = (unit[i] / rows[i, 2]) ** 2
+            block[a, a] += weight
+            right[a] += weight * (rows[i, 1] - location[i]) / unit[i]
+    return block, right, kind[free] == 3
 
 
 @inner_kernel

@@ -55,9 +55,9 @@ def whiten(sites, prior, state, whitened):
 
 
 @kernel
-def propose_population(sites, prior, state, whitened, pairs, rng):
+def propose_population(sites, prior, state, whitened, noise_variance, pairs, rng):
     """Population by an update reversible under the sites' posterior, and the weights of q."""
-    reversible_pass(sites, prior, state, pairs, rng)
+    reversible_pass(sites, prior, state, noise_variance, pairs, rng)
     place(sites, prior, state, whitened)
 
 
