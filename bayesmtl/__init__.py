@@ -11,7 +11,7 @@ from bayesmtl.errors import (
     SavedFitError,
     UnsupportedError,
 )
-from bayesmtl.likelihoods import Bernoulli, Gaussian, Poisson
+from bayesmtl.likelihoods import Bernoulli, Binomial, Gaussian, Poisson
 from bayesmtl.model import Model
 from bayesmtl.plots import plot_clusters, plot_sharing, plot_task_relations, plot_weights
 from bayesmtl.posterior.access import task_relations
@@ -27,6 +27,7 @@ __all__ = [
     "BayesMTLError",
     "BayesMTLWarning",
     "Bernoulli",
+    "Binomial",
     "Exchangeable",
     "DirichletProcess",
     "PitmanYor",

@@ -38,7 +38,7 @@ def test_parts_survive_json(part: Any) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"type": "Cluster"}, "unknown part 'Cluster'; known: Bernoulli, DirichletProcess"),
+        ({"type": "Cluster"}, "unknown part 'Cluster'; known: Bernoulli, Binomial, DirichletProcess"),
         ({}, "unknown part None"),
         ({"type": "Pooled", "scale": 1.0}, "Pooled has no setting 'scale'; its settings are mean"),
     ],

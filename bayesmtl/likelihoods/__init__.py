@@ -1,10 +1,11 @@
 """One module per likelihood: its settings, and what it makes of rows."""
 
 from bayesmtl.likelihoods.bernoulli import Bernoulli
+from bayesmtl.likelihoods.binomial import Binomial
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.poisson import Poisson
 
-__all__ = ["LIKELIHOODS", "Bernoulli", "Gaussian", "Likelihood", "Poisson"]
+__all__ = ["LIKELIHOODS", "Bernoulli", "Binomial", "Gaussian", "Likelihood", "Poisson"]
 
-Likelihood = Gaussian | Bernoulli | Poisson
-LIKELIHOODS = (Gaussian, Bernoulli, Poisson)
+Likelihood = Gaussian | Bernoulli | Binomial | Poisson
+LIKELIHOODS = (Gaussian, Bernoulli, Binomial, Poisson)
