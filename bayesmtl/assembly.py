@@ -13,7 +13,7 @@ from bayesmtl.errors import InvalidDataError, warn
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian, Sites, gaussian_sites
 from bayesmtl.likelihoods.pilot import pilot_sites
-from bayesmtl.likelihoods.rows import RowData, RowKernels, sort_rows
+from bayesmtl.likelihoods.rows import NO_PARAMETERS, RowData, RowKernels, RowParameters, sort_rows
 from bayesmtl.numerics.lanes import pack_tasks
 from bayesmtl.priors import Prior, PriorLike, table_row
 from bayesmtl.relations.clusters.prior import DirichletProcess, FiniteMixture, PitmanYor
@@ -86,6 +86,7 @@ class Problem(NamedTuple):
     row_data : RowData or None
         For a likelihood that is not Gaussian.
     row_kernels : RowKernels or None
+    row_parameters : RowParameters
     """
 
     rows: Rows
@@ -110,6 +111,7 @@ class Problem(NamedTuple):
     reference_noise: float
     row_data: RowData | None
     row_kernels: RowKernels | None
+    row_parameters: RowParameters
 
 
 class Prepared(NamedTuple):
@@ -289,6 +291,7 @@ def assemble(
         size=size,
         weight=weight,
     )
+    start = likelihood.start(rows.response, size, weight)
     return Problem(
         **common,
         response=rows.response,
@@ -296,10 +299,11 @@ def assemble(
         standard_error=None,
         fixed_noise=None,
         noise_priors=(table_row(1.0), table_row(1.0)),
-        sites=pilot_sites(data, likelihood.kernels, np.zeros(0)),
+        sites=pilot_sites(data, likelihood.kernels, start),
         reference_noise=noise,
         row_data=data,
         row_kernels=likelihood.kernels,
+        row_parameters=RowParameters(likelihood.parameters, start, likelihood.prior),
     )
 
 
@@ -330,6 +334,7 @@ def _gaussian_parts(common: dict[str, Any], likelihood: Gaussian, se: str | None
         "reference_noise": noise,
         "row_data": None,
         "row_kernels": None,
+        "row_parameters": NO_PARAMETERS,
     }
 
 

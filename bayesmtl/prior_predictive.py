@@ -64,6 +64,27 @@ def _noise(
     return median, spread, median * np.exp(spread * rng.normal(size=n_tasks))
 
 
+def _response(
+    problem: Problem,
+    likelihood: Likelihood,
+    weights: np.ndarray,
+    sds: np.ndarray | None,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Response of every row in user units, and parameters of the likelihood."""
+    task = problem.rows.task
+    predictor = np.einsum("rp,rp->r", problem.design, weights[task])
+    known = np.full(len(task), np.nan) if problem.standard_error is None else problem.standard_error
+    noise = known if sds is None else sds[task]
+    predictor = problem.scaling.response_center + problem.scaling.response_scale * predictor
+    predictor = predictor + problem.offset + likelihood.offset(problem.size)
+    parameters = np.zeros(0)
+    if not isinstance(likelihood, Gaussian):
+        parameters = likelihood.draw_parameters(rng)
+    predicted = Predicted(*(x[:, None] for x in (predictor, problem.size, noise, parameters)))
+    return likelihood.sample(predicted, rng)[:, 0], parameters
+
+
 def _one(
     problem: Problem, likelihood: Likelihood, rng: np.random.Generator
 ) -> tuple[Draws, np.ndarray]:
@@ -85,14 +106,7 @@ def _one(
         within = np.sqrt(1.0 - share) * deviation[:, first:]
         deviation[:, first:] = np.sqrt(share) * of_cluster + within
     weights = z @ means.T + scale * deviation
-    task = problem.rows.task
-    predictor = np.einsum("rp,rp->r", problem.design, weights[task])
-    known = np.full(len(task), np.nan) if problem.standard_error is None else problem.standard_error
-    noise = known if sds is None else sds[task]
-    predictor = problem.scaling.response_center + unit * predictor
-    predictor = predictor + problem.offset + likelihood.offset(problem.size)
-    predicted = Predicted(*(part[:, None] for part in (predictor, problem.size, noise)))
-    response = likelihood.sample(predicted, rng)[:, 0]
+    response, parameters = _response(problem, likelihood, weights, sds, rng)
     log_noise = None
     if sds is not None and isinstance(likelihood, Gaussian) and not likelihood.fixed:
         log_noise = np.log(sds / unit) if spread is not None else np.log(sds[:1] / unit)[0]
@@ -106,6 +120,7 @@ def _one(
         log_noise=log_noise,
         weights=weights,
         lp=np.zeros(()),
+        parameters=parameters,
         partition=partition,
     )
     return draw, response

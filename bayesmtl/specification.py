@@ -224,7 +224,7 @@ def _noise_symbol(likelihood: Gaussian) -> str:
 
 def _noise_lines(likelihood: Likelihood) -> list[str]:
     if not isinstance(likelihood, Gaussian):
-        return []
+        return [f"    {line}" for line in likelihood.parameter_lines()]
     if likelihood.se is not None:
         return [f"    {likelihood.se}: known standard errors"]
     if likelihood.fixed:

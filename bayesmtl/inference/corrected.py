@@ -13,7 +13,8 @@ Comput. Graph. Stat. 30). A sweep
   integrated out, and accepts by the change of rho at fixed q (surrogate transitions, Liu 2001,
   Monte Carlo Strategies in Scientific Computing, section 9.4.3);
 - updates the population given the weights, which no likelihood enters;
-- moves q by split Hamiltonian Monte Carlo.
+- moves q by split Hamiltonian Monte Carlo;
+- updates the parameters of the likelihood, if it has any, given the weights.
 
 The sites are fitted while tuning: first at each task's penalised mode, then with the average
 information and score over draws, at which the site is the best one in Kullback-Leibler divergence
@@ -30,6 +31,7 @@ import numpy as np
 
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws
+from bayesmtl.inference.nuisance import log_parameters, update_parameters
 from bayesmtl.inference.sampling import sample_chains
 from bayesmtl.likelihoods.gaussian import Sites
 from bayesmtl.likelihoods.rows import RowData, RowKernels
@@ -106,13 +108,15 @@ def start_corrected(problem: Problem, rng: np.random.Generator) -> CorrectedStat
         population,
         whitened,
         np.zeros_like(sites.precision),
-        np.zeros(0),
+        problem.row_parameters.start.copy(),
         np.full(n_tasks, _FIRST_KICKS),
         np.zeros(n_tasks, dtype=np.bool_),
     )
     place(sites, problem.prior, population, whitened)
     rows, kernels = _rows(problem)
     kernels.evaluate(rows, population.weights, state.parameters, state.value)
+    # The parameters are dispersed as the weights are.
+    update_parameters(problem, population, state.parameters, state.value, rng)
     return state
 
 
@@ -182,6 +186,7 @@ def corrected_sweep(
         rng,
     )
     standardise(prior, population)
+    update_parameters(problem, population, state.parameters, state.value, rng)
     whiten(sites, prior, population, state.whitened)
     return moved, rescaled
 
@@ -263,6 +268,7 @@ class _Chain(NamedTuple):
             log_noise=None,
             weights=np.empty((draws, problem.prior.n_tasks, p)),
             lp=np.empty(draws),
+            parameters=np.empty((draws, self.state.parameters.size)),
         )
 
     def record(self, storage: Draws, draw: int) -> Draws:
@@ -280,6 +286,9 @@ class _Chain(NamedTuple):
         assert storage.weights is not None
         storage.weights[draw] = unpack_tasks(population.weights, prior.n_tasks)
         density = log_population(prior, population, self.problem.reference_noise)
+        assert storage.parameters is not None
+        storage.parameters[draw] = self.state.parameters
+        density += log_parameters(self.problem, self.state.parameters)
         storage.lp[draw] = density + self.state.value.sum()
         return storage
 

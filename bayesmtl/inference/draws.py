@@ -51,6 +51,8 @@ class Draws(NamedTuple):
         Coefficients of the tasks; None where they are too many to keep.
     lp : (...,)
         Log joint density up to a constant.
+    parameters : (..., parameter) or None
+        Of a likelihood that is not Gaussian, as its kernels see them.
     partition : PartitionDraws or None
         Where tasks fall into clusters.
     """
@@ -64,6 +66,7 @@ class Draws(NamedTuple):
     log_noise: np.ndarray | None
     weights: np.ndarray | None
     lp: np.ndarray
+    parameters: np.ndarray | None = None
     partition: PartitionDraws | None = None
 
 

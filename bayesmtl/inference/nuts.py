@@ -13,6 +13,7 @@ from bayesmtl.inference.draws import Draws
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.graph import add_noise, add_rows, add_sites
+from bayesmtl.likelihoods.parameters import parameter_coords, read_parameters
 from bayesmtl.relations.clusters.conditional import draw_partitions
 from bayesmtl.relations.clusters.graph import (
     ClusterTensors,
@@ -78,6 +79,7 @@ def build_graph(prepared: Prepared, likelihood: Likelihood, kind: str) -> Any:
         coords |= {"feature": list(problem.features), "feature_bis": list(problem.features)}
     if prepared.task_design is not None:
         coords["task_feature"] = list(prepared.task_design.features)
+    coords |= parameter_coords(problem.row_parameters.blocks)
     with pm.Model(coords=coords) as graph:
         z = None
         if prepared.task_design is not None:
@@ -216,6 +218,7 @@ def _internal(problem: Problem, posterior: xr.Dataset, lp: np.ndarray) -> Draws:
         log_noise=np.log(values("noise_sd", *per_task) / unit) if "noise_sd" in posterior else None,
         weights=_weights(problem, posterior),
         lp=lp,
+        parameters=read_parameters(problem.row_parameters.blocks, posterior),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import expit, log_expit, log_ndtr, ndtr
 
 from bayesmtl.errors import InvalidModelError
-from bayesmtl.likelihoods.protocol import Predicted, Reference, refuse_rows
+from bayesmtl.likelihoods.protocol import Predicted, Reference, WithoutParameters, refuse_rows
 from bayesmtl.likelihoods.rows import RowKernels
 from bayesmtl.numerics.elementary import exp, log_one_plus
 from bayesmtl.numerics.jit import inner_kernel, kernel
@@ -21,7 +21,7 @@ __all__ = ["Bernoulli"]
 
 
 @dataclass(frozen=True)
-class Bernoulli:
+class Bernoulli(WithoutParameters):
     """``P(y_i = 1) = 1 / (1 + exp(-predictor_i))``, or ``Phi(predictor_i)``.
 
     Parameters
@@ -79,7 +79,7 @@ class Bernoulli:
         drawn = rng.random(rows.predictor.shape) < self.expected(rows)
         return np.asarray(drawn, dtype=np.float64)
 
-    def variable(self, predictor: Any, size: Any) -> tuple[Any, dict[str, Any]]:
+    def variable(self, predictor: Any, size: Any, parameters: Any) -> tuple[Any, dict[str, Any]]:
         """Class of PyMC and its parameters."""
         import pymc as pm
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +10,9 @@ import numpy as np
 from scipy.special import betaln, expit, log_expit
 
 from bayesmtl.errors import InvalidModelError
-from bayesmtl.likelihoods.protocol import Predicted, Reference, refuse_rows
+from bayesmtl.likelihoods.protocol import Predicted, Reference, WithoutParameters, refuse_rows
 from bayesmtl.likelihoods.rows import RowKernels
+from bayesmtl.numerics.elementary import exp, log_one_plus
 from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.row_loops import row_loops
 
@@ -20,7 +20,7 @@ __all__ = ["Binomial"]
 
 
 @dataclass(frozen=True)
-class Binomial:
+class Binomial(WithoutParameters):
     """``y_i ~ Binomial(trials_i, 1 / (1 + exp(-predictor_i)))``.
 
     Parameters
@@ -86,7 +86,7 @@ class Binomial:
         probability = expit(rows.predictor)
         return rng.binomial(rows.size.astype(np.int64), probability).astype(np.float64)
 
-    def variable(self, predictor: Any, size: Any) -> tuple[Any, dict[str, Any]]:
+    def variable(self, predictor: Any, size: Any, parameters: Any) -> tuple[Any, dict[str, Any]]:
         """Class of PyMC and its parameters."""
         import pymc as pm
 
@@ -99,9 +99,9 @@ class Binomial:
 
 @inner_kernel
 def _terms(y, eta, size, parameters):
-    e = math.exp(-abs(eta))
+    e = exp(-abs(eta))
     top = 1.0 if eta >= 0.0 else e
-    density = y * eta - size * (max(eta, 0.0) + math.log(1.0 + e))
+    density = y * eta - size * (max(eta, 0.0) + log_one_plus(e))
     probability = top / (1.0 + e)
     return density, y - size * probability, size * e / ((1.0 + e) * (1.0 + e))
 

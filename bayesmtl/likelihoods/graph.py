@@ -69,7 +69,7 @@ def add_rows(
         sd = noise[task] if problem.standard_error is None else pt.as_tensor(problem.standard_error)
         kind, parameters = pm.Normal, {"mu": predictor, "sigma": sd}
     else:
-        kind, parameters = likelihood.variable(predictor, problem.size)
+        kind, parameters = likelihood.variable(predictor, problem.size, likelihood.add_parameters())
     name = str(design.response)
     weighted = prepared.columns["weights"] is not None
     if not weighted:

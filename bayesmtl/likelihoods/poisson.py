@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from bayesmtl.errors import InvalidModelError
-from bayesmtl.likelihoods.protocol import Predicted, Reference, refuse_rows
+from bayesmtl.likelihoods.protocol import Predicted, Reference, WithoutParameters, refuse_rows
 from bayesmtl.likelihoods.rows import RowKernels
 from bayesmtl.numerics.elementary import exp
 from bayesmtl.numerics.jit import inner_kernel, kernel
@@ -21,7 +21,7 @@ __all__ = ["Poisson"]
 
 
 @dataclass(frozen=True)
-class Poisson:
+class Poisson(WithoutParameters):
     """``y_i ~ Poisson(exposure_i exp(predictor_i))``.
 
     Parameters
@@ -84,7 +84,7 @@ class Poisson:
         rate = np.minimum(np.exp(rows.predictor), 1e18)
         return rng.poisson(rate).astype(np.float64)
 
-    def variable(self, predictor: Any, size: Any) -> tuple[Any, dict[str, Any]]:
+    def variable(self, predictor: Any, size: Any, parameters: Any) -> tuple[Any, dict[str, Any]]:
         """Class of PyMC and its parameters."""
         import pymc as pm
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from bayesmtl.errors import InvalidDataError
-from bayesmtl.likelihoods.rows import RowKernels
+from bayesmtl.likelihoods.rows import NO_PARAMETERS, ParameterBlock, RowKernels
 
-__all__ = ["Predicted", "Reference", "RowLikelihood", "refuse_rows"]
+__all__ = ["Predicted", "Reference", "RowLikelihood", "WithoutParameters", "refuse_rows"]
 
 
 class Reference(NamedTuple):
@@ -38,11 +38,14 @@ class Predicted(NamedTuple):
         Trials or exposure, 1 without.
     noise_sd : (row, sample) or (row, 1)
         NaN where there is none, or it is not asked for.
+    parameters : (parameter, sample)
+        Of the likelihood, as its kernels see them.
     """
 
     predictor: np.ndarray
     size: np.ndarray
     noise_sd: np.ndarray
+    parameters: np.ndarray = np.zeros((0, 1))
 
 
 class RowLikelihood(Protocol):
@@ -55,6 +58,20 @@ class RowLikelihood(Protocol):
     @property
     def kernels(self) -> RowKernels:
         """Compiled loops over rows."""
+
+    @property
+    def parameters(self) -> tuple[ParameterBlock, ...]:
+        """What all tasks share beside their relation."""
+
+    @property
+    def prior(self) -> np.ndarray:
+        """Prior of the parameters, for the kernels."""
+
+    def start(self, response: np.ndarray, size: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Known parameters, or an estimate from all rows."""
+
+    def draw_parameters(self, rng: np.random.Generator) -> np.ndarray:
+        """From the prior."""
 
     def check(self, response: np.ndarray | None, size: np.ndarray, position: np.ndarray) -> None:
         """Refuse responses outside the support, where there are any, and meaningless sizes.
@@ -80,11 +97,44 @@ class RowLikelihood(Protocol):
     def sample(self, rows: Predicted, rng: np.random.Generator) -> np.ndarray:
         """(row, sample) draws of the response."""
 
-    def variable(self, predictor: Any, size: Any) -> tuple[Any, dict[str, Any]]:
+    def add_parameters(self) -> Any:
+        """PyMC variables of the parameters, named as in the posterior."""
+
+    def variable(self, predictor: Any, size: Any, parameters: Any) -> tuple[Any, dict[str, Any]]:
         """Class of PyMC and its parameters."""
 
     def story(self, predictor: str) -> str:
         """One line of the generative story."""
+
+    def parameter_lines(self) -> list[str]:
+        """Lines of the generative story about the parameters."""
+
+
+class WithoutParameters:
+    """What a likelihood says that has no parameters beside the predictor."""
+
+    parameters: tuple[ParameterBlock, ...] = ()
+
+    @property
+    def prior(self) -> np.ndarray:
+        """No rows."""
+        return NO_PARAMETERS.prior
+
+    def start(self, response: np.ndarray, size: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """None."""
+        return NO_PARAMETERS.start
+
+    def draw_parameters(self, rng: np.random.Generator) -> np.ndarray:
+        """None."""
+        return NO_PARAMETERS.start
+
+    def add_parameters(self) -> Any:
+        """None."""
+        return None
+
+    def parameter_lines(self) -> list[str]:
+        """None."""
+        return []
 
 
 def refuse_rows(bad: np.ndarray, values: np.ndarray, position: np.ndarray, rule: str) -> None:

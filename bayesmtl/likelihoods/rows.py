@@ -7,7 +7,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["RowData", "RowKernels", "sort_rows"]
+from bayesmtl.numerics.densities import ROW
+
+__all__ = [
+    "NO_PARAMETERS",
+    "ParameterBlock",
+    "RowData",
+    "RowKernels",
+    "RowParameters",
+    "sort_rows",
+]
 
 
 class RowData(NamedTuple):
@@ -43,11 +52,62 @@ class RowKernels(NamedTuple):
         Adds information (block, p (p + 1) / 2, lane) and gradient (block, p, lane).
     move : function
         Draws the weights of each task; see `bayesmtl.numerics.row_loops`.
+    update : function (rows, weights, parameters, prior, rng), or None without parameters
+        Draws the parameters given the weights, in place.
+    log_parameters : function (rows, parameters, prior), or None
+        Log prior density of the parameters on the user's scale, and what of the log-likelihood
+        has no predictor and is left out of ``evaluate``.
     """
 
     evaluate: Callable[..., None]
     moments: Callable[..., None]
     move: Callable[..., None]
+    update: Callable[..., None] | None = None
+    log_parameters: Callable[..., float] | None = None
+
+
+class ParameterBlock(NamedTuple):
+    """Posterior variable with parameters of a likelihood that all tasks share.
+
+    Parameters
+    ----------
+    name : str
+    labels : tuple of str
+        Empty for a single number.
+    dim : str or None
+        Of the labels.
+    log : bool
+        Whether kernels work on the logarithms.
+    fixed : bool
+        Whether they are known numbers.
+    """
+
+    name: str
+    labels: tuple[str, ...] = ()
+    dim: str | None = None
+    log: bool = False
+    fixed: bool = False
+
+
+class RowParameters(NamedTuple):
+    """Parameters of a likelihood that all tasks share, as its kernels see them.
+
+    Parameters
+    ----------
+    blocks : tuple of ParameterBlock
+        In the order of the parameters.
+    start : (parameter,)
+        Known values, or an estimate from all rows.
+    prior : array
+        For the kernels.
+    """
+
+    blocks: tuple[ParameterBlock, ...]
+    start: np.ndarray
+    prior: np.ndarray
+
+
+NO_PARAMETERS = RowParameters((), np.zeros(0), np.zeros((0, ROW)))
 
 
 def sort_rows(

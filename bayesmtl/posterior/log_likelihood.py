@@ -6,7 +6,12 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.errors import InvalidDataError
-from bayesmtl.posterior.predictor import check_size, known_tasks, predictor_blocks
+from bayesmtl.posterior.predictor import (
+    check_size,
+    known_tasks,
+    predictor_blocks,
+    shared_parameters,
+)
 from bayesmtl.posterior.rows import PredictorRows, name_labels, new_rows, task_labels, training_rows
 from bayesmtl.posterior.settings import fit_settings
 
@@ -49,7 +54,8 @@ def compute_log_likelihood(idata: xr.DataTree, data: Any = None) -> xr.DataTree:
     shape = (posterior.sizes["chain"], posterior.sizes["draw"], rows.task.size)
     check_size(1, shape[0] * shape[1], shape[2], "thin the draws first, idata.sel(draw=slice(...))")
     values = np.empty((shape[0] * shape[1], shape[2]))
-    for block in predictor_blocks(rows, known_tasks(idata), len(values)):
+    parameters = shared_parameters(idata, settings.likelihood)
+    for block in predictor_blocks(rows, known_tasks(idata), parameters):
         response = rows.response[block.rows, None]  # type: ignore[index]
         density = settings.likelihood.log_density(response, block.predicted)
         values[:, block.rows] = (rows.weight[block.rows, None] * density).T

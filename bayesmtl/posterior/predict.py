@@ -9,7 +9,13 @@ import xarray as xr
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.posterior.new_tasks import new_task_draws
 from bayesmtl.posterior.prediction_results import add_group, response_values, summary_frame
-from bayesmtl.posterior.predictor import TaskDraws, check_size, known_tasks, predictor_blocks
+from bayesmtl.posterior.predictor import (
+    TaskDraws,
+    check_size,
+    known_tasks,
+    predictor_blocks,
+    shared_parameters,
+)
 from bayesmtl.posterior.rows import new_rows, task_labels, training_rows
 from bayesmtl.posterior.settings import fit_settings
 
@@ -128,7 +134,7 @@ def predict(
     n_samples = posterior.sizes["chain"] * posterior.sizes["draw"]
     if not as_frame:
         check_size(2 if kind == "response" else 1, n_samples, rows.task.size, "use as_frame=True")
-    blocks = predictor_blocks(rows, draws_of, n_samples)
+    blocks = predictor_blocks(rows, draws_of, shared_parameters(idata, settings.likelihood))
     values = response_values(blocks, settings.likelihood, rng if kind == "response" else None)
     if as_frame:
         return summary_frame(values, rows, ci_prob)

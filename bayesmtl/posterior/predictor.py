@@ -8,11 +8,21 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.errors import UnsupportedError
+from bayesmtl.likelihoods import Gaussian, Likelihood
+from bayesmtl.likelihoods.parameters import read_parameters
 from bayesmtl.likelihoods.protocol import Predicted
 from bayesmtl.posterior.redraw_task import redraw_task
 from bayesmtl.posterior.rows import PredictorRows
 
-__all__ = ["Block", "TaskDraws", "check_size", "known_tasks", "predictor_blocks", "stack_draws"]
+__all__ = [
+    "Block",
+    "TaskDraws",
+    "check_size",
+    "known_tasks",
+    "predictor_blocks",
+    "shared_parameters",
+    "stack_draws",
+]
 
 BLOCK_BYTES = 2 * 2**20  # stays in the cache of a core
 MAX_RESULT_BYTES = 8 * 2**30
@@ -70,8 +80,16 @@ def known_tasks(idata: xr.DataTree) -> Callable[[int], TaskDraws]:
     return of if idata.attrs.get("weights_stored", 1) else redrawn
 
 
+def shared_parameters(idata: xr.DataTree, likelihood: Likelihood) -> np.ndarray:
+    """Parameters of the likelihood (parameter, sample), none for a Gaussian one."""
+    posterior = idata["posterior"].to_dataset()
+    blocks = () if isinstance(likelihood, Gaussian) else likelihood.parameters
+    values = read_parameters(blocks, posterior)
+    return values.reshape(values.shape[0] * values.shape[1], values.shape[2]).T
+
+
 def predictor_blocks(
-    rows: PredictorRows, draws_of: Callable[[int], TaskDraws], n_samples: int
+    rows: PredictorRows, draws_of: Callable[[int], TaskDraws], parameters: np.ndarray
 ) -> Iterator[Block]:
     """Compute the rows task after task, in blocks of limited memory.
 
@@ -81,14 +99,15 @@ def predictor_blocks(
         Rows in any order.
     draws_of : function
         From the code of a task to its draws.
-    n_samples : int
-        Draws in all chains.
+    parameters : (parameter, sample)
+        Of the likelihood, for the draws in all chains.
 
     Yields
     ------
     Block
         Together they hold every row once; which rows share a block does not change their values.
     """
+    n_samples = parameters.shape[1]
     order = np.argsort(rows.task, kind="stable")
     size = max(1, BLOCK_BYTES // (8 * n_samples))
     draws_of = lru_cache(maxsize=1)(draws_of)  # a task may fill many blocks
@@ -106,7 +125,7 @@ def predictor_blocks(
         predictor += rows.offset[index, None]
         if rows.standard_error is not None:
             noise = rows.standard_error[index, None]
-        yield Block(index, Predicted(predictor, rows.size[index, None], noise))
+        yield Block(index, Predicted(predictor, rows.size[index, None], noise, parameters))
 
 
 def check_size(n_arrays: int, n_samples: int, n_rows: int, advice: str) -> None:

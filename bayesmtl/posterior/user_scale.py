@@ -10,6 +10,7 @@ import xarray as xr
 
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws
+from bayesmtl.likelihoods.parameters import parameter_coords, parameter_variables
 from bayesmtl.numerics.densities import FIXED
 from bayesmtl.posterior.partition_draws import mixture_moments, partition_variables
 from bayesmtl.priors import Prior
@@ -53,6 +54,9 @@ def posterior_variables(
             coords["feature_bis"] = np.array(problem.features, dtype=object)
     if task_feature_names:
         coords["task_feature"] = np.array(task_feature_names, dtype=object)
+    if draws.parameters is not None:
+        out |= parameter_variables(problem.row_parameters.blocks, draws.parameters)
+    coords |= parameter_coords(problem.row_parameters.blocks)
     return xr.Dataset(out, coords)
 
 
