@@ -344,8 +344,8 @@ def _shared_with_means(prior, state, precision, linear, noise_variance, rng):
 
 
 @inner_kernel
-def _means_pass(sites, prior, state, noise_variance, rng):
-    """Shared fraction and means given scales and correlations.
+def _means_pass(sites, prior, state, noise_variance, backward, rng):
+    """Shared fraction with the normal means, then the other means one by one; or in reverse.
 
     Returns the collapsed gram and score at the new means.
     """
@@ -353,9 +353,17 @@ def _means_pass(sites, prior, state, noise_variance, rng):
         sites.gram, sites.moment, sites.precision, state.scale, state.precision
     )
     precision, linear = collapsed_mean_moments(gram, score, prior.task_features)
-    _shared_with_means(prior, state, precision, linear, noise_variance, rng)
-    active = np.ones(state.means.size, dtype=np.bool_)
-    update_means_of(prior, state, precision, linear, active, rng)
+    n_means = state.means.size
+    for step in range(n_means + 1):
+        i = (n_means - step if backward else step) - 1
+        if i < 0:
+            _shared_with_means(prior, state, precision, linear, noise_variance, rng)
+            active = prior.mean_kind != 2
+            update_means_of(prior, state, precision, linear, active, rng)
+        elif prior.mean_kind[i] == 2:
+            active = np.zeros(n_means, dtype=np.bool_)
+            active[i] = True
+            update_means_of(prior, state, precision, linear, active, rng)
     task_means(state.means, prior.task_features, state.center)
     collapsed_scores(gram, score, state.center)
     return gram, score
@@ -376,7 +384,7 @@ def collapsed_pass(sites, prior, state, noise_variance, pairs, rng):
         Whether to update the correlations too.
     rng : numpy.random.Generator
     """
-    gram, score = _means_pass(sites, prior, state, noise_variance, rng)
+    gram, score = _means_pass(sites, prior, state, noise_variance, False, rng)
     _scales_pass(prior, state, gram, score, pairs, False, rng)
 
 
@@ -392,4 +400,4 @@ def reversible_pass(sites, prior, state, noise_variance, pairs, rng):
     task_means(state.means, prior.task_features, state.center)
     collapsed_scores(gram, score, state.center)
     _scales_pass(prior, state, gram, score, pairs, True, rng)
-    _means_pass(sites, prior, state, noise_variance, rng)
+    _means_pass(sites, prior, state, noise_variance, True, rng)
