@@ -104,6 +104,39 @@ def test_a_scale_of_zero_draws_from_the_prior() -> None:
     assert np.abs(draws.std(axis=0) - 1.0).max() < 4 / np.sqrt(2 * 5000)
 
 
+@pytest.mark.parametrize("correlated", [False, True])
+def test_whitened_deviations_are_standard_normals_placed(
+    tasks: dense.Tasks, correlated: bool
+) -> None:
+    """Against dense algebra in one direction, as its inverse in the other."""
+    n_tasks, p = tasks.moment.shape
+    prior = dense.random_spd(p, np.random.default_rng(1)) if correlated else np.eye(p)
+    gram, moment, precision = packed(tasks)
+    fixed = (gram, moment, precision, lanes.pack_tasks(tasks.center), tasks.scale, prior)
+    normals = np.random.default_rng(9).normal(size=(n_tasks, p))
+    placed = lanes.pack_tasks(normals)
+    lanes.place_deviations(*fixed, placed)
+    mean, covariance = dense.conditional_deviations(tasks, prior)
+    root = np.linalg.cholesky(np.linalg.inv(covariance))
+    expected = mean + np.linalg.solve(np.swapaxes(root, 1, 2), normals[..., None])[..., 0]
+    np.testing.assert_allclose(lanes.unpack_tasks(placed, n_tasks), expected, **TIGHT)
+    back = np.empty_like(placed)
+    lanes.whiten_deviations(*fixed, placed, back)
+    np.testing.assert_allclose(lanes.unpack_tasks(back, n_tasks), normals, **TIGHT)
+
+
+def test_site_values(tasks: dense.Tasks) -> None:
+    gram, moment, precision = packed(tasks)
+    out = np.full_like(precision, np.nan)
+    lanes.site_values(gram, moment, lanes.pack_tasks(tasks.weights), out)
+    expected = [
+        tasks.moment[t] @ w - 0.5 * w @ tasks.gram[t] @ w for t, w in enumerate(tasks.weights)
+    ]
+    result = lanes.unpack_tasks(out[:, None], len(expected))[:, 0]
+    np.testing.assert_allclose(result, expected, **TIGHT)
+    np.testing.assert_array_equal(out.ravel()[len(expected) :], 0.0)
+
+
 def test_residual_sums(tasks: dense.Tasks) -> None:
     gram, moment, precision = packed(tasks)
     # A total that leaves a positive rest at the least-squares weights.
