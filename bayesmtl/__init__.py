@@ -11,7 +11,7 @@ from bayesmtl.errors import (
     SavedFitError,
     UnsupportedError,
 )
-from bayesmtl.likelihoods import Bernoulli, Binomial, Gaussian, Poisson
+from bayesmtl.likelihoods import Bernoulli, Binomial, Gaussian, NegativeBinomial, Poisson
 from bayesmtl.model import Model
 from bayesmtl.plots import plot_clusters, plot_sharing, plot_task_relations, plot_weights
 from bayesmtl.posterior.access import task_relations
@@ -38,6 +38,7 @@ __all__ = [
     "InvalidModelError",
     "InvalidTypeError",
     "Model",
+    "NegativeBinomial",
     "Poisson",
     "Pooled",
     "Prior",

@@ -15,7 +15,7 @@ import numpy as np
 
 from bayesmtl.numerics.jit import row_kernel
 
-__all__ = ["row_loops"]
+__all__ = ["predict_rows", "row_loops"]
 
 
 @row_kernel
@@ -32,6 +32,16 @@ def _predict(rows, t, w, eta):
         for r in range(n):
             eta[r] += column[r] * w[j]
     return n
+
+
+@row_kernel
+def predict_rows(rows, weights, eta):
+    """Predictor of all rows."""
+    n_lanes, w = weights.shape[2], np.empty(weights.shape[1])
+    for t in range(rows.start.shape[0] - 1):
+        for i in range(w.shape[0]):
+            w[i] = weights[t // n_lanes, i, t % n_lanes]
+        _predict(rows, t, w, eta[rows.start[t] : rows.start[t + 1]])
 
 
 @row_kernel
