@@ -60,8 +60,8 @@ def test_scores_are_the_gradient(kind: Kind) -> None:
 
 def one_row(kind: Kind, response: float, predictor: float) -> tuple[float, float, float]:
     """Log density, slope and information of a row by the kernels."""
-    parts = (np.array([value]) for value in (response, predictor, 1.0))
-    density, slope, information = row_terms(kind.likelihood.kernels, *parts, NONE)
+    y, eta, size = (np.array([value]) for value in (response, predictor, 1.0))
+    density, slope, information = row_terms(kind.likelihood.kernels, y, eta, size, NONE)
     return float(density[0]), float(slope[0]), float(information[0])
 
 

@@ -162,7 +162,7 @@ def statistics(world: World) -> dict[str, np.ndarray]:
     add("log noise[last]", np.log(world.noise[:, -1]))
     add("response[0]", np.arcsinh(world.response[:, 0]))
     add("response[last]", np.arcsinh(world.response[:, -1]))
-    add("log square", np.log((world.response**2).mean(axis=1)))
+    add("log square", np.log((world.response**2).mean(axis=1) + 0.01))
     gap = world.weights[:, 0] - world.weights[:, -1]
     out["gap"] = np.log(np.sum(gap**2, axis=1) + 1e-12)
     out["weight x mean"] = np.arcsinh(world.weights[:, 0, -1] * world.means[:, -1, 0])

@@ -16,7 +16,7 @@ from bayesmtl.inference.gibbs import ChainState, gibbs_step, start_chain
 from bayesmtl.likelihoods.gaussian import gaussian_sites
 from bayesmtl.numerics.lanes import pack_tasks, unpack_tasks
 from bayesmtl.relations.exchangeable.gibbs import Moves
-from bayesmtl.relations.exchangeable.state import HUANG_WAND
+from bayesmtl.relations.exchangeable.state import HUANG_WAND, PopulationState
 from tests.oracles.generative import Layout, World, statistics
 
 __all__ = [
@@ -25,8 +25,10 @@ __all__ = [
     "empty_like",
     "joint_scores",
     "make_frame",
+    "record_population",
     "record_world",
     "respond_with",
+    "set_population",
     "set_structure",
     "successive_conditional",
     "z_scores",
@@ -103,9 +105,10 @@ def empty_like(n: int, start: World) -> World:
     return World(*(np.empty((n, *part.shape[1:])) for part in start))
 
 
-def set_structure(frame: Frame, problem: Problem, chain: ChainState, world: World, i: int) -> None:
-    """Put one exact draw into the state of a chain; the sweep draws the weights first."""
-    population, noise = chain.population, chain.noise
+def set_population(
+    frame: Frame, problem: Problem, population: PopulationState, world: World, i: int
+) -> None:
+    """Put one exact draw of means, scales and correlations into a state."""
     internal = world.means[i].copy()
     internal[:, 0] -= frame.location
     population.means[:] = internal / frame.unit
@@ -119,6 +122,12 @@ def set_structure(frame: Frame, problem: Problem, chain: ChainState, world: Worl
         population.scale[block:] = 1.0
     population.precision[:] = np.linalg.inv(population.covariance)
     population.shared[:] = world.shared[i]
+
+
+def set_structure(frame: Frame, problem: Problem, chain: ChainState, world: World, i: int) -> None:
+    """Put one exact draw into the state of a chain; the sweep draws the weights first."""
+    noise = chain.noise
+    set_population(frame, problem, chain.population, world, i)
     if not frame.known_noise:
         noise.log_median[:] = np.log(world.median[i] / frame.response_sd)
         noise.spread[:] = world.spread[i]
@@ -136,18 +145,25 @@ def respond_with(
     return chain._replace(sites=sites._replace(precision=chain.noise.precision))
 
 
-def record_world(frame: Frame, chain: ChainState, n_tasks: int, out: World, i: int) -> None:
-    population, noise = chain.population, chain.noise
+def record_population(
+    frame: Frame, population: PopulationState, n_tasks: int, out: World, i: int
+) -> None:
     sds = np.sqrt(np.diag(population.covariance))
     out.means[i] = frame.unit * population.means
     out.means[i, :, 0] += frame.location
     out.sds[i] = frame.unit[:, 0] * population.scale * sds
     out.correlation[i] = population.covariance / np.outer(sds, sds)
-    out.shared[i], out.spread[i] = population.shared[0], noise.spread[0]
+    out.shared[i] = population.shared[0]
+    out.weights[i] = frame.location + frame.unit[:, 0] * unpack_tasks(population.weights, n_tasks)
+
+
+def record_world(frame: Frame, chain: ChainState, n_tasks: int, out: World, i: int) -> None:
+    noise = chain.noise
+    record_population(frame, chain.population, n_tasks, out, i)
+    out.spread[i] = noise.spread[0]
     out.median[i] = frame.response_sd * np.exp(noise.log_median[0])
     noise_sd = frame.response_sd * np.exp(unpack_tasks(noise.log_sd, n_tasks))
     out.noise[i] = 1.0 if frame.known_noise else noise_sd
-    out.weights[i] = frame.location + frame.unit[:, 0] * unpack_tasks(population.weights, n_tasks)
 
 
 def successive_conditional(
