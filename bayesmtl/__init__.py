@@ -11,7 +11,7 @@ from bayesmtl.errors import (
     SavedFitError,
     UnsupportedError,
 )
-from bayesmtl.likelihoods import Bernoulli, Binomial, Gaussian, NegativeBinomial, Poisson
+from bayesmtl.likelihoods import Bernoulli, Binomial, Gaussian, NegativeBinomial, Ordinal, Poisson
 from bayesmtl.model import Model
 from bayesmtl.plots import plot_clusters, plot_sharing, plot_task_relations, plot_weights
 from bayesmtl.posterior.access import task_relations
@@ -39,6 +39,7 @@ __all__ = [
     "InvalidTypeError",
     "Model",
     "NegativeBinomial",
+    "Ordinal",
     "Poisson",
     "Pooled",
     "Prior",

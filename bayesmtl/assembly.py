@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bayesmtl.data import Rows
 from bayesmtl.design import Design
-from bayesmtl.errors import InvalidDataError, warn
-from bayesmtl.likelihoods import Likelihood
+from bayesmtl.errors import InvalidDataError, InvalidModelError, warn
+from bayesmtl.likelihoods import Likelihood, Ordinal, response_levels
 from bayesmtl.likelihoods.gaussian import Gaussian, Sites, gaussian_sites
 from bayesmtl.likelihoods.pilot import pilot_sites
 from bayesmtl.likelihoods.rows import NO_PARAMETERS, RowData, RowKernels, RowParameters, sort_rows
@@ -69,6 +69,8 @@ class Problem(NamedTuple):
         The user's weights, else 1.
     size : (row,)
         Trials or exposure, 1 without.
+    levels : tuple or None
+        Labels of the response, which holds their codes.
     standard_error : (row,) or None
         Known standard errors, user units.
     offset : (row,)
@@ -102,6 +104,7 @@ class Problem(NamedTuple):
     weight: np.ndarray
     row_weight: np.ndarray
     size: np.ndarray
+    levels: tuple[Any, ...] | None
     standard_error: np.ndarray | None
     offset: np.ndarray
     fixed_noise: np.ndarray | None
@@ -148,6 +151,26 @@ def resolve_blocks(
     unit = tuple((scaling.response_scale / scaling.feature_scale).tolist())
     blocks.append(relation.resolve(Features(tuple(features), location, unit, effect_unit)))
     return blocks
+
+
+def _fix_mean(blocks: list[Block], features: tuple[str, ...], owner: Relation) -> None:
+    """Set the mean of the intercepts to 0: thresholds take its place.
+
+    Raises
+    ------
+    InvalidModelError
+        When the model sets another one.
+    """
+    means = blocks[0].mean[0 if len(blocks) > 1 else features.index(INTERCEPT)]
+    chosen = owner.mean is not None
+    if isinstance(owner.mean, Mapping):
+        chosen = INTERCEPT in owner.mean
+    if chosen and means[0] != 0.0:
+        raise InvalidModelError(
+            "bm.Ordinal() has thresholds in place of the mean of the intercepts, which is 0: leave "
+            f"it out, or give the other means by name, mean={{feature: ...}}; got {means[0]}"
+        )
+    means[0] = 0.0
 
 
 def _mean_kind(value: PriorLike | None) -> int:
@@ -260,6 +283,8 @@ def assemble(
     if isinstance(relation, Clusters):
         _warn_of_vague_partitions(rows, features)
     blocks = resolve_blocks(relation, intercept, features, scaling)
+    if isinstance(likelihood, Ordinal) and any_intercept:
+        _fix_mean(blocks, features, relation if intercept is None else intercept)
     design = (rows.features - scaling.feature_center) / scaling.feature_scale
     if separate:
         design = np.column_stack([np.ones(len(design)), design])
@@ -277,6 +302,7 @@ def assemble(
         "design": design,
         "row_weight": weight,
         "size": size,
+        "levels": response_levels(likelihood),
         "offset": offset,
         "reference_sd": unit,
     }

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 import narwhals as nw
 import numpy as np
 
-from bayesmtl.design import Design, features_of, formula_columns, response_of
+from bayesmtl.design import Design, features_of, formula_columns, level_response, response_of
 from bayesmtl.errors import InvalidDataError, InvalidTypeError, warn
 from bayesmtl.formulas.parsing import parse_formula
 from bayesmtl.frames.columns import Column, exact_values
@@ -59,6 +59,7 @@ def read_rows(
     also: Sequence[str] = (),
     missing: Literal["error", "drop"] = "error",
     need_response: bool = True,
+    levels: Sequence[Any] | None = None,
     warn_single: bool = True,
 ) -> Rows:
     """Read the rows of a frame.
@@ -81,6 +82,8 @@ def read_rows(
         What to do about a missing value in any of these columns.
     need_response : bool
         Whether to compute the response.
+    levels : sequence, optional
+        Ordered levels that the response column holds; the response is then their codes.
     warn_single : bool
         Whether to warn of tasks with one row; not where the noise is known.
 
@@ -117,9 +120,16 @@ def read_rows(
     codes, found = code_labels(labels, rows, tasks)
     if tasks is None:
         _warn_tasks(codes, found, warn_single)
+    response = None
+    if need_response:
+        response = (
+            response_of(design, frame, columns, rows)
+            if levels is None
+            else level_response(design, columns, rows, levels)
+        )
     return Rows(
         features=features_of(design, frame, columns, rows),
-        response=response_of(design, frame, columns, rows) if need_response else None,
+        response=response,
         task=codes,
         tasks=found,
         position=rows,

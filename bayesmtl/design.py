@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,7 +17,8 @@ from bayesmtl.formulas.levels import learn_levels
 from bayesmtl.formulas.parsing import formula_columns, parse_formula
 from bayesmtl.frames.columns import Column
 from bayesmtl.frames.missing import complete_columns, missing_text, read_columns
-from bayesmtl.frames.opening import open_frame, require_columns, shorten
+from bayesmtl.frames.opening import count_text, open_frame, require_columns, shorten
+from bayesmtl.likelihoods.levels import level_codes
 
 __all__ = [
     "Design",
@@ -24,6 +26,7 @@ __all__ = [
     "features_of",
     "formula_columns",
     "learn_design",
+    "level_response",
     "response_of",
     "response_vector",
 ]
@@ -238,6 +241,38 @@ def response_of(
         If the formula has no left side.
     """
     return compute_numbers(_response(design), frame, columns, rows, {})
+
+
+def level_response(
+    design: Design, columns: Mapping[str, Column], rows: np.ndarray, levels: Sequence[Any]
+) -> np.ndarray:
+    """Codes 0, 1, ... of a response that holds ordered levels, for some complete rows.
+
+    Raises
+    ------
+    InvalidDataError
+        If a value is none of the levels.
+    InvalidModelError
+        If the left side of the formula is not the name of a column.
+    """
+    response = _response(design)
+    if not isinstance(response.node, ast.Name):
+        raise InvalidModelError(
+            f"levels are read from a column: the left side of the formula {design.formula!r} must "
+            f"be the name of one, not {response.text}"
+        )
+    name = response.columns[0]
+    values = columns[name].values[rows]
+    codes = level_codes(values, levels)
+    unknown = np.flatnonzero(codes < 0)
+    if unknown.size:
+        first = ", ".join(f"row {rows[i]} has {values[i]!r}" for i in unknown[:5].tolist())
+        raise InvalidDataError(
+            f'column "{name}" holds what is none of the levels {", ".join(map(repr, levels))} in '
+            f"{count_text(len(unknown), 'row')}: {first}{', ...' if len(unknown) > 5 else ''}; "
+            "correct these rows, or add the levels to bm.Ordinal(levels=[...])"
+        )
+    return codes
 
 
 def _response(design: Design) -> Expression:

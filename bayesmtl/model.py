@@ -16,7 +16,7 @@ from bayesmtl.errors import InvalidModelError
 from bayesmtl.fitting import check_sizes, run
 from bayesmtl.formulas.parsing import parse_formula
 from bayesmtl.inference.chains import available_cores
-from bayesmtl.likelihoods import LIKELIHOODS, Likelihood
+from bayesmtl.likelihoods import LIKELIHOODS, Likelihood, response_levels
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
 from bayesmtl.scaling import INTERCEPT
@@ -39,7 +39,7 @@ class Model:
         Column that names the task.
     relation : Independent, Pooled, Exchangeable, DirichletProcess, PitmanYor or FiniteMixture
         Prior of the task weights.
-    likelihood : Gaussian, Bernoulli, Binomial or Poisson
+    likelihood : Gaussian, Bernoulli, Binomial, Poisson, NegativeBinomial or Ordinal
     intercept : None, "exchangeable", "none", "relation" or a relation
         None follows the formula. "relation" makes the intercept the feature "Intercept"; a relation
         sets the priors of a separate intercept, which speak of the point where all features are at
@@ -185,6 +185,7 @@ class Model:
             extra=extra,
             also=also,
             missing=self.missing,  # type: ignore[arg-type]
+            levels=response_levels(self.likelihood),
             warn_single=isinstance(self.likelihood, Gaussian) and self.likelihood.se is None,
         )
         task_design, z = None, np.zeros((len(rows.tasks), 0))

@@ -11,6 +11,7 @@ from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws, join_chains, map_draws
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.likelihoods.levels import level_labels
 from bayesmtl.likelihoods.protocol import Predicted
 from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.posterior.build import constant_data, observed_data
@@ -37,6 +38,8 @@ def prior_predictive(
     observed = observed_data(problem, prepared.design)
     name = next(iter(observed.data_vars))
     responses = np.stack([response for _, response in simulated])[None]
+    if problem.levels is not None:
+        responses = level_labels(responses, problem.levels)
     coords = {"chain": [0], "draw": np.arange(draws), "obs": observed["obs"]}
     groups = {
         "prior": posterior_variables(problem, join_chains([stacked], draws), z_names),

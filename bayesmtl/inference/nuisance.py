@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmtl.assembly import Problem
+from bayesmtl.numerics.lanes import pack_tasks
 from bayesmtl.relations.exchangeable.state import PopulationState
+from bayesmtl.scaling import INTERCEPT
 
 __all__ = ["log_parameters", "update_parameters"]
 
@@ -23,7 +25,29 @@ def update_parameters(
     if kernels.update is None:
         return
     kernels.update(rows, population.weights, parameters, problem.row_parameters.prior, rng)
+    if kernels.shift is not None and _shifts(problem) and population.scale[0] > 0.0:
+        linear, square = _shift_density(problem, population)
+        step = kernels.shift(parameters, linear, square, rng)
+        parameters += step
+        tasks = pack_tasks(np.ones(problem.prior.n_tasks))
+        population.weights[:, 0] += step * tasks
+        population.deviation[:, 0] += step / population.scale[0] * tasks
     kernels.evaluate(rows, population.weights, parameters, value)
+
+
+def _shifts(problem: Problem) -> bool:
+    """Whether the first coefficient is an intercept whose prior is that of one population."""
+    if problem.separate_intercept:
+        return True
+    return INTERCEPT in problem.features and problem.partition is None
+
+
+def _shift_density(problem: Problem, population: PopulationState) -> tuple[float, float]:
+    """``a, b`` of the log density ``a x - b x^2 / 2`` of intercepts that are all moved by x."""
+    scale, precision = population.scale[0], population.precision[0]
+    total = population.deviation.sum(axis=(0, 2))
+    linear = -float(precision @ total) / scale
+    return linear, float(precision[0]) * problem.prior.n_tasks / scale**2
 
 
 def log_parameters(problem: Problem, parameters: np.ndarray) -> float:

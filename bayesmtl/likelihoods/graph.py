@@ -70,12 +70,15 @@ def add_rows(
         kind, parameters = pm.Normal, {"mu": predictor, "sigma": sd}
     else:
         kind, parameters = likelihood.variable(predictor, problem.size, likelihood.add_parameters())
+    response = rows.response
+    if problem.levels is not None and response is not None:
+        response = response.astype(np.int64)
     name = str(design.response)
     weighted = prepared.columns["weights"] is not None
     if not weighted:
-        kind(name, **parameters, observed=rows.response, dims="obs")
+        kind(name, **parameters, observed=response, dims="obs")
         return
-    density = pm.logp(kind.dist(**parameters), rows.response)
+    density = pm.logp(kind.dist(**parameters), response)
     pm.Potential(name, problem.row_weight * density, dims="obs")
 
 

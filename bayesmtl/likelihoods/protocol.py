@@ -92,7 +92,7 @@ class RowLikelihood(Protocol):
         """(row, sample) log density of the responses (row, 1)."""
 
     def expected(self, rows: Predicted) -> np.ndarray:
-        """(row, sample) expected response."""
+        """(row, sample) expected response; (row, sample, level) probabilities of ordered levels."""
 
     def sample(self, rows: Predicted, rng: np.random.Generator) -> np.ndarray:
         """(row, sample) draws of the response."""

@@ -57,6 +57,8 @@ class RowKernels(NamedTuple):
     log_parameters : function (rows, parameters, prior), or None
         Log prior density of the parameters on the user's scale, and what of the log-likelihood
         has no predictor and is left out of ``evaluate``.
+    shift : function (parameters, linear, square, rng), or None
+        Draws what may be added to all parameters and predictors.
     """
 
     evaluate: Callable[..., None]
@@ -64,6 +66,7 @@ class RowKernels(NamedTuple):
     move: Callable[..., None]
     update: Callable[..., None] | None = None
     log_parameters: Callable[..., float] | None = None
+    shift: Callable[..., float] | None = None
 
 
 class ParameterBlock(NamedTuple):

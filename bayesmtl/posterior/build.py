@@ -13,6 +13,7 @@ import xarray as xr
 from bayesmtl.assembly import Problem
 from bayesmtl.design import Design
 from bayesmtl.inference.draws import Draws, PartitionDraws
+from bayesmtl.likelihoods.levels import level_labels
 from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.posterior.clusters import cluster_relations
 from bayesmtl.posterior.diagnostics import diagnosis_attrs
@@ -181,11 +182,15 @@ def _root_attrs(record: FitRecord, stored: bool) -> dict[str, Any]:
 
 def observed_data(problem: Problem, design: Design) -> xr.Dataset:
     """The response, named as in the formula (``y`` where that is the name of a dimension)."""
-    dims = {"chain", "draw", "obs", "task", "task_bis", "feature", "feature_bis", "task_feature"}
+    dims = {"chain", "draw", "obs", "task", "task_bis", "feature", "feature_bis"}
+    dims |= {"task_feature", "level"}
     name = str(design.response)
     name = "y" if name in dims else name
     coords = {"obs": np.arange(len(problem.rows.task))}
-    return xr.Dataset({name: (("obs",), problem.rows.response)}, coords)
+    response = problem.rows.response
+    if problem.levels is not None and response is not None:
+        response = level_labels(response, problem.levels)
+    return xr.Dataset({name: (("obs",), response)}, coords)
 
 
 def constant_data(

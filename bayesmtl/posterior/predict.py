@@ -7,8 +7,14 @@ import pandas as pd
 import xarray as xr
 
 from bayesmtl.errors import InvalidModelError
+from bayesmtl.likelihoods import response_levels
 from bayesmtl.posterior.new_tasks import new_task_draws
-from bayesmtl.posterior.prediction_results import add_group, response_values, summary_frame
+from bayesmtl.posterior.prediction_results import (
+    add_group,
+    level_frame,
+    response_values,
+    summary_frame,
+)
 from bayesmtl.posterior.predictor import (
     TaskDraws,
     check_size,
@@ -80,7 +86,9 @@ def predict(
         weights from the population, once per draw for all rows of a task.
     as_frame : bool
         Return a data frame with the columns task, mean, sd, lower and upper, in the order of the
-        rows and indexed by their position in the data. Works for any number of rows.
+        rows and indexed by their position in the data. Works for any number of rows. Of ordered
+        levels: task, ``P(level)`` of each level (its mean, or its share of the draws of the
+        response) and most_likely.
     ci_prob : float
         Probability between `lower` and `upper`, which cut off equal tails.
     random_seed : int or numpy.random.Generator, optional
@@ -90,9 +98,10 @@ def predict(
     -------
     xarray.DataTree or pandas.DataFrame
         The same tree with the group `posterior_predictive` (rows of the fit) or `predictions` and
-        `predictions_constant_data` (new rows), which hold `mean` (chain, draw, obs) and with
-        ``kind="response"`` a variable named like the response; or the frame. A later call replaces
-        the group of an earlier one.
+        `predictions_constant_data` (new rows), which hold `mean` (chain, draw, obs), or for ordered
+        levels `probability` (chain, draw, obs, level), and with ``kind="response"`` a variable
+        named like the response (labels of levels); or the frame. A later call replaces the group
+        of an earlier one.
 
     Raises
     ------
@@ -132,13 +141,17 @@ def predict(
 
     posterior = idata["posterior"]
     n_samples = posterior.sizes["chain"] * posterior.sizes["draw"]
+    levels = response_levels(settings.likelihood)
     if not as_frame:
-        check_size(2 if kind == "response" else 1, n_samples, rows.task.size, "use as_frame=True")
+        arrays = (1 if levels is None else len(levels)) + int(kind == "response")
+        check_size(arrays, n_samples, rows.task.size, "use as_frame=True")
     blocks = predictor_blocks(rows, draws_of, shared_parameters(idata, settings.likelihood))
     values = response_values(blocks, settings.likelihood, rng if kind == "response" else None)
     if as_frame:
+        if levels is not None:
+            return level_frame(values, rows, levels)
         return summary_frame(values, rows, ci_prob)
-    return add_group(idata, settings.response, rows, values, in_sample=data is None)
+    return add_group(idata, settings.response, rows, values, levels, in_sample=data is None)
 
 
 def _check_options(data: Any, given: Any, kind: str, new_task: str, ci_prob: float) -> None:

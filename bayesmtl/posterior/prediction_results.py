@@ -1,6 +1,6 @@
 """The forms in which predictions are handed over: a group of the tree, or a data frame."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,17 +8,18 @@ import pandas as pd
 import xarray as xr
 
 from bayesmtl.likelihoods import Likelihood
+from bayesmtl.likelihoods.levels import level_labels
 from bayesmtl.posterior.predictor import Block
 from bayesmtl.posterior.rows import PredictorRows, feature_names
 
-__all__ = ["add_group", "response_values", "summary_frame"]
+__all__ = ["add_group", "level_frame", "response_values", "summary_frame"]
 
 
 class Values(NamedTuple):
     """Some rows: their expected response, and draws of the response or None."""
 
     rows: np.ndarray  # (row,)
-    mean: np.ndarray  # (row, sample)
+    mean: np.ndarray  # (row, sample); of ordered levels (row, sample, level) their probabilities
     response: np.ndarray | None  # (row, sample)
 
 
@@ -60,6 +61,30 @@ def summary_frame(values: Iterable[Values], rows: PredictorRows, ci_prob: float)
     return frame.sort_index()
 
 
+def level_frame(
+    values: Iterable[Values], rows: PredictorRows, levels: Sequence[Any]
+) -> pd.DataFrame:
+    """Summarise the response of each row that holds ordered levels.
+
+    Returns
+    -------
+    pandas.DataFrame
+        task, ``P(level)`` of each level (posterior mean, or its share of the draws of the
+        response), most_likely; sorted and indexed by position in the user's frame.
+    """
+    share = np.empty((rows.task.size, len(levels)))
+    for some, probability, response in values:
+        if response is None:
+            share[some] = probability.mean(axis=1)
+        else:
+            for code in range(len(levels)):
+                share[some, code] = (response == code).mean(axis=1)
+    frame = pd.DataFrame(share, columns=[f"P({x})" for x in levels], index=rows.position)
+    frame.insert(0, "task", rows.tasks[rows.task])
+    frame["most_likely"] = level_labels(share.argmax(axis=1), levels)
+    return frame.sort_index()
+
+
 def _quantiles(draws: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Interpolate order statistics as `numpy.quantile`, twice as fast; reorders each row."""
     last = draws.shape[1] - 1
@@ -75,6 +100,7 @@ def add_group(
     response_name: str,
     rows: PredictorRows,
     values: Iterable[Values],
+    levels: Sequence[Any] | None,
     *,
     in_sample: bool,
 ) -> xr.DataTree:
@@ -90,6 +116,8 @@ def add_group(
         The rows.
     values : iterable of Values
         Every row once.
+    levels : sequence or None
+        Labels of ordered levels that the response holds.
     in_sample : bool
         Whether the rows are those of the fit.
 
@@ -101,20 +129,29 @@ def add_group(
     posterior = idata["posterior"]
     n_chains, n_draws = posterior.sizes["chain"], posterior.sizes["draw"]
     arrays: dict[str, np.ndarray] = {}
-    response_name = "response" if response_name == "mean" else response_name
+    mean_name = "mean" if levels is None else "probability"
+    response_name = "response" if response_name == mean_name else response_name
     for some, mean, response in values:
-        for name, part in (("mean", mean), (response_name, response)):
+        for name, part in ((mean_name, mean), (response_name, response)):
             if part is not None:
-                whole = arrays.setdefault(name, np.empty((n_chains * n_draws, rows.task.size)))
-                whole[:, some] = part.T
+                size = (n_chains * n_draws, rows.task.size, *part.shape[2:])
+                whole = arrays.setdefault(name, np.empty(size))
+                whole[:, some] = part.swapaxes(0, 1)
     observed = idata["observed_data"].to_dataset() if in_sample else xr.Dataset()
     coords = {
         "chain": posterior["chain"].to_numpy(),
         "draw": posterior["draw"].to_numpy(),
         "obs": observed["obs"].to_numpy() if "obs" in observed.coords else rows.position,
     }
-    shape = (n_chains, n_draws, rows.task.size)
-    variables = {n: (("chain", "draw", "obs"), v.reshape(shape)) for n, v in arrays.items()}
+    if levels is not None:
+        coords["level"] = np.array(levels)
+        if response_name in arrays:
+            arrays[response_name] = level_labels(arrays[response_name], levels)
+    dims = ("chain", "draw", "obs", "level")
+    variables = {
+        name: (dims[: values.ndim + 1], values.reshape(n_chains, n_draws, *values.shape[1:]))
+        for name, values in arrays.items()
+    }
     predicted = xr.Dataset(variables, coords=coords)
     if in_sample:
         idata["posterior_predictive"] = xr.DataTree(predicted)

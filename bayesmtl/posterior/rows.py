@@ -7,6 +7,8 @@ import xarray as xr
 
 from bayesmtl.data import Rows, open_frame, read_rows
 from bayesmtl.errors import InvalidDataError
+from bayesmtl.likelihoods import response_levels
+from bayesmtl.likelihoods.levels import level_codes
 from bayesmtl.posterior.settings import FitSettings
 
 __all__ = [
@@ -76,6 +78,8 @@ def training_rows(idata: xr.DataTree, settings: FitSettings) -> PredictorRows:
     role = next((role for role in ("trials", "exposure") if role in data), None)
     size = np.ones(n_rows) if role is None else data[role].to_numpy()
     offset = data["offset"].to_numpy() if "offset" in data else np.zeros(n_rows)
+    response = idata["observed_data"][settings.response].to_numpy()
+    levels = response_levels(settings.likelihood)
     return PredictorRows(
         features=features,
         task=task,
@@ -85,7 +89,7 @@ def training_rows(idata: xr.DataTree, settings: FitSettings) -> PredictorRows:
         weight=data["row_weight"].to_numpy() if "row_weight" in data else np.ones(n_rows),
         size=size,
         standard_error=error,
-        response=idata["observed_data"][settings.response].to_numpy(),
+        response=response if levels is None else level_codes(response, levels),
     )
 
 
@@ -131,6 +135,7 @@ def new_rows(
         extra=extra,
         missing=settings.missing,
         need_response=need_response,
+        levels=response_levels(settings.likelihood),
     )
     error = _extra(rows, settings.standard_error)
     offset, weight = _extra(rows, settings.offset), _extra(rows, settings.weights)
