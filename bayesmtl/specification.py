@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_args
 
 from bayesmtl.assembly import Clusters, Relation
 from bayesmtl.errors import InvalidModelError
-from bayesmtl.likelihoods import LIKELIHOODS, Likelihood
+from bayesmtl.likelihoods import LIKELIHOODS, Likelihood, Ordinal
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.relations.clusters.prior import FiniteMixture, PitmanYor
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
@@ -85,17 +85,18 @@ def story(
     lines = [f"bayesmtl model: {columns.formula}   (task: {columns.task})", ""]
     z = " + effects' z_t" if columns.task_features else ""
     separate = not isinstance(intercept, str)
+    of_weights, of_intercepts = _defaults(likelihood)
     if columns.has_features or not separate:
-        lines += [*_relation_lines("w_t", relation, z, "s_y / s_x", "0"), ""]
+        lines += [*_relation_lines("w_t", relation, z, of_weights), ""]
     if isinstance(intercept, str):
         if intercept == "relation":
             lines += [
                 "the intercept is the feature 'Intercept' of w_t; defaults of its own: mean ~ "
-                "Normal(mean(y), 2.5 s_y), scale ~ HalfNormal(s_y)",
+                f"{of_intercepts.mean}, scale ~ HalfNormal({of_intercepts.unit})",
                 "",
             ]
     else:
-        lines += [*_relation_lines("a_t", intercept, z, "s_y", "mean(y)"), ""]
+        lines += [*_relation_lines("a_t", intercept, z, of_intercepts), ""]
     parts = ["a_t"] if separate else []
     if columns.has_features or not separate:
         parts.append("(x_i - mean(x))'w_t" if separate else "x_i'w_t")
@@ -107,47 +108,82 @@ def story(
     lines += _noise_lines(likelihood)
     if columns.task_features:
         lines += ["", f"z_t: {columns.task_features}, one value per task, centred"]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            "s_y, s_x: pooled standard deviations of the response and of the feature; the second",
-            "argument of Normal is a standard deviation, D is a covariance",
-        ]
-    )
+    return "\n".join([*lines, "", *_legend(likelihood)])
+
+
+def _legend(likelihood: Likelihood) -> list[str]:
+    first = "s_x: pooled standard deviation of the feature; the second"
+    if isinstance(likelihood, Gaussian):
+        first = (
+            "s_y, s_x: pooled standard deviations of the response and of the feature; the second"
+        )
+    return [first, "argument of Normal is a standard deviation, D is a covariance"]
+
+
+class _Defaults(NamedTuple):
+    """Default priors of some coefficients, in words.
+
+    Parameters
+    ----------
+    center, unit : str
+    mean : str
+        Of the population.
+    noise : str
+        What the joint prior's noise variance is, where it is no parameter.
+    """
+
+    center: str
+    unit: str
+    mean: str
+    noise: str
+
+
+def _times(factor: str, unit: str) -> str:
+    return f"{factor}{unit[1:]}" if unit.startswith("1") else f"{factor} {unit}"
+
+
+def _defaults(likelihood: Likelihood) -> tuple[_Defaults, _Defaults]:
+    """Of the weights and of the intercepts."""
+    center, noise, unit = "mean(y)", "", "s_y"
+    if not isinstance(likelihood, Gaussian):
+        center, noise = likelihood.reference_story
+        unit = "1"
+    mean = f"Normal({center}, {_times('2.5', unit)})"
+    if isinstance(likelihood, Ordinal):
+        mean = "0 (the thresholds take its place)"
+    ratio = f"{unit} / s_x"
+    normal = f"Normal(0, {_times('2.5', ratio)})"
+    return _Defaults("0", ratio, normal, noise), _Defaults(center, unit, mean, noise)
 
 
 def _relation_lines(
-    symbol: str, relation: Relation, effects: str, unit: str, center: str
+    symbol: str, relation: Relation, effects: str, defaults: _Defaults
 ) -> list[str]:
     name = type(relation).__name__
     if isinstance(relation, Independent):
         return [
             f"{symbol} ~ Normal(mean, scale)   [{name}: tasks share nothing]",
-            f"    mean  = {describe(relation.mean, center)}",
-            f"    scale = {describe(relation.scale, f'2.5 {unit}')}",
+            f"    mean  = {describe(relation.mean, defaults.center)}",
+            f"    scale = {describe(relation.scale, _times('2.5', defaults.unit))}",
         ]
-    normal = f"Normal({center}, 2.5 {unit})"
     if isinstance(relation, Pooled):
         return [
             f"{symbol} = mean   [{name}: one value for all tasks]",
-            f"    mean ~ {describe(relation.mean, normal)}",
+            f"    mean ~ {describe(relation.mean, defaults.mean)}",
         ]
     if isinstance(relation, Clusters):
-        return _cluster_lines(symbol, relation, effects, normal, unit)
+        return _cluster_lines(symbol, relation, effects, defaults)
     lines = [f"{symbol} ~ Normal(mean{effects}, D)   [{name}]"]
     no_own = relation.mean is None and relation.scale is None and symbol == "w_t"
     joint = no_own and relation.feature_covariance == "diagonal"
-    lines += _joint_lines(relation) if joint else _population_lines(relation, normal, unit)
+    lines += _joint_lines(relation, defaults) if joint else _population_lines(relation, defaults)
     if effects:
-        default = "as the mean" if joint else f"Normal(0, 2.5 {unit} / s_z)"
+        default = "as the mean" if joint else f"Normal(0, {_times('2.5', defaults.unit)} / s_z)"
         lines.append(f"    effects ~ {describe(relation.task_effects, default)}")
     return lines
 
 
-def _cluster_lines(
-    symbol: str, relation: Clusters, effects: str, normal: str, unit: str
-) -> list[str]:
+def _cluster_lines(symbol: str, relation: Clusters, effects: str, defaults: _Defaults) -> list[str]:
     lines = [
         f"{symbol} ~ Normal(beta_c(t){effects}, (1 - between) D)   [{type(relation).__name__}]",
         "    beta_k ~ Normal(mean, between D), k = 1, 2, ...",
@@ -158,9 +194,9 @@ def _cluster_lines(
     plain = Exchangeable(
         mean=relation.mean, scale=relation.scale, r2=relation.r2, shared=relation.shared
     )
-    lines += _joint_lines(plain) if joint else _population_lines(plain, normal, unit)
+    lines += _joint_lines(plain, defaults) if joint else _population_lines(plain, defaults)
     if effects:
-        default = "as the mean" if joint else f"Normal(0, 2.5 {unit} / s_z)"
+        default = "as the mean" if joint else f"Normal(0, {_times('2.5', defaults.unit)} / s_z)"
         lines.append(f"    effects ~ {describe(relation.task_effects, default)}")
     return lines
 
@@ -188,26 +224,32 @@ def _partition_lines(relation: Clusters) -> list[str]:
     ]
 
 
-def _population_lines(relation: Exchangeable, normal: str, unit: str) -> list[str]:
-    lines = [f"    mean ~ {describe(relation.mean, normal)}"]
+def _population_lines(relation: Exchangeable, defaults: _Defaults) -> list[str]:
+    lines = [f"    mean ~ {describe(relation.mean, defaults.mean)}"]
     if relation.feature_covariance == "full" and relation.scale is None:
-        return [*lines, f"    D ~ Huang-Wand: sds half-t(2) of scale {unit}, uniform correlations"]
+        return [
+            *lines,
+            f"    D ~ Huang-Wand: sds half-t(2) of scale {defaults.unit}, uniform correlations",
+        ]
     full = relation.feature_covariance == "full"
     lines.append("    D = diag(scale) R diag(scale)" if full else "    D = diag(scale)^2")
-    lines.append(f"    scale ~ {describe(relation.scale, f'HalfNormal({unit})')}")
+    lines.append(f"    scale ~ {describe(relation.scale, f'HalfNormal({defaults.unit})')}")
     if full:
         lines.append(f"    R ~ {describe(relation.correlation, 'LKJ(1)')}")
     return lines
 
 
-def _joint_lines(relation: Exchangeable) -> list[str]:
-    return [
+def _joint_lines(relation: Exchangeable, defaults: _Defaults) -> list[str]:
+    lines = [
         f"    R2 ~ {describe(relation.r2, 'Beta(1, 1)')}, shared ~ "
         f"{describe(relation.shared, 'Beta(1, 1)')}",
         "    V = noise^2 R2 / (1 - R2), the signal variance",
         "    mean_j ~ Normal(0, sqrt(shared V / number of means) / s_xj)",
         "    D = diag(scale)^2, (s_x scale)^2 ~ (1 - shared) V Dirichlet(1, ..., 1)",
     ]
+    if defaults.noise:
+        lines.append(f"    noise^2 = {defaults.noise}: one over the information of an average row")
+    return lines
 
 
 def _row_line(likelihood: Likelihood, predictor: str) -> str:

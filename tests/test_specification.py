@@ -5,7 +5,20 @@ from typing import Any
 
 import pytest
 
-from bayesmtl import Exchangeable, Gaussian, Independent, InvalidModelError, Model, Pooled, Prior
+from bayesmtl import (
+    Bernoulli,
+    Binomial,
+    Exchangeable,
+    Gaussian,
+    Independent,
+    InvalidModelError,
+    Model,
+    NegativeBinomial,
+    Ordinal,
+    Poisson,
+    Pooled,
+    Prior,
+)
 from bayesmtl.specification import part_from_dict, part_to_dict
 
 PARTS = [
@@ -25,6 +38,11 @@ PARTS = [
     Gaussian(noise_sd={"a": 1.0, "b": 2.0}),
     Gaussian(noise_sd=1.0, noise_spread=Prior("Exponential")),
     Gaussian(se="sigma"),
+    Binomial(trials="n"),
+    NegativeBinomial(),
+    NegativeBinomial(exposure="e", dispersion=2.5),
+    Ordinal(levels=["low", "high"]),
+    Ordinal(levels=[1, 2, 2.5]),
 ]
 
 
@@ -38,7 +56,10 @@ def test_parts_survive_json(part: Any) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"type": "Cluster"}, "unknown part 'Cluster'; known: Bernoulli, Binomial, DirichletProcess"),
+        (
+            {"type": "Cluster"},
+            "unknown part 'Cluster'; known: Bernoulli, Binomial, DirichletProcess",
+        ),
         ({}, "unknown part None"),
         ({"type": "Pooled", "scale": 1.0}, "Pooled has no setting 'scale'; its settings are mean"),
     ],
@@ -48,7 +69,7 @@ def test_specifications_that_are_wrong(spec: dict[str, Any], message: str) -> No
         part_from_dict(spec)
 
 
-def text(relation: Any = None, likelihood: Gaussian | None = None, **settings: Any) -> str:
+def text(relation: Any = None, likelihood: Any = None, **settings: Any) -> str:
     relation = relation or Exchangeable()
     return str(Model("y ~ x", "t", relation, likelihood or Gaussian(), **settings))
 
@@ -119,8 +140,56 @@ def text(relation: Any = None, likelihood: Gaussian | None = None, **settings: A
             lambda: text(Exchangeable(scale=0.5), intercept="none"),
             ["scale ~ 0.5", "D = diag(scale)^2", "y_i ~ Normal(x_i'w_t, noise_t)"],
         ),
+        (
+            lambda: text(likelihood=Bernoulli(link="probit"), task_features="~ z"),
+            [
+                "noise^2 = pi / 2: one over the information of an average row",
+                "mean ~ Normal(0, 2.5)\n",
+                "scale ~ HalfNormal(1)\n",
+                "effects ~ Normal(0, 2.5 / s_z)",
+                "\ns_x: pooled standard deviation",
+            ],
+        ),
+        (
+            lambda: text(Exchangeable(scale=1.0), Poisson(exposure="e")),
+            ["mean ~ Normal(0, 2.5 / s_x)", "mean ~ Normal(log(sum(y) / sum(e)), 2.5)"],
+        ),
+        (
+            lambda: text(likelihood=NegativeBinomial(dispersion=2)),
+            [
+                "noise^2 = 1 / mean(y) + 1 / 2:",
+                "y_i ~ NegativeBinomial(mu_i = exp(",
+                "    dispersion = 2\n",
+            ],
+        ),
+        (
+            lambda: text(Independent(), Binomial(trials="n"), intercept=Independent()),
+            ["scale = 2.5 / s_x", "scale = 2.5\n", "y_i ~ Binomial(n, logit^-1("],
+        ),
+        (
+            lambda: text(likelihood=Ordinal(levels=[1, 2, 3]), intercept="relation"),
+            [
+                "noise^2 = 3.375:",
+                "mean ~ 0 (the thresholds take its place), scale ~ HalfNormal(1)",
+                "P(y_i <= level k) = logit^-1(threshold_k - (x_i'w_t)), row i of task t",
+                "    levels 1 < 2 < 3",
+                "level probabilities at predictor 0 ~ Dirichlet(1, ..., 1)",
+            ],
+        ),
     ],
-    ids=["default", "user", "effects", "huang-wand", "independent", "fixed scale"],
+    ids=[
+        "default",
+        "user",
+        "effects",
+        "huang-wand",
+        "independent",
+        "fixed scale",
+        "bernoulli",
+        "poisson",
+        "negative binomial",
+        "binomial",
+        "ordinal",
+    ],
 )
 def test_the_story_tells_the_actual_priors(story: Any, lines: list[str]) -> None:
     told = story()

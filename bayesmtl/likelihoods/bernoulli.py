@@ -87,6 +87,11 @@ class Bernoulli(WithoutParameters):
             return pm.Bernoulli, {"logit_p": predictor}
         return pm.Bernoulli, {"p": pm.math.invprobit(predictor)}
 
+    @property
+    def reference_story(self) -> tuple[str, str]:
+        """Centre and noise variance of the default priors."""
+        return "0", "4" if self.link == "logit" else "pi / 2"
+
     def story(self, predictor: str) -> str:
         """One line of the generative story."""
         inverse = "logit^-1" if self.link == "logit" else "Phi"

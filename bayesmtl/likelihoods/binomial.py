@@ -92,6 +92,11 @@ class Binomial(WithoutParameters):
 
         return pm.Binomial, {"n": size, "logit_p": predictor}
 
+    @property
+    def reference_story(self) -> tuple[str, str]:
+        """Centre and noise variance of the default priors."""
+        return "0", "4"
+
     def story(self, predictor: str) -> str:
         """One line of the generative story."""
         return f"y_i ~ Binomial({self.trials}, logit^-1({predictor}))"

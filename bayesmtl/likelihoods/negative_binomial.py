@@ -19,7 +19,7 @@ from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.row_loops import predict_rows, row_loops
 from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.priors import Prior, as_prior, sample_value, table_row
-from bayesmtl.relations.settings import require_support
+from bayesmtl.relations.settings import describe, require_support
 
 __all__ = ["NegativeBinomial"]
 
@@ -144,6 +144,14 @@ class NegativeBinomial:
 
         return pm.NegativeBinomial, {"mu": pm.math.exp(predictor), "alpha": parameters}
 
+    @property
+    def reference_story(self) -> tuple[str, str]:
+        """Centre and noise variance of the default priors."""
+        rate = "mean(y)" if self.exposure is None else f"sum(y) / sum({self.exposure})"
+        known = not isinstance(self.dispersion, Prior)
+        r = f"{self.dispersion:g}" if known else "(moment estimate of dispersion)"
+        return f"log({rate})", f"1 / mean(y) + 1 / {r}"
+
     def story(self, predictor: str) -> str:
         """One line of the generative story."""
         exposure = "" if self.exposure is None else f"{self.exposure} "
@@ -152,7 +160,10 @@ class NegativeBinomial:
     def parameter_lines(self) -> list[str]:
         """Its variance and prior."""
         sign = "~" if isinstance(self.dispersion, Prior) else "="
-        return ["Var(y_i) = mu_i + mu_i^2 / dispersion", f"dispersion {sign} {self.dispersion}"]
+        return [
+            "Var(y_i) = mu_i + mu_i^2 / dispersion",
+            f"dispersion {sign} {describe(self.dispersion, '')}",
+        ]
 
 
 @inner_kernel

@@ -102,7 +102,12 @@ class Ordinal:
 
     def reference(self, response: np.ndarray, size: np.ndarray, weight: np.ndarray) -> Reference:
         """Levels of equal probability: with two of them, even odds."""
-        return Reference(0.0, 3.0 / (1.0 - 1.0 / len(self.levels) ** 2))
+        return Reference(0.0, self._noise_variance)
+
+    @property
+    def _noise_variance(self) -> float:
+        """One over the Fisher information of levels of equal probability."""
+        return 3.0 / (1.0 - 1.0 / len(self.levels) ** 2)
 
     def offset(self, size: np.ndarray) -> np.ndarray:
         """Nothing."""
@@ -148,6 +153,11 @@ class Ordinal:
         middle = below[:, 1:] + above[:, :-1] + between
         parts = [below[:, :1], middle, above[:, -1:]]
         return pm.Categorical, {"logit_p": pt.concatenate(parts, axis=1)}
+
+    @property
+    def reference_story(self) -> tuple[str, str]:
+        """Centre and noise variance of the default priors."""
+        return "0", f"{self._noise_variance:.4g}"
 
     def story(self, predictor: str) -> str:
         """One line of the generative story."""

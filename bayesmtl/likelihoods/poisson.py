@@ -90,6 +90,12 @@ class Poisson(WithoutParameters):
 
         return pm.Poisson, {"mu": pm.math.exp(predictor)}
 
+    @property
+    def reference_story(self) -> tuple[str, str]:
+        """Centre and noise variance of the default priors."""
+        rate = "mean(y)" if self.exposure is None else f"sum(y) / sum({self.exposure})"
+        return f"log({rate})", "1 / mean(y)"
+
     def story(self, predictor: str) -> str:
         """One line of the generative story."""
         exposure = "" if self.exposure is None else f"{self.exposure} "

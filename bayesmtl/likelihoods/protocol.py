@@ -106,6 +106,10 @@ class RowLikelihood(Protocol):
     def story(self, predictor: str) -> str:
         """One line of the generative story."""
 
+    @property
+    def reference_story(self) -> tuple[str, str]:
+        """What `reference` gives, in words."""
+
     def parameter_lines(self) -> list[str]:
         """Lines of the generative story about the parameters."""
 
