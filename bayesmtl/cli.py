@@ -20,7 +20,7 @@ from bayesmtl.errors import BayesMTLError, BayesMTLWarning
 from bayesmtl.places import check_folder, place_of_file, place_of_fit
 from bayesmtl.tables import read_table, write_table
 
-__all__ = ["RELATIONS", "app", "main"]
+__all__ = ["LIKELIHOODS", "RELATIONS", "app", "main"]
 
 RELATIONS: dict[str, Callable[[], Any]] = {
     "exchangeable": bm.Exchangeable,
@@ -29,6 +29,15 @@ RELATIONS: dict[str, Callable[[], Any]] = {
     "dirichlet-process": bm.DirichletProcess,
     "pitman-yor": bm.PitmanYor,
     "finite-mixture": bm.FiniteMixture,
+}
+# With the options that each must and may have.
+LIKELIHOODS: dict[str, tuple[Callable[..., Any], tuple[str, ...], tuple[str, ...]]] = {
+    "gaussian": (bm.Gaussian, (), ("noise", "se")),
+    "bernoulli": (bm.Bernoulli, (), ()),
+    "binomial": (bm.Binomial, ("trials",), ()),
+    "poisson": (bm.Poisson, (), ("exposure",)),
+    "negative-binomial": (bm.NegativeBinomial, (), ("exposure",)),
+    "ordinal": (bm.Ordinal, ("levels",), ()),
 }
 
 
@@ -110,6 +119,36 @@ def _known_relation(name: str) -> str:
     return name
 
 
+def _known_likelihood(name: str) -> str:
+    if name not in LIKELIHOODS:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(LIKELIHOODS)}")
+    return name
+
+
+def _likelihood(name: str, options: dict[str, str | None]) -> Any:
+    """A likelihood of the options that were given."""
+    kind, needed, allowed = LIKELIHOODS[name]
+    given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+    for key in given:
+        if key not in (*needed, *allowed):
+            raise typer.BadParameter(f"--{key} does not go with --likelihood {name}")
+    for key in needed:
+        if key not in given:
+            raise typer.BadParameter(f"--likelihood {name} needs --{key}")
+    if "levels" in given:
+        given["levels"] = _levels(given["levels"])
+    return kind(**given)
+
+
+def _levels(text: str) -> list[Any]:
+    """The levels between commas, as numbers where all of them are."""
+    levels = [level.strip() for level in text.split(",")]
+    try:
+        return [float(level) for level in levels]
+    except ValueError:
+        return list(levels)
+
+
 @app.command()
 def fit(  # noqa: PLR0917 (options, not positional arguments)
     data: Annotated[str, typer.Argument(help="CSV or Parquet file, or a shipped data set.")],
@@ -125,8 +164,23 @@ def fit(  # noqa: PLR0917 (options, not positional arguments)
     task_features: Annotated[
         str | None, typer.Option(help="Predictors of the tasks, such as '~ log_uranium'.")
     ] = None,
-    noise: Annotated[str, typer.Option(help="hierarchical or shared.")] = "hierarchical",
-    se: Annotated[str | None, typer.Option(help="Column of known standard errors.")] = None,
+    likelihood: Annotated[
+        str,
+        typer.Option(callback=_known_likelihood, help=f"Of a response: {', '.join(LIKELIHOODS)}."),
+    ] = "gaussian",
+    noise: Annotated[
+        str | None, typer.Option(help="gaussian: hierarchical (the default) or shared.")
+    ] = None,
+    se: Annotated[
+        str | None, typer.Option(help="gaussian: column of known standard errors.")
+    ] = None,
+    trials: Annotated[str | None, typer.Option(help="binomial: column of trials.")] = None,
+    exposure: Annotated[
+        str | None, typer.Option(help="poisson, negative-binomial: column of exposures.")
+    ] = None,
+    levels: Annotated[
+        str | None, typer.Option(help="ordinal: levels from low to high, such as low,mid,high.")
+    ] = None,
     inference: Annotated[str, typer.Option(help="gibbs, nuts, or cavi for clusters.")] = "gibbs",
     draws: Annotated[int, typer.Option(help="Draws per chain.")] = 1000,
     tune: Annotated[int, typer.Option(help="Tuning draws per chain.")] = 1000,
@@ -138,12 +192,13 @@ def fit(  # noqa: PLR0917 (options, not positional arguments)
     """Fit a model, save it and print a summary."""
     from bayesmtl.report import print_report
 
+    options = {"noise": noise, "se": se, "trials": trials, "exposure": exposure, "levels": levels}
     frame = _open_data(data, task)
     model = bm.Model(
         formula,
         task=task,
         relation=RELATIONS[relation](),
-        likelihood=bm.Gaussian(noise=noise) if se is None else bm.Gaussian(se=se),
+        likelihood=_likelihood(likelihood, options),
         task_features=task_features,
         missing=missing,
     )

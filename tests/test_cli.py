@@ -127,6 +127,36 @@ def test_known_standard_errors(tmp_path: Path) -> None:
     assert "Noise: known standard errors" in result.stdout
 
 
+COUNTS = "".join(
+    f"{t},{x},{(3 * x + t) % 4},{4 + t % 3},{('low', 'mid', 'high')[(x + t) % 3]}\n"
+    for t in range(6)
+    for x in range(6)
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--formula", "y ~ x", "--likelihood", "binomial", "--trials", "n"], "Binomial response"),
+        (["--formula", "y ~ x", "--likelihood", "poisson", "--exposure", "n"], "Poisson response"),
+        (["--formula", "y ~ x", "--likelihood", "negative-binomial"], "response, dispersion "),
+        (
+            ["--formula", "level ~ x", "--likelihood", "ordinal", "--levels", "low, mid,high"],
+            "thresholds low|mid ",
+        ),
+        (["--formula", "y ~ x", "--likelihood", "ordinal", "--levels", "0,1,2,3"], "0|1 "),
+    ],
+)
+def test_likelihoods(options: list[str], says: str, tmp_path: Path) -> None:
+    data, fit = tmp_path / "data.csv", tmp_path / "fit.zarr"
+    data.write_text(f"task,x,y,n,level\n{COUNTS}")
+    result = run("fit", data, "--task", "task", *options, *SHORT, "--out", fit)
+    assert result.exit_code == 0, result.stderr
+    assert says in " ".join(result.stdout.split())
+    assert run("predict", fit, data).exit_code == 0
+    assert run("report", fit).exit_code == 0
+
+
 def test_a_file_comes_before_a_shipped_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("radon").write_text("task,y\na,1\n")
@@ -144,6 +174,15 @@ def test_a_file_comes_before_a_shipped_set(tmp_path: Path, monkeypatch: pytest.M
         (["fit", "nosuch", *RADON, "--out", "a.zarr"], "'nosuch' is neither a file nor one of"),
         (["fit", "radon", *RADON, "--out", "a.zarr", "--relation", "clan"], "'clan' is none of"),
         (["fit", "radon", *RADON, "--out", "a.zarr", "--draws", "ten"], "'--draws'"),
+        (["fit", "radon", *RADON, "--out", "a.zarr", "--likelihood", "t"], "'t' is none of"),
+        (
+            ["fit", "radon", *RADON, "--out", "a.zarr", "--likelihood", "binomial"],
+            "--likelihood binomial needs --trials",
+        ),
+        (
+            ["fit", "radon", *RADON, "--out", "a.zarr", "--trials", "n"],
+            "--trials does not go with --likelihood gaussian",
+        ),
         (["fit", "radon", *RADON, "--out", "a.zarr", "--inference", "magic"], "magic"),
         (["fit", "radon", *RADON, "--out", "a.zarr", "--noise", "loud"], "loud"),
         (["fit", "radon", *RADON, "--out", "a.zarr", "--missing", "guess"], "guess"),

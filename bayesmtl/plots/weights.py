@@ -33,6 +33,7 @@ from bayesmtl.plots.estimates import (
     read_intercept,
     read_weight,
 )
+from bayesmtl.posterior.access import has_gaussian_response
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +101,9 @@ def plot_weights(
     stored = idata.attrs.get("weights_stored", 1) != 0
     names = panel_names(posterior, constant, stored)
     chosen = names[:max_panels] if features is None else choose_names(features, names)
-    observed = idata["observed_data"].to_dataset() if "observed_data" in idata else xr.Dataset()
+    # Least squares on the response says nothing of other likelihoods.
+    squares = "observed_data" in idata and has_gaussian_response(idata)
+    observed = idata["observed_data"].to_dataset() if squares else xr.Dataset()
     panels = [
         read_intercept(posterior, constant, observed)
         if name == "intercept" and "intercept" in posterior

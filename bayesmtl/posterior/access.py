@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import xarray as xr
 
 from bayesmtl.errors import InvalidDataError, InvalidTypeError
 
-__all__ = ["require_fit", "task_relations"]
+__all__ = ["has_gaussian_response", "require_fit", "task_relations"]
 
 
 def require_fit(idata: Any, *groups: str) -> None:
@@ -33,6 +34,12 @@ def require_fit(idata: Any, *groups: str) -> None:
                 f"{', '.join(idata.children) or 'none'}): pass the whole xarray.DataTree that "
                 "model.fit or bm.load returned"
             )
+
+
+def has_gaussian_response(idata: xr.DataTree) -> bool:
+    """Whether the likelihood is Gaussian, as where a tree does not name it."""
+    model = json.loads(idata.attrs.get("model", "{}"))
+    return bool(model.get("likelihood", {}).get("type", "Gaussian") == "Gaussian")
 
 
 def task_relations(idata: xr.DataTree) -> xr.Dataset:

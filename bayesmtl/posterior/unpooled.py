@@ -42,8 +42,8 @@ def unpooled_weights(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     variance = np.divide(
         np.clip(residual, 0.0, None), spare, out=np.full(n_tasks, np.nan), where=spare > 0
     )
-    if problem.standard_error is not None:
-        # The row weights are inverse variances, so nothing is left to estimate.
+    if problem.standard_error is not None or problem.row_data is not None:
+        # Sites of unit precision: nothing is left to estimate.
         variance = np.ones(n_tasks)
     sd = np.sqrt(np.einsum("tii->ti", pseudo) * variance[:, None])
     unit, location = problem.prior.scale_unit, problem.prior.mean_location[:, 0]

@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesmtl.posterior.access import has_gaussian_response
 from bayesmtl.report.clusters import describe_clusters
 from bayesmtl.report.standouts import label_texts, standout_tasks
+from bayesmtl.specification import part_from_dict
 
 __all__ = ["Report", "summarize_fit"]
 
@@ -72,7 +74,7 @@ def summarize_fit(idata: xr.DataTree, n_listed: int = 5) -> Report:
         clusters=clusters,
         members=members,
         population=_population(posterior),
-        noise=_noise(posterior),
+        noise=_noise(posterior) if has_gaussian_response(idata) else _response(idata),
         different=different,
         uncertain=uncertain,
     )
@@ -135,6 +137,21 @@ def _population(posterior: xr.Dataset) -> pd.DataFrame:
 
 def _by_label(draws: xr.DataArray, dim: str) -> dict[str, xr.DataArray]:
     return {label: draws.isel({dim: k}) for k, label in enumerate(label_texts(draws[dim]))}
+
+
+def _response(idata: xr.DataTree) -> str:
+    """The likelihood, and its parameters that all tasks share."""
+    spec = json.loads(idata.attrs["model"])["likelihood"]
+    parts = [f"that of a {spec['type']} response"]
+    posterior = idata["posterior"].to_dataset()
+    for block in part_from_dict(spec).parameters:
+        draws = posterior[block.name]
+        numbers = {"": draws} if block.dim is None else _by_label(draws, block.dim)
+        for label, values in numbers.items():
+            mean, lower, upper = _interval(values)
+            name = f"{block.name} {label}".strip()
+            parts.append(f"{name} {mean:.3g} (90% interval {lower:.3g} to {upper:.3g})")
+    return ", ".join(parts)
 
 
 def _noise(posterior: xr.Dataset) -> str:
