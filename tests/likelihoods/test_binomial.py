@@ -10,6 +10,7 @@ from scipy.special import expit
 
 import bayesmtl as bm
 from bayesmtl.likelihoods.protocol import Predicted
+from bayesmtl.posterior.unpooled import unpooled_weights
 from tests.oracles.agreement import assert_same_posterior
 from tests.oracles.row_terms import row_terms
 
@@ -69,6 +70,23 @@ def test_rows_may_be_added_up() -> None:
     np.testing.assert_allclose(many.sites.gram, one.sites.gram, rtol=1e-6)
     np.testing.assert_allclose(many.sites.moment, one.sites.moment, rtol=1e-6)
     assert many.reference_noise == one.reference_noise
+
+
+def test_unpooled_estimates_are_those_of_each_task_alone() -> None:
+    """By Newton's method; the sites that they come from are at a penalised mode nearby."""
+    data = frame(n_tasks=2, n_rows=60).assign(n=50)
+    data["y"] = np.random.default_rng(1).binomial(50, expit(0.8 * data["x"]))
+    model = bm.Model("y ~ 0 + x", task="task", likelihood=LIKELIHOOD)
+    estimate, sd = unpooled_weights(model.prepare(data).problem)
+    for task in range(2):
+        rows = data[data["task"] == task]
+        x, w, information = rows["x"].to_numpy(), 0.0, 1.0
+        for _ in range(20):
+            p = expit(w * x)
+            information = 50.0 * ((p * (1.0 - p)) @ x**2)
+            w += (x @ (rows["y"] - 50.0 * p)) / information
+        assert estimate[task, 0] == pytest.approx(w, rel=1e-3)
+        assert sd[task, 0] == pytest.approx(information**-0.5, rel=1e-2)
 
 
 def change(column: str, row: int, value: float) -> pd.DataFrame:
