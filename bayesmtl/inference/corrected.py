@@ -23,28 +23,26 @@ information and score over draws, at which the site is the best one in Kullback-
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bayesmtl.assembly import Problem
+from bayesmtl.inference.corrected_partition import update_clusters
+from bayesmtl.inference.corrected_state import CorrectedState, attempt, row_values, rows_of
 from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.nuisance import log_parameters, update_parameters
+from bayesmtl.inference.recording import partition_storage, record_partition
 from bayesmtl.inference.sampling import sample_chains
-from bayesmtl.likelihoods.gaussian import Sites
-from bayesmtl.likelihoods.rows import RowData, RowKernels
-from bayesmtl.numerics.lanes import multiply_lanes, site_values, unpack_tasks
+from bayesmtl.numerics.lanes import multiply_lanes, unpack_tasks
+from bayesmtl.relations.clusters import density as cluster_density
+from bayesmtl.relations.clusters.collapsed import weight_prior
+from bayesmtl.relations.clusters.state import initial_partition
+from bayesmtl.relations.clusters.whitened import place_in_clusters, whiten_in_clusters
 from bayesmtl.relations.exchangeable.density import log_population
 from bayesmtl.relations.exchangeable.gibbs import moves_pairs
 from bayesmtl.relations.exchangeable.moves import rescale_joint, standardise
-from bayesmtl.relations.exchangeable.state import (
-    DIAGONAL,
-    HUANG_WAND,
-    PopulationState,
-    initial_state,
-)
+from bayesmtl.relations.exchangeable.state import DIAGONAL, HUANG_WAND, initial_state
 from bayesmtl.relations.exchangeable.whitened import (
     place,
     population_given_weights,
@@ -52,49 +50,16 @@ from bayesmtl.relations.exchangeable.whitened import (
     whiten,
 )
 
-__all__ = ["CorrectedState", "corrected_sweep", "sample_corrected", "start_corrected"]
+__all__ = ["corrected_sweep", "move_weights", "sample_corrected", "start_corrected"]
 
 # Shares of tuning: where a window for new sites begins, and where it ends and they are set.
 _WINDOWS = ((0.05, 0.15), (0.15, 0.35), (0.35, 0.6))
 _SHORTEST_WINDOW = 10
+# Proposals of a new population in a sweep.
+_ATTEMPTS = 2
 _FEWEST_KICKS, _MOST_KICKS, _FIRST_KICKS = 2, 40, 4
 # Sweeps over which a task's acceptance is counted, and what it should stay between.
 _COUNTED, _TOO_LOW, _TOO_HIGH = 25, 0.7, 0.95
-
-
-class CorrectedState(NamedTuple):
-    """All that one chain changes.
-
-    Parameters
-    ----------
-    sites : Sites
-        Of unit precision.
-    population : PopulationState
-    whitened : (block, p, lane)
-        q.
-    value : (block, lane)
-        Log-likelihood of each task at the current weights.
-    parameters : (parameter,)
-        Of the likelihood.
-    kicks : (task,)
-        Gradients in a move of each task's weights.
-    accepted : (task,) bool
-        Whether the last move was.
-    """
-
-    sites: Sites
-    population: PopulationState
-    whitened: np.ndarray
-    value: np.ndarray
-    parameters: np.ndarray
-    kicks: np.ndarray
-    accepted: np.ndarray
-
-
-def _rows(problem: Problem) -> tuple[RowData, RowKernels]:
-    assert problem.row_data is not None
-    assert problem.row_kernels is not None
-    return problem.row_data, problem.row_kernels
 
 
 def start_corrected(problem: Problem, rng: np.random.Generator) -> CorrectedState:
@@ -111,84 +76,87 @@ def start_corrected(problem: Problem, rng: np.random.Generator) -> CorrectedStat
         problem.row_parameters.start.copy(),
         np.full(n_tasks, _FIRST_KICKS),
         np.zeros(n_tasks, dtype=np.bool_),
+        None
+        if problem.partition is None
+        else initial_partition(problem.partition, problem.prior, rng),
     )
-    place(sites, problem.prior, population, whitened)
-    rows, kernels = _rows(problem)
-    kernels.evaluate(rows, population.weights, state.parameters, state.value)
+    if state.partition is None:
+        place(sites, problem.prior, population, whitened)
+    else:
+        place_in_clusters(sites, problem.prior, population, state.partition, whitened)
+    state.value[:] = row_values(problem, state)
     # The parameters are dispersed as the weights are.
     update_parameters(problem, population, state.parameters, state.value, rng)
     return state
 
 
-def _correction(state: CorrectedState, weights: np.ndarray, value: np.ndarray) -> float:
-    """Sum over tasks of what the sites leave of the log-likelihood."""
-    site = np.empty_like(value)
-    site_values(state.sites.gram, state.sites.moment, weights, site)
-    return float(value.sum() - site.sum())
-
-
-def _attempt(
-    problem: Problem,
-    state: CorrectedState,
-    propose: Callable[[PopulationState], None],
-    rng: np.random.Generator,
-) -> bool:
-    """Accept or undo a change of the population that is reversible under the sites."""
-    population = state.population
-    before = [part.copy() for part in population]
-    start = _correction(state, population.weights, state.value)
-    propose(population)
-    value = np.zeros_like(state.value)
-    rows, kernels = _rows(problem)
-    kernels.evaluate(rows, population.weights, state.parameters, value)
-    # A correction that is not a number compares as false: rejected.
-    change = _correction(state, population.weights, value) - start
-    if math.log1p(-rng.random()) < change:
-        state.value[:] = value
-        return True
-    for part, old in zip(population, before, strict=True):
-        part[:] = old
-    return False
-
-
-def corrected_sweep(
-    problem: Problem, state: CorrectedState, rng: np.random.Generator
-) -> tuple[bool, bool]:
-    """One sweep over population and weights, in place.
+def corrected_sweep(problem: Problem, state: CorrectedState, rng: np.random.Generator) -> float:
+    """One sweep over population, partition, weights and parameters, in place.
 
     Returns
     -------
-    tuple of bool
-        Whether the population was moved with the weights integrated out, and rescaled.
+    float
+        Share of the proposed changes of population and partition that were accepted.
     """
+    if state.partition is None:
+        accepted = _update_population(problem, state, rng)
+    else:
+        accepted = update_clusters(problem, state, problem.reference_noise, rng)
+    move_weights(problem, state, rng)
+    update_parameters(problem, state.population, state.parameters, state.value, rng)
+    return float(np.mean(accepted))
+
+
+def move_weights(problem: Problem, state: CorrectedState, rng: np.random.Generator) -> None:
+    """Weights of every task given the population and cluster means, and their q."""
     prior, population, sites = problem.prior, state.population, state.sites
-    pairs, noise = moves_pairs(prior), problem.reference_noise
-
-    def structure(population: PopulationState) -> None:
-        propose_population(sites, prior, population, state.whitened, noise, pairs, rng)
-
-    def rescale(population: PopulationState) -> None:
-        rescale_joint(sites, prior, population, noise, rng)
-
-    moved = _attempt(problem, state, structure, rng)
-    population_given_weights(prior, population, noise, rng)
-    rescaled = bool(prior.joint.any()) and _attempt(problem, state, rescale, rng)
-    lanes = (population.center, population.scale, population.precision, population.weights)
-    rows, kernels = _rows(problem)
+    center, scale = population.center, population.scale
+    if state.partition is not None:
+        center, scale = np.empty_like(center), np.empty_like(scale)
+        weight_prior(prior, population, state.partition, center, scale)
+    rows, kernels = rows_of(problem)
     kernels.move(
         rows,
         state.parameters,
         sites,
-        lanes,
+        (center, scale, population.precision, population.weights),
         state.value,
         state.kicks,
         state.accepted,
         rng,
     )
     standardise(prior, population)
-    update_parameters(problem, population, state.parameters, state.value, rng)
-    whiten(sites, prior, population, state.whitened)
-    return moved, rescaled
+    _whiten(problem, state)
+
+
+def _update_population(
+    problem: Problem, state: CorrectedState, rng: np.random.Generator
+) -> list[bool]:
+    """The normal population of an exchangeable relation; whether the proposals were accepted."""
+    prior, population, sites = problem.prior, state.population, state.sites
+    pairs, noise = moves_pairs(prior), problem.reference_noise
+
+    def structure() -> None:
+        propose_population(sites, prior, population, state.whitened, noise, pairs, rng)
+
+    accepted = [attempt(problem, state, structure, rng) for _ in range(_ATTEMPTS)]
+    population_given_weights(prior, population, noise, rng)
+    if prior.joint.any():
+        accepted.append(
+            attempt(
+                problem, state, lambda: rescale_joint(sites, prior, population, noise, rng), rng
+            )
+        )
+    return accepted
+
+
+def _whiten(problem: Problem, state: CorrectedState) -> None:
+    """The q of the current weights."""
+    sites, prior, population = state.sites, problem.prior, state.population
+    if state.partition is None:
+        whiten(sites, prior, population, state.whitened)
+    else:
+        whiten_in_clusters(sites, prior, population, state.partition, state.whitened)
 
 
 class _Tuning:
@@ -213,7 +181,7 @@ class _Tuning:
         self._moves += state.accepted
         if (iteration + 1) % _COUNTED == 0:
             self._set_kicks(state.kicks)
-        rows, kernels = _rows(problem)
+        rows, kernels = rows_of(problem)
         for first, last in self._windows:
             if first <= iteration < last:
                 weights = state.population.weights
@@ -235,7 +203,7 @@ class _Tuning:
         for k in range(gram.shape[0]):
             multiply_lanes(gram, k, self._weights[k] / count, moment[k])
         moment += self._score / count
-        whiten(state.sites, problem.prior, state.population, state.whitened)
+        _whiten(problem, state)
         for total in (self._gram, self._score, self._weights):
             total[:] = 0.0
 
@@ -247,11 +215,9 @@ class _Chain(NamedTuple):
     state: CorrectedState
     tuning: _Tuning
     rng: np.random.Generator
-    counts: np.ndarray
 
     def advance(self, iteration: int) -> None:
-        moved = corrected_sweep(self.problem, self.state, self.rng)
-        self.counts[:] += (1.0, *moved, self.state.accepted.mean())
+        corrected_sweep(self.problem, self.state, self.rng)
         self.tuning.observe(iteration, self.problem, self.state)
 
     def storage(self, draws: int) -> Draws:
@@ -269,6 +235,9 @@ class _Chain(NamedTuple):
             weights=np.empty((draws, problem.prior.n_tasks, p)),
             lp=np.empty(draws),
             parameters=np.empty((draws, self.state.parameters.size)),
+            partition=None
+            if self.state.partition is None
+            else partition_storage(self.state.partition, draws),
         )
 
     def record(self, storage: Draws, draw: int) -> Draws:
@@ -285,12 +254,26 @@ class _Chain(NamedTuple):
             storage.shared[draw] = population.shared[0]
         assert storage.weights is not None
         storage.weights[draw] = unpack_tasks(population.weights, prior.n_tasks)
-        density = log_population(prior, population, self.problem.reference_noise)
+        density = _log_structure(self.problem, self.state)
         assert storage.parameters is not None
         storage.parameters[draw] = self.state.parameters
         density += log_parameters(self.problem, self.state.parameters)
         storage.lp[draw] = density + self.state.value.sum()
-        return storage
+        if self.state.partition is None:
+            return storage
+        assert storage.partition is not None
+        recorded = record_partition(self.state.partition, storage.partition, draw)
+        return storage._replace(partition=recorded)
+
+
+def _log_structure(problem: Problem, state: CorrectedState) -> float:
+    """Log density of population, partition and weights."""
+    prior, noise, partition = problem.prior, problem.reference_noise, state.partition
+    if partition is None:
+        return float(log_population(prior, state.population, noise))
+    return float(
+        cluster_density.log_population(prior, state.population, partition, problem.partition, noise)
+    )
 
 
 def sample_corrected(
@@ -312,9 +295,7 @@ def sample_corrected(
     tuning.observe(_COUNTED, problem, scratch)
 
     def start(rng: np.random.Generator) -> Any:
-        return _Chain(
-            problem, start_corrected(problem, rng), _Tuning(problem, tune), rng, np.zeros(4)
-        )
+        return _Chain(problem, start_corrected(problem, rng), _Tuning(problem, tune), rng)
 
     return sample_chains(
         start,

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.draws import Draws, PartitionDraws, widen
+from bayesmtl.inference.draws import Draws
+from bayesmtl.inference.recording import partition_storage, record_partition
 from bayesmtl.inference.sampling import sample_chains
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.collapsed_noise import update_collapsed_noise
@@ -38,8 +39,6 @@ _ROUNDING = 1e-12
 _SHORTEST_TUNE = 200
 # An effective sample of one in nine sweeps.
 _STICKY = 0.8
-# Clusters that a draw has room for at first.
-_FEW_CLUSTERS = 16
 # Sweeps from one collapsed pass to the next where it costs several sweeps.
 _SPACING = 4
 
@@ -267,19 +266,7 @@ def storage_for(problem: Problem, chain: ChainState, draws: int, keep_weights: b
         log_noise=np.empty((draws, *per_task)) if kind != FIXED_NOISE else None,
         weights=np.empty((draws, n_tasks, p)) if keep_weights else None,
         lp=np.empty(draws),
-        partition=None if chain.partition is None else _partition_storage(chain.partition, draws),
-    )
-
-
-def _partition_storage(partition: PartitionState, draws: int) -> PartitionDraws:
-    n_tasks, d = partition.center.shape
-    return PartitionDraws(
-        labels=np.empty((draws, n_tasks), dtype=np.int32),
-        concentration=np.empty(draws),
-        discount=np.empty(draws),
-        between=np.empty(draws),
-        n_components=np.empty(draws, dtype=np.int32),
-        centers=np.full((draws, min(n_tasks, _FEW_CLUSTERS), d), np.nan),
+        partition=None if chain.partition is None else partition_storage(chain.partition, draws),
     )
 
 
@@ -313,19 +300,4 @@ def record(problem: Problem, chain: ChainState, storage: Draws, draw: int) -> Dr
         problem.prior, population, chain.partition, problem.partition, noise, chain.square, variance
     )
     assert storage.partition is not None
-    return storage._replace(partition=_record_partition(chain.partition, storage.partition, draw))
-
-
-def _record_partition(
-    partition: PartitionState, storage: PartitionDraws, draw: int
-) -> PartitionDraws:
-    storage.labels[draw] = partition.labels
-    storage.concentration[draw] = partition.concentration[0]
-    storage.discount[draw] = partition.discount[0]
-    storage.between[draw] = partition.between[0]
-    storage.n_components[draw] = partition.n_components[0]
-    count = int(partition.n_clusters[0])
-    if count > storage.centers.shape[1]:
-        storage = storage._replace(centers=widen(storage.centers, 2 * count))
-    storage.centers[draw, :count] = partition.center[:count]
-    return storage
+    return storage._replace(partition=record_partition(chain.partition, storage.partition, draw))

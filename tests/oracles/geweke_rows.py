@@ -11,7 +11,8 @@ from scipy.special import expit, ndtr
 
 from bayesmtl import Bernoulli, Exchangeable, Independent, Model, Poisson, Pooled, Prior
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.corrected import CorrectedState, corrected_sweep, start_corrected
+from bayesmtl.inference.corrected import corrected_sweep, start_corrected
+from bayesmtl.inference.corrected_state import CorrectedState
 from bayesmtl.numerics.lanes import pack_tasks
 from bayesmtl.relations.exchangeable.moves import standardise
 from bayesmtl.relations.exchangeable.whitened import whiten
@@ -91,7 +92,7 @@ def successive_rows(case: RowsCase, start: World, cycles: int, rng: np.random.Ge
             current = problem._replace(row_data=rows)
             weights = state.population.weights
             problem.row_kernels.evaluate(rows, weights, state.parameters, state.value)
-            moved, _ = corrected_sweep(current, state, rng)
+            moved = corrected_sweep(current, state, rng)
             rates += moved, state.accepted.mean()
             record_population(case.frame, state.population, n_tasks, out, i)
             response = respond(case, out.weights[i : i + 1], rng)[0]

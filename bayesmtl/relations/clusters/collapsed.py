@@ -213,8 +213,8 @@ def collapsed_exchange(sites, prior, state, partition, partition_prior, noise_va
 
 @kernel
 def collapsed_scales(sites, prior, state, partition, rng):
-    """Scales given the partition, cluster means and weights integrated out."""
-    for j in range(state.scale.shape[0]):
+    """Scales given the partition, cluster means and weights integrated out, in random order."""
+    for j in rng.permutation(state.scale.shape[0]):
         if not learns_scale(prior, j):
             continue
         row, unit = prior.scale_prior[j], prior.scale_unit[j]

@@ -9,7 +9,7 @@ from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.relations.clusters.partition import log_partition
 from bayesmtl.relations.exchangeable.density import log_noise, log_rows, log_structure
 
-__all__ = ["log_joint"]
+__all__ = ["log_joint", "log_population"]
 
 _NORMAL = 0.5 * math.log(2.0 * math.pi)
 
@@ -17,9 +17,6 @@ _NORMAL = 0.5 * math.log(2.0 * math.pi)
 @kernel
 def log_joint(prior, state, partition, partition_prior, noise, square, noise_variance):
     """Log of likelihood x weights x partition x structure, up to a constant, in internal units.
-
-    The cluster means are integrated out; where nothing varies within clusters, the density of the
-    weights is that of the cluster means.
 
     Parameters
     ----------
@@ -32,7 +29,18 @@ def log_joint(prior, state, partition, partition_prior, noise, square, noise_var
         Residual sums of squares, weighted.
     noise_variance : float
     """
-    value = log_structure(prior, state, noise_variance) + log_noise(noise) + log_rows(noise, square)
+    value = log_population(prior, state, partition, partition_prior, noise_variance)
+    return value + log_noise(noise) + log_rows(noise, square)
+
+
+@kernel
+def log_population(prior, state, partition, partition_prior, noise_variance):
+    """Log density of weights, partition and structure, up to a constant, in internal units.
+
+    The cluster means are integrated out; where nothing varies within clusters, the density of the
+    weights is that of the cluster means.
+    """
+    value = log_structure(prior, state, noise_variance)
     value += log_partition(partition, partition_prior)
     value += log_density(partition_prior.between, partition.between[0])
     for i in range(state.scale.shape[0]):

@@ -24,8 +24,11 @@ from bayesmtl.numerics.slicing import slice_sampler
 
 __all__ = [
     "cluster_sums",
+    "compress",
     "log_evidences",
+    "log_mass_of_new",
     "log_partition",
+    "pick",
     "scan_labels",
     "split_or_merge",
     "update_partition_prior",
@@ -133,7 +136,7 @@ def _evidences(sums_a, sums_g):
 
 
 @inner_kernel
-def _pick(log_weights, n, rng):
+def pick(log_weights, n, rng):
     """Index below n with probability proportional to the exponential of its log weight."""
     largest = log_weights[0]
     for k in range(1, n):
@@ -150,7 +153,7 @@ def _pick(log_weights, n, rng):
 
 
 @inner_kernel
-def _compress(partition):
+def compress(partition):
     """Rename the clusters 0, 1, ... by first appearance and count them."""
     labels, sizes = partition.labels, partition.sizes
     n_tasks = labels.shape[0]
@@ -175,7 +178,7 @@ def _widen(values):
 
 
 @inner_kernel
-def _log_mass_of_new(alpha, delta, n_clusters):
+def log_mass_of_new(alpha, delta, n_clusters):
     """Log of alpha + delta K; a finite mixture whose components all have tasks has none."""
     mass = alpha + delta * n_clusters
     return math.log(mass) if mass > _ROUNDING * alpha else -np.inf
@@ -232,10 +235,10 @@ def scan_labels(partition, a, g, rng):
                 log_weights[k] = math.log(sizes[k] - delta) + with_task[k] - alone[k]
             elif new < 0:
                 new = k
-                log_weights[k] = _log_mass_of_new(alpha, delta, clusters) + with_task[k]
+                log_weights[k] = log_mass_of_new(alpha, delta, clusters) + with_task[k]
             else:
                 log_weights[k] = -np.inf
-        own = _pick(log_weights, used + 1, rng)
+        own = pick(log_weights, used + 1, rng)
         labels[t] = own
         if sizes[own] == 0:
             clusters += 1
@@ -243,14 +246,14 @@ def scan_labels(partition, a, g, rng):
         sizes[own] += 1
         _add(sums_a, sums_g, own, a[t], g[t], 1.0)
         alone[own] = with_task[own]
-    _compress(partition)
+    compress(partition)
 
 
 @inner_kernel
 def _log_prior_of_split(n_clusters, first, second, alpha, delta):
     """Log prior ratio of a partition with one of its ``n_clusters`` clusters split in two."""
     return (
-        _log_mass_of_new(alpha, delta, n_clusters)
+        log_mass_of_new(alpha, delta, n_clusters)
         + math.lgamma(first - delta)
         + math.lgamma(second - delta)
         - math.lgamma(first + second - delta)
@@ -354,7 +357,7 @@ def split_or_merge(partition, a, g, rng):
         for t in range(n_tasks):
             if labels[t] == second:
                 labels[t] = first
-    _compress(partition)
+    compress(partition)
     return True
 
 
@@ -376,7 +379,7 @@ def update_partition_prior(partition, prior, rng):
     n_components = prior.log_components.shape[0]
     if n_components > 0:
         log_weights = log_components(sizes, partition.concentration[0], prior.log_components)
-        partition.n_components[0] = 1 + _pick(log_weights, n_components, rng)
+        partition.n_components[0] = 1 + pick(log_weights, n_components, rng)
     if (
         prior.concentration[0] == _GAMMA
         and n_components == 0

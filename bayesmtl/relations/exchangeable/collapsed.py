@@ -273,28 +273,25 @@ def _update_pair(prior, state, gram, score, j, k, work, rng):
 
 
 @inner_kernel
-def _scales_pass(prior, state, gram, score, pairs, backward, rng):
-    """Scales, then correlations, one by one; ``backward`` in the reverse order."""
+def _scales_pass(prior, state, gram, score, pairs, rng):
+    """Scales and correlations one by one, in random order and so reversibly."""
     p = state.scale.shape[0]
+    d = p - prior.block
     work = scaling_work(score)
-    for leg in range(2):
-        if (leg == 0) != backward:
-            for step in range(p):
-                j = p - 1 - step if backward else step
-                if (prior.covariance == 1 and j >= prior.block) or learns_scale(prior, j):
-                    _update_scale(prior, state, gram, score, j, work, rng)
-        elif pairs and prior.covariance != 0:
-            d = p - prior.block
-            n_pairs = d * (d - 1) // 2
-            for step in range(n_pairs):
-                e = n_pairs - 1 - step if backward else step
-                j = 1
-                while j * (j + 1) // 2 <= e:
-                    j += 1
-                k = e - j * (j - 1) // 2 + prior.block
-                j += prior.block
-                if state.scale[j] > 0.0 and state.scale[k] > 0.0:
-                    _update_pair(prior, state, gram, score, j, k, work, rng)
+    n_pairs = d * (d - 1) // 2 if pairs and prior.covariance != 0 else 0
+    for step in rng.permutation(p + n_pairs):
+        if step < p:
+            if (prior.covariance == 1 and step >= prior.block) or learns_scale(prior, step):
+                _update_scale(prior, state, gram, score, step, work, rng)
+            continue
+        # Pair (j, k) stands at j (j - 1) / 2 + k of the lower triangle.
+        j = 1
+        while j * (j + 1) // 2 <= step - p:
+            j += 1
+        k = step - p - j * (j - 1) // 2 + prior.block
+        j += prior.block
+        if state.scale[j] > 0.0 and state.scale[k] > 0.0:
+            _update_pair(prior, state, gram, score, j, k, work, rng)
 
 
 @inner_kernel
@@ -344,8 +341,8 @@ def _shared_with_means(prior, state, precision, linear, noise_variance, rng):
 
 
 @inner_kernel
-def _means_pass(sites, prior, state, noise_variance, backward, rng):
-    """Shared fraction with the normal means, then the other means one by one; or in reverse.
+def _means_pass(sites, prior, state, noise_variance, rng):
+    """Shared fraction with the normal means, and the other means one by one, in random order.
 
     Returns the collapsed gram and score at the new means.
     """
@@ -354,9 +351,8 @@ def _means_pass(sites, prior, state, noise_variance, backward, rng):
     )
     precision, linear = collapsed_mean_moments(gram, score, prior.task_features)
     n_means = state.means.size
-    for step in range(n_means + 1):
-        i = (n_means - step if backward else step) - 1
-        if i < 0:
+    for i in rng.permutation(n_means + 1):
+        if i == n_means:
             _shared_with_means(prior, state, precision, linear, noise_variance, rng)
             active = prior.mean_kind != 2
             update_means_of(prior, state, precision, linear, active, rng)
@@ -384,13 +380,13 @@ def collapsed_pass(sites, prior, state, noise_variance, pairs, rng):
         Whether to update the correlations too.
     rng : numpy.random.Generator
     """
-    gram, score = _means_pass(sites, prior, state, noise_variance, False, rng)
-    _scales_pass(prior, state, gram, score, pairs, False, rng)
+    gram, score = _means_pass(sites, prior, state, noise_variance, rng)
+    _scales_pass(prior, state, gram, score, pairs, rng)
 
 
 @kernel
 def reversible_pass(sites, prior, state, noise_variance, pairs, rng):
-    """As `collapsed_pass`, forwards or backwards by a toss: reversible, so a proposal."""
+    """As `collapsed_pass`, means first or last by a toss: reversible, so a proposal."""
     if rng.random() < 0.5:
         collapsed_pass(sites, prior, state, noise_variance, pairs, rng)
         return
@@ -399,5 +395,5 @@ def reversible_pass(sites, prior, state, noise_variance, pairs, rng):
     )
     task_means(state.means, prior.task_features, state.center)
     collapsed_scores(gram, score, state.center)
-    _scales_pass(prior, state, gram, score, pairs, True, rng)
-    _means_pass(sites, prior, state, noise_variance, True, rng)
+    _scales_pass(prior, state, gram, score, pairs, rng)
+    _means_pass(sites, prior, state, noise_variance, rng)

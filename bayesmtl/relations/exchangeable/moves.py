@@ -102,14 +102,16 @@ def _scatter(prior, state, full):
 
 @inner_kernel
 def update_scales(prior, state, count, square, cross, precision, linear, rng):
-    """One pass over the learned scales at fixed means; the likelihood terms as in `update_scale`.
+    """The learned scales one by one at fixed means, in random order and so reversibly.
+
+    The likelihood terms are as in `update_scale`.
 
     ``count``, ``square`` and ``linear`` are (p,), ``cross`` and ``precision`` (p, p): ``square``
     and ``cross`` multiply powers of 1 / s_j, ``precision`` and ``linear`` of s_j; off-diagonal
     parts enter through the other scales.
     """
     p = state.scale.shape[0]
-    for j in range(p):
+    for j in rng.permutation(p):
         if not learns_scale(prior, j):
             continue
         if prior.covariance == 1 and j >= prior.block:

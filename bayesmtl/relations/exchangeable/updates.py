@@ -48,10 +48,30 @@ _slice_mean = slice_sampler(_mean_target)
 def update_means(precision, linear, kind, active, rows, location, unit, joint_variance, means, rng):
     """Draw the means from likelihood ``-x'K x / 2 + k'x`` times their priors, in place.
 
-    All means with a normal prior in one block, the others one at a time. ``kind`` is 0 for fixed
-    numbers, 1 Normal, 2 another prior, 3 the joint prior ``N(0, joint_variance)``; means that are
-    not ``active`` keep their value.
+    All means with a normal prior in one block, the others one at a time; in random order and so
+    reversibly. ``kind`` is 0 for fixed numbers, 1 Normal, 2 another prior, 3 the joint prior ``N(0,
+    joint_variance)``; means that are not ``active`` keep their value.
     """
+    n = means.shape[0]
+    for i in rng.permutation(n + 1):
+        if i == n:
+            _update_normal_means(
+                precision, linear, kind, active, rows, location, unit, joint_variance, means, rng
+            )
+        elif kind[i] == 2 and active[i]:
+            rest = linear[i]
+            for j in range(n):
+                if j != i:
+                    rest -= precision[i, j] * means[j]
+            width = 3.0 / math.sqrt(precision[i, i] + 1e-2)
+            args = (precision[i, i], rest, location[i], unit[i], rows[i])
+            means[i] = _slice_mean(args, means[i], width, rng)
+
+
+@kernel
+def _update_normal_means(
+    precision, linear, kind, active, rows, location, unit, joint_variance, means, rng
+):
     n = means.shape[0]
     free = np.flatnonzero(active & ((kind == 1) | (kind == 3)))
     m = free.shape[0]
@@ -75,15 +95,6 @@ def update_means(precision, linear, kind, active, rows, location, unit, joint_va
         drawn = draw_gaussian(block, right, rng)
         for a in range(m):
             means[free[a]] = drawn[a]
-    for i in range(n):
-        if kind[i] == 2 and active[i]:
-            rest = linear[i]
-            for j in range(n):
-                if j != i:
-                    rest -= precision[i, j] * means[j]
-            width = 3.0 / math.sqrt(precision[i, i] + 1e-2)
-            args = (precision[i, i], rest, location[i], unit[i], rows[i])
-            means[i] = _slice_mean(args, means[i], width, rng)
 
 
 @kernel

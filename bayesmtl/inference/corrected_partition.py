@@ -1,0 +1,294 @@
+"""Clusters of tasks under any likelihood: the partition on exact likelihoods around fixed sites.
+
+See `bayesmtl.inference.corrected`; here cluster means are standard normals too, given what the
+sites of their tasks say of them. A sweep
+
+- draws the cluster of each task by the exact likelihood of its rows at the mean of every cluster,
+  its own q fixed;
+- proposes splits and merges under the sites, all means and weights integrated out, and accepts them
+  by the change of the correction;
+- moves the cluster means by elliptical slices (Murray, Adams and MacKay 2010, AISTATS);
+- updates the population given weights and cluster means, and by surrogate transitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from bayesmtl.assembly import Problem
+from bayesmtl.inference.corrected_state import CorrectedState, attempt, corrections, row_values
+from bayesmtl.numerics.lanes import unpack_tasks
+from bayesmtl.relations.clusters.centred import (
+    centred_between,
+    centred_exchange,
+    centred_means,
+    centred_scales,
+    shared_with_means,
+)
+from bayesmtl.relations.clusters.collapsed import (
+    cluster_sites,
+    collapsed_between,
+    collapsed_exchange,
+    collapsed_scales,
+)
+from bayesmtl.relations.clusters.noncentred import noncentred_between
+from bayesmtl.relations.clusters.partition import split_or_merge, update_partition_prior
+from bayesmtl.relations.clusters.state import PartitionPrior, PartitionState
+from bayesmtl.relations.clusters.whitened import (
+    close_gaps,
+    log_joining,
+    log_opening,
+    place_centers,
+    place_in_clusters,
+    scan_given_centers,
+    whiten_centers,
+)
+from bayesmtl.relations.exchangeable.moves import (
+    noncentred_means,
+    noncentred_scales,
+    rescale_joint,
+)
+
+__all__ = ["update_clusters"]
+
+_PROPOSALS = 3
+# Operations of an update with weights and cluster means integrated out.
+_CHEAP = 2_000_000
+_MOST_SHRINKS = 60
+
+
+def _parts(problem: Problem, state: CorrectedState) -> tuple[PartitionState, PartitionPrior]:
+    assert state.partition is not None
+    assert problem.partition is not None
+    return state.partition, problem.partition
+
+
+def _place(problem: Problem, state: CorrectedState) -> None:
+    partition, _ = _parts(problem, state)
+    place_in_clusters(state.sites, problem.prior, state.population, partition, state.whitened)
+
+
+def update_clusters(
+    problem: Problem, state: CorrectedState, noise_variance: float, rng: np.random.Generator
+) -> list[bool]:
+    """Partition, cluster means and population of one sweep, in place; q is then stale.
+
+    Returns
+    -------
+    list of bool
+        Whether the proposals were accepted.
+    """
+    prior, population = problem.prior, state.population
+    partition, partition_prior = _parts(problem, state)
+    a, g = cluster_sites(state.sites, prior, population, partition.between[0])
+    _scan(problem, state, a, g, rng)
+    accepted = [_split_or_merge(problem, state, a, g, rng) for _ in range(_PROPOSALS)]
+    update_partition_prior(partition, partition_prior, rng)
+    _move_centers(problem, state, a, g, rng)
+    accepted += _integrated(problem, state, noise_variance, rng)
+    _given_weights(problem, state, noise_variance, rng)
+    return accepted + _given_deviations(problem, state, noise_variance, rng)
+
+
+def _scan(
+    problem: Problem, state: CorrectedState, a: np.ndarray, g: np.ndarray, rng: np.random.Generator
+) -> None:
+    """The cluster of every task given those of the others and all cluster means."""
+    partition, _ = _parts(problem, state)
+    n_tasks = problem.prior.n_tasks
+    center = partition.center
+    opening, b = log_opening(a, g, rng)
+    order = rng.permutation(n_tasks)
+    n_clusters = int(partition.n_clusters[0])
+    join, correction = np.empty((n_tasks, n_clusters)), np.empty((n_tasks, n_clusters + 1))
+    # Each task in turn alone, then in every cluster: the means are those of its cluster.
+    trial = partition._replace(labels=np.arange(n_tasks), center=b)
+    correction[:, -1] = _correction_at(problem, state, trial)
+    here = np.zeros(n_tasks, dtype=np.int64)
+    for k in range(n_clusters):
+        trial = partition._replace(labels=here, center=center[k : k + 1])
+        join[:, k] = log_joining(a, g, center[k])
+        correction[:, k] = _correction_at(problem, state, trial)
+    position = 0
+    while True:
+        position = scan_given_centers(partition, order, position, join, correction, opening, b, rng)
+        if position == n_tasks:
+            break
+        k = int(partition.labels[order[position - 1]])
+        if k == join.shape[1]:
+            join = np.column_stack([join, np.empty(n_tasks)])
+            correction = np.insert(correction, k, 0.0, axis=1)
+        trial = partition._replace(labels=here, center=center[k : k + 1])
+        join[:, k] = log_joining(a, g, center[k])
+        correction[:, k] = _correction_at(problem, state, trial)
+    close_gaps(partition)
+    _place(problem, state)
+    state.value[:] = row_values(problem, state)
+
+
+def _correction_at(
+    problem: Problem, state: CorrectedState, partition: PartitionState
+) -> np.ndarray:
+    """What the sites leave (task,) of the log-likelihood at other cluster means."""
+    place_in_clusters(state.sites, problem.prior, state.population, partition, state.whitened)
+    correction = corrections(state, row_values(problem, state))
+    return unpack_tasks(correction, problem.prior.n_tasks)
+
+
+def _split_or_merge(
+    problem: Problem, state: CorrectedState, a: np.ndarray, g: np.ndarray, rng: np.random.Generator
+) -> bool:
+    """One split or merge; one of the two clusters has the q of the whole, the other a fresh one."""
+    partition, _ = _parts(problem, state)
+
+    def propose() -> None:
+        before = partition._replace(
+            labels=partition.labels.copy(),
+            sizes=partition.sizes.copy(),
+            center=partition.center.copy(),
+        )
+        whitened = np.empty((int(partition.n_clusters[0]), g.shape[1]))
+        whiten_centers(partition, a, g, whitened)
+        if split_or_merge(partition, a, g, rng):
+            follow, changed = _inherit(before, partition, whitened, rng)
+            place_centers(partition, a, g, follow, changed)
+            _place(problem, state)
+
+    return attempt(problem, state, propose, rng)
+
+
+def _inherit(
+    before: PartitionState,
+    after: PartitionState,
+    whitened: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The q (cluster, d) of the clusters after a split or merge, and which have changed (cluster,).
+
+    Clusters that are the same keep their means. Which half of the whole shares its q is tossed, so
+    that splits and merges undo each other with equal probability.
+    """
+    n_after = int(after.n_clusters[0])
+    follow, changed = np.zeros((n_after, whitened.shape[1])), np.zeros(n_after, dtype=np.bool_)
+    chosen = rng.random() < 0.5
+    for k in range(n_after):
+        origin = np.unique(before.labels[after.labels == k])
+        if origin.size == 1 and before.sizes[origin[0]] == after.sizes[k]:
+            after.center[k] = before.center[origin[0]]
+            continue
+        changed[k] = True
+        if origin.size == 2:
+            follow[k] = whitened[origin[int(chosen)]]
+        else:
+            follow[k] = whitened[origin[0]] if chosen else rng.normal(size=whitened.shape[1])
+            chosen = not chosen
+    return follow, changed
+
+
+def _move_centers(
+    problem: Problem, state: CorrectedState, a: np.ndarray, g: np.ndarray, rng: np.random.Generator
+) -> None:
+    """One elliptical slice for the mean of each cluster, of all clusters side by side."""
+    partition, _ = _parts(problem, state)
+    n_clusters = int(partition.n_clusters[0])
+    start = np.empty((n_clusters, g.shape[1]))
+    whiten_centers(partition, a, g, start)
+    normal = rng.normal(size=start.shape)
+    everyone = np.ones(n_clusters, dtype=np.bool_)
+
+    def place_at(angle: np.ndarray) -> None:
+        q = start * np.cos(angle)[:, None] + normal * np.sin(angle)[:, None]
+        place_centers(partition, a, g, q, everyone)
+        _place(problem, state)
+        state.value[:] = row_values(problem, state)
+
+    def of_clusters() -> np.ndarray:
+        of_tasks = unpack_tasks(corrections(state, state.value), problem.prior.n_tasks)
+        return np.bincount(partition.labels, weights=of_tasks, minlength=n_clusters)
+
+    level = of_clusters() + np.log1p(-rng.random(n_clusters))
+    angle = rng.uniform(0.0, 2.0 * np.pi, n_clusters)
+    low, high = angle - 2.0 * np.pi, angle.copy()
+    searching = everyone.copy()
+    for _ in range(_MOST_SHRINKS):
+        place_at(angle)
+        # A correction that is not a number compares as outside the slice.
+        searching &= ~(of_clusters() > level)
+        if not searching.any():
+            return
+        low = np.where(searching & (angle < 0.0), angle, low)
+        high = np.where(searching & (angle >= 0.0), angle, high)
+        angle = np.where(searching, rng.uniform(low, high), angle)
+    place_at(np.where(searching, 0.0, angle))
+
+
+def _integrated(
+    problem: Problem, state: CorrectedState, noise_variance: float, rng: np.random.Generator
+) -> list[bool]:
+    """Share and scales with means and weights integrated out under the sites, both q fixed."""
+    prior, population, sites = problem.prior, state.population, state.sites
+    partition, partition_prior = _parts(problem, state)
+    p = prior.scale_unit.size
+    if prior.n_tasks * p**4 > _CHEAP:
+        return []
+    updates: list[Callable[[], None]] = [
+        lambda: collapsed_scales(sites, prior, population, partition, rng)
+    ]
+    if partition_prior.between[0] != 0.0:
+        updates += [
+            lambda: collapsed_between(sites, prior, population, partition, partition_prior, rng),
+            lambda: collapsed_exchange(
+                sites, prior, population, partition, partition_prior, noise_variance, rng
+            ),
+        ]
+
+    def keeping_whitened(update: Callable[[], None]) -> Callable[[], None]:
+        def propose() -> None:
+            n_clusters = int(partition.n_clusters[0])
+            a, g = cluster_sites(sites, prior, population, partition.between[0])
+            whitened = np.empty((n_clusters, g.shape[1]))
+            whiten_centers(partition, a, g, whitened)
+            update()
+            a, g = cluster_sites(sites, prior, population, partition.between[0])
+            place_centers(partition, a, g, whitened, np.ones(n_clusters, dtype=np.bool_))
+            _place(problem, state)
+
+        return propose
+
+    return [attempt(problem, state, keeping_whitened(update), rng) for update in updates]
+
+
+def _given_weights(
+    problem: Problem, state: CorrectedState, noise_variance: float, rng: np.random.Generator
+) -> None:
+    """Population and share given the weights, which no likelihood enters; then cluster means."""
+    prior, population = problem.prior, state.population
+    partition, partition_prior = _parts(problem, state)
+    centred_means(prior, population, partition, rng)
+    centred_scales(prior, population, partition, rng)
+    if prior.joint.any():
+        shared_with_means(prior, population, partition, noise_variance, rng)
+    if partition_prior.between[0] != 0.0:
+        centred_exchange(prior, population, partition, partition_prior, noise_variance, rng)
+    centred_between(prior, population, partition, partition_prior, rng)
+
+
+def _given_deviations(
+    problem: Problem, state: CorrectedState, noise_variance: float, rng: np.random.Generator
+) -> list[bool]:
+    """Population and share given standardised cluster means and deviations, by surrogates."""
+    prior, population, sites = problem.prior, state.population, state.sites
+    partition, partition_prior = _parts(problem, state)
+    updates: list[Callable[[], None]] = [
+        lambda: noncentred_means(sites, prior, population, rng),
+        lambda: noncentred_scales(sites, prior, population, rng),
+    ]
+    if partition_prior.between[0] != 0.0:
+        updates.append(
+            lambda: noncentred_between(sites, prior, population, partition, partition_prior, rng)
+        )
+    if prior.joint.any():
+        updates.append(lambda: rescale_joint(sites, prior, population, noise_variance, rng))
+    return [attempt(problem, state, update, rng) for update in updates]

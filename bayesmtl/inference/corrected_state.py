@@ -1,0 +1,102 @@
+"""The state of a chain around fixed sites, and surrogate transitions of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from bayesmtl.assembly import Problem
+from bayesmtl.likelihoods.gaussian import Sites
+from bayesmtl.likelihoods.rows import RowData, RowKernels
+from bayesmtl.numerics.lanes import site_values
+from bayesmtl.relations.clusters.state import PartitionState
+from bayesmtl.relations.exchangeable.state import PopulationState
+
+__all__ = ["CorrectedState", "attempt", "corrections", "row_values", "rows_of"]
+
+
+class CorrectedState(NamedTuple):
+    """All that one chain changes.
+
+    Parameters
+    ----------
+    sites : Sites
+        Of unit precision.
+    population : PopulationState
+    whitened : (block, p, lane)
+        q.
+    value : (block, lane)
+        Log-likelihood of each task at the current weights.
+    parameters : (parameter,)
+        Of the likelihood.
+    kicks : (task,)
+        Gradients in a move of each task's weights.
+    accepted : (task,) bool
+        Whether the last move was.
+    partition : PartitionState or None
+        Where tasks fall into clusters.
+    """
+
+    sites: Sites
+    population: PopulationState
+    whitened: np.ndarray
+    value: np.ndarray
+    parameters: np.ndarray
+    kicks: np.ndarray
+    accepted: np.ndarray
+    partition: PartitionState | None
+
+
+def rows_of(problem: Problem) -> tuple[RowData, RowKernels]:
+    """The rows of a problem and the loops over them."""
+    assert problem.row_data is not None
+    assert problem.row_kernels is not None
+    return problem.row_data, problem.row_kernels
+
+
+def row_values(problem: Problem, state: CorrectedState) -> np.ndarray:
+    """Log-likelihood (block, lane) of the tasks at the current weights."""
+    rows, kernels = rows_of(problem)
+    value = np.zeros_like(state.value)
+    kernels.evaluate(rows, state.population.weights, state.parameters, value)
+    return value
+
+
+def corrections(state: CorrectedState, value: np.ndarray) -> np.ndarray:
+    """What the sites leave (block, lane) of log-likelihoods at the current weights."""
+    site = np.empty_like(value)
+    site_values(state.sites.gram, state.sites.moment, state.population.weights, site)
+    return value - site
+
+
+def attempt(
+    problem: Problem,
+    state: CorrectedState,
+    propose: Callable[[], None],
+    rng: np.random.Generator,
+) -> bool:
+    """Accept or undo a change of population and partition that is reversible under the sites.
+
+    Parameters
+    ----------
+    problem : Problem
+    state : CorrectedState
+    propose : function
+        Changes the state in place, weights included, at a fixed q or fixed deviations.
+    rng : numpy.random.Generator
+    """
+    parts = [*state.population, *(() if state.partition is None else state.partition)]
+    before = [part.copy() for part in parts]
+    start = corrections(state, state.value).sum()
+    propose()
+    value = row_values(problem, state)
+    # A correction that is not a number compares as false: rejected.
+    if math.log1p(-rng.random()) < corrections(state, value).sum() - start:
+        state.value[:] = value
+        return True
+    for part, old in zip(parts, before, strict=True):
+        part[:] = old
+    return False
