@@ -10,9 +10,10 @@ import numpy as np
 from bayesmtl.data import Rows
 from bayesmtl.design import Design
 from bayesmtl.errors import InvalidDataError, InvalidModelError, warn
-from bayesmtl.likelihoods import Likelihood, Ordinal, response_levels
+from bayesmtl.likelihoods import Bernoulli, Likelihood, Ordinal, response_levels
 from bayesmtl.likelihoods.gaussian import Gaussian, Sites, gaussian_sites
 from bayesmtl.likelihoods.pilot import pilot_sites
+from bayesmtl.likelihoods.protocol import RowLikelihood
 from bayesmtl.likelihoods.rows import NO_PARAMETERS, RowData, RowKernels, RowParameters, sort_rows
 from bayesmtl.numerics.lanes import pack_tasks
 from bayesmtl.priors import Prior, PriorLike, table_row
@@ -270,7 +271,9 @@ def assemble(
         )
     else:
         likelihood.check(rows.response, size, rows.position)
-        center, noise = likelihood.reference(rows.response, size, weight)
+        if isinstance(likelihood, Bernoulli):
+            _warn_of_separation(rows, features)
+        center, noise = _reference(rows, likelihood, size, offset, weight)
         center, unit = center if any_intercept else 0.0, 1.0
     scaling = learn_scaling(
         rows,
@@ -362,6 +365,40 @@ def _gaussian_parts(common: dict[str, Any], likelihood: Gaussian, se: str | None
         "row_kernels": None,
         "row_parameters": NO_PARAMETERS,
     }
+
+
+def _reference(
+    rows: Rows, likelihood: RowLikelihood, size: np.ndarray, offset: np.ndarray, weight: np.ndarray
+) -> tuple[float, float]:
+    """Centre of the predictor without its offset, and noise variance of an average row."""
+    response = rows.response
+    assert response is not None
+    if "exposure" not in likelihood.columns:
+        return likelihood.reference(response, size, weight)
+    # Under a log link an offset is the logarithm of an exposure; the largest one becomes 1.
+    most = float(offset.max())
+    center, noise = likelihood.reference(response, size * np.exp(offset - most), weight)
+    return center - most, noise
+
+
+def _warn_of_separation(rows: Rows, features: tuple[str, ...]) -> None:
+    """Warn of a feature whose values for one response all lie below those for the other.
+
+    Separation by several features together would take a linear program to find.
+    """
+    assert rows.response is not None
+    yes = rows.response == 1.0
+    if yes.all() or not yes.any():
+        return
+    one, other = rows.features[yes], rows.features[~yes]
+    apart = (one.min(axis=0) > other.max(axis=0)) | (one.max(axis=0) < other.min(axis=0))
+    if apart.any():
+        names = ", ".join(repr(features[j]) for j in np.flatnonzero(apart)[:5])
+        warn(
+            f"a single feature ({names}) separates the rows with response 1 from those with 0: "
+            "the data set no bound to its weights, only their prior does; check that it is not "
+            "the response in another guise, or set priors of its mean and scale"
+        )
 
 
 def _warn_of_vague_partitions(rows: Rows, features: tuple[str, ...]) -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "INK",
     "POINT",
     "POSTERIOR",
+    "difference_unit",
     "get_group",
     "label_texts",
     "new_figure",
@@ -47,6 +48,11 @@ INK = "#333333"
 
 LINE_HEIGHT = 1.25  # of a row of text, in units of its font size
 OPTIMAL_ORDER_LIMIT = 1000  # optimal leaf ordering takes 1 s here and grows with the square
+
+
+def difference_unit(relations: xr.Dataset) -> str:
+    """Return what differences of the group ``task_relations`` are given in."""
+    return str(relations.attrs.get("difference_unit", "noise standard deviations"))
 
 
 def get_group(idata: xr.DataTree, group: str) -> xr.Dataset:

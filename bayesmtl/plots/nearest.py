@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmtl.plots.common import INK, POSTERIOR, label_texts, new_figure, write_note
+from bayesmtl.plots.common import (
+    INK,
+    POSTERIOR,
+    difference_unit,
+    label_texts,
+    new_figure,
+    write_note,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -17,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["draw_nearest"]
 
 N_LISTED = 8
-UNIT = "difference (noise standard deviations)"
 
 
 def draw_nearest(relations: xr.Dataset, figsize: tuple[float, float] | None) -> Figure:
@@ -61,7 +67,8 @@ def draw_nearest(relations: xr.Dataset, figsize: tuple[float, float] | None) -> 
         rasterized=True,
         label=f"posterior mean, neighbour number {n_neighbours}",
     )
-    ax.set(xlabel="tasks, in order of the difference to their nearest task", ylabel=UNIT)
+    label = f"difference ({difference_unit(relations)})"
+    ax.set(xlabel="tasks, in order of the difference to their nearest task", ylabel=label)
     ax.set_ylim(bottom=0)
     ax.set_title("Difference to the nearest task", fontsize=11)
     ax.legend(fontsize=8, loc="upper left")
@@ -94,5 +101,5 @@ def _draw_extremes(
     ax.set_yticks(place, pairs, fontsize=7)
     ax.axhline(n_listed, color=INK, lw=0.6, ls=":")
     ax.set_xlim(left=0)
-    ax.set_xlabel(UNIT)
+    ax.set_xlabel(f"difference ({difference_unit(relations)})")
     ax.set_title("Most isolated (top) and closest (bottom)", fontsize=11)

@@ -9,6 +9,7 @@ import numpy as np
 from bayesmtl.errors import InvalidDataError, UnsupportedError
 from bayesmtl.plots.common import (
     INK,
+    difference_unit,
     get_group,
     label_texts,
     new_figure,
@@ -50,6 +51,7 @@ class Map(NamedTuple):
     mean: NDArray[np.float64]  # (task, task)
     lower: NDArray[np.float64]  # (task, task)
     upper: NDArray[np.float64]  # (task, task)
+    unit: str = ""  # of differences
 
 
 @quiet_glyphs()
@@ -71,7 +73,8 @@ def plot_task_relations(
         Result of `model.fit`; reads the group ``task_relations``.
     kind
         ``"difference"`` (root-mean-square difference of two tasks' predictors over the pooled
-        features, in noise standard deviations), ``"correlation"`` (of two tasks' feature
+        features, in noise standard deviations or, for a likelihood that is not Gaussian, in units
+        of the predictor that the figure gives), ``"correlation"`` (of two tasks' feature
         effects over the pooled features) or None for both where both exist.
     figsize
         Width and height in inches; more room shows more task labels.
@@ -155,7 +158,7 @@ def _read_map(relations: xr.Dataset, kind: str, order: NDArray[np.int64]) -> Map
         np.asarray(pairs.sel(statistic=name), dtype=np.float64)[np.ix_(order, order)]
         for name in ("mean", "lower", "upper")
     )
-    return Map(kind, mean, lower, upper)
+    return Map(kind, mean, lower, upper, difference_unit(relations))
 
 
 def _default_size(n_tasks: int, n_maps: int, texts: list[str]) -> tuple[float, float]:
@@ -185,7 +188,7 @@ def _draw_map(figure: Figure, ax: Axes, panel: Map) -> None:
         top = float(np.nanquantile(pairs, 0.99)) if finite.size else 0.0
         limits, colours = (0.0, max(top, 1.0)), "YlGnBu"
         title = "Difference between the tasks' predictors"
-        subtitle = "root mean square over the pooled features, in noise standard deviations"
+        subtitle = f"root mean square over the pooled features, in {panel.unit}"
     else:
         limits, colours = (-1.0, 1.0), "PuOr"
         settled = int((np.abs(certain_part(panel)[below]) > 0).sum())

@@ -185,6 +185,13 @@ def _effective_features(covariance: np.ndarray) -> int:
     return int((np.linalg.eigvalsh(correlation) > 1e-8).sum())
 
 
+def _unit(problem: Problem) -> str:
+    """What differences of predictors are given in."""
+    if problem.row_data is None:
+        return "noise standard deviations"
+    return f"units of {np.sqrt(problem.reference_noise):.2g} of the predictor"
+
+
 def _pairwise(left: np.ndarray, noise: np.ndarray | None, rows: slice) -> np.ndarray:
     """(sample, some tasks, those and later): differences in noise sds; cosines without noise."""
     rest = slice(rows.start, None)
@@ -276,7 +283,7 @@ def task_relations(
         "sharing": (("statistic",), summarise(share.reshape(-1))),
         "borrowing": (("task", "statistic"), summarise(borrowed.reshape(-1, n_tasks))),
     }
-    attrs: dict[str, Any] = {"interval": INTERVAL}
+    attrs: dict[str, Any] = {"interval": INTERVAL, "difference_unit": _unit(problem)}
     design = problem.design
     second = design.T @ design / max(1, len(design))
     dense = n_tasks <= DENSE_LIMIT

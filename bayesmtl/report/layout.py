@@ -43,7 +43,8 @@ def print_report(idata: xr.DataTree, console: Console | None = None) -> None:
     _print_clusters(console, report)
     _show(console, "Population of tasks, with 90% intervals", _population_cells(report.population))
     different = report.different.rename(columns={"at_least": "at least (95%)"})
-    _show(console, "Tasks that differ most from the others, in noise sds", different)
+    title = f"Tasks that differ most from the others, in {report.difference_unit}"
+    _show(console, title, different)
     uncertain = report.uncertain.rename(columns={"sd": "sd of predictor"})
     if "borrowing" in uncertain:
         uncertain["borrowing"] = [f"{share:.0%}" for share in uncertain["borrowing"]]

@@ -42,11 +42,11 @@ def standout_tasks(idata: xr.DataTree, n_listed: int) -> tuple[pd.DataFrame, pd.
     pandas.DataFrame
         The surest differences first: ``task``, ``rows``, ``difference`` and ``at_least``
         (posterior mean and 5% bound of the difference, averaged over the other tasks, or over the
-        nearest ones where only they are kept; in noise sds), ``mainly`` (the coefficient that is
-        furthest from the average task). Empty for a single task.
+        nearest ones where only they are kept), ``mainly`` (the coefficient that is furthest from
+        the average task). Empty for a single task.
     pandas.DataFrame
         The least certain first: ``task``, ``rows``, ``sd`` (posterior sd of the predictor over
-        the pooled features, in units of the response) and ``borrowing`` (share of the task's
+        the pooled features) and ``borrowing`` (share of the task's
         estimate that comes from the other tasks).
 
     Where the weights are not stored, ``mainly`` and ``sd`` are absent.

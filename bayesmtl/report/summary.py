@@ -36,6 +36,8 @@ class Report(NamedTuple):
         of task features, ``term`` = "feature x task feature", have no ``sd``.
     different, uncertain
         The two tables of ``bayesmtl.report.standouts.standout_tasks``.
+    difference_unit
+        What ``different`` is given in.
     """
 
     heading: str
@@ -47,6 +49,7 @@ class Report(NamedTuple):
     noise: str
     different: pd.DataFrame
     uncertain: pd.DataFrame
+    difference_unit: str
 
 
 def summarize_fit(idata: xr.DataTree, n_listed: int = 5) -> Report:
@@ -66,7 +69,8 @@ def summarize_fit(idata: xr.DataTree, n_listed: int = 5) -> Report:
     """
     posterior = idata["posterior"].to_dataset()
     different, uncertain = standout_tasks(idata, n_listed)
-    clusters, members = describe_clusters(idata["task_relations"].to_dataset(), n_listed)
+    relations = idata["task_relations"].to_dataset()
+    clusters, members = describe_clusters(relations, n_listed)
     return Report(
         heading=_heading(idata),
         verdict=str(idata.attrs["verdict"]),
@@ -77,6 +81,7 @@ def summarize_fit(idata: xr.DataTree, n_listed: int = 5) -> Report:
         noise=_noise(posterior) if has_gaussian_response(idata) else _response(idata),
         different=different,
         uncertain=uncertain,
+        difference_unit=relations.attrs.get("difference_unit", "noise standard deviations"),
     )
 
 
