@@ -13,7 +13,7 @@ from bayesmtl.errors import InvalidModelError
 from bayesmtl.likelihoods.protocol import Predicted, Reference, WithoutParameters, refuse_rows
 from bayesmtl.likelihoods.rows import RowKernels
 from bayesmtl.numerics.elementary import exp, log_one_plus
-from bayesmtl.numerics.jit import inner_kernel, kernel
+from bayesmtl.numerics.jit import inlined_kernel, kernel
 from bayesmtl.numerics.row_loops import row_loops
 
 __all__ = ["Binomial"]
@@ -102,7 +102,7 @@ class Binomial(WithoutParameters):
         return f"y_i ~ Binomial({self.trials}, logit^-1({predictor}))"
 
 
-@inner_kernel
+@inlined_kernel
 def _terms(y, eta, size, parameters):
     e = exp(-abs(eta))
     top = 1.0 if eta >= 0.0 else e

@@ -15,7 +15,7 @@ from bayesmtl.likelihoods.protocol import Predicted, Reference, refuse_rows
 from bayesmtl.likelihoods.rows import ParameterBlock, RowKernels
 from bayesmtl.numerics.densities import log_density
 from bayesmtl.numerics.elementary import exp, log_one_plus
-from bayesmtl.numerics.jit import inner_kernel, kernel
+from bayesmtl.numerics.jit import inlined_kernel, inner_kernel, kernel, row_kernel
 from bayesmtl.numerics.row_loops import predict_rows, row_loops
 from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.priors import Prior, as_prior, sample_value, table_row
@@ -166,10 +166,10 @@ class NegativeBinomial:
         ]
 
 
-@inner_kernel
+@inlined_kernel
 def _terms(y, eta, size, parameters):
     # Number of successes before r failures, of log odds psi.
-    r, psi = exp(parameters[0]), eta - parameters[0]
+    r, psi = math.exp(parameters[0]), eta - parameters[0]
     e = exp(-abs(psi))
     top = 1.0 if psi >= 0.0 else e
     probability = top / (1.0 + e)
@@ -200,7 +200,7 @@ def _distinct(rows):
     return values, weight
 
 
-@inner_kernel
+@row_kernel
 def _log_dispersion(x, args):
     """Log density of the log of the dispersion given the predictors."""
     rows, eta, values, weight, prior = args

@@ -15,7 +15,7 @@ from bayesmtl.errors import InvalidModelError
 from bayesmtl.likelihoods.protocol import Predicted, Reference
 from bayesmtl.likelihoods.rows import NO_PARAMETERS, ParameterBlock, RowKernels
 from bayesmtl.numerics.elementary import exp, log_one_plus
-from bayesmtl.numerics.jit import inner_kernel, kernel
+from bayesmtl.numerics.jit import inlined_kernel, inner_kernel, kernel, row_kernel
 from bayesmtl.numerics.row_loops import predict_rows, row_loops
 from bayesmtl.numerics.slicing import slice_sampler
 
@@ -176,7 +176,7 @@ def _plain(level: Any) -> float | int:
     return int(level) if float(level).is_integer() else float(level)
 
 
-@inner_kernel
+@inlined_kernel
 def _terms(y, eta, size, parameters):
     """What depends on eta; the information is the observed one, of mean Fisher's."""
     k, last = int(y), parameters.shape[0]
@@ -202,7 +202,7 @@ def _log_prior(c):
     return -abs(c) - 2.0 * log_one_plus(e)
 
 
-@inner_kernel
+@row_kernel
 def _log_threshold(c, args):
     """Log density of a threshold given its neighbours and the predictors of the levels beside."""
     low, high, below, weight_below, above, weight_above = args

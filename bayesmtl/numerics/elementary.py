@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bayesmtl.numerics.jit import inner_kernel
+from bayesmtl.numerics.jit import inlined_kernel
 
 __all__ = ["exp", "log_one_plus"]
 
@@ -14,7 +14,7 @@ _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _LN2 = 0.6931471805599453
 
 
-@inner_kernel
+@inlined_kernel
 def exp(x):
     """``e^x``; beyond -708 and 709 the value there, NaN for NaN.
 
@@ -43,7 +43,7 @@ def exp(x):
     return np.int64(np.float64(p).view(np.int64) + power).view(np.float64)
 
 
-@inner_kernel
+@inlined_kernel
 def log_one_plus(x):
     """``log(1 + x)`` for x between 0 and 1.
 

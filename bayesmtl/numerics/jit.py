@@ -5,7 +5,7 @@ from typing import Any
 
 import numba
 
-__all__ = ["inner_kernel", "kernel", "lane_kernel", "row_kernel"]
+__all__ = ["inlined_kernel", "inner_kernel", "kernel", "lane_kernel", "row_kernel"]
 
 _OPTIONS: dict[str, Any] = {
     "nogil": True,
@@ -24,6 +24,11 @@ def kernel(function: Callable[..., Any]) -> Any:
 def inner_kernel(function: Callable[..., Any]) -> Any:
     """Compile a function that only kernels call; saves its entry point for Python."""
     return numba.njit(**_OPTIONS, **_NO_ENTRY)(function)
+
+
+def inlined_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function into its callers, whatever its size: else their loops stay scalar."""
+    return numba.njit(forceinline=True, **_OPTIONS, **_NO_ENTRY)(function)
 
 
 def lane_kernel(function: Callable[..., Any]) -> Any:
