@@ -320,7 +320,7 @@ def assemble(
         size=size,
         weight=weight,
     )
-    start = likelihood.start(rows.response, size, weight)
+    start = likelihood.start(rows.response, _exposure(likelihood, size, offset), weight)
     return Problem(
         **common,
         response=rows.response,
@@ -373,12 +373,13 @@ def _reference(
     """Centre of the predictor without its offset, and noise variance of an average row."""
     response = rows.response
     assert response is not None
-    if "exposure" not in likelihood.columns:
-        return likelihood.reference(response, size, weight)
-    # Under a log link an offset is the logarithm of an exposure; the largest one becomes 1.
-    most = float(offset.max())
-    center, noise = likelihood.reference(response, size * np.exp(offset - most), weight)
-    return center - most, noise
+    center, noise = likelihood.reference(response, _exposure(likelihood, size, offset), weight)
+    return center - (float(offset.max()) if "exposure" in likelihood.columns else 0.0), noise
+
+
+def _exposure(likelihood: RowLikelihood, size: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Sizes of which, under a log link, the offset is a part: e to its power, the largest 1."""
+    return size * np.exp(offset - offset.max()) if "exposure" in likelihood.columns else size
 
 
 def _warn_of_separation(rows: Rows, features: tuple[str, ...]) -> None:

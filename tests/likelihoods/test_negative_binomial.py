@@ -144,6 +144,18 @@ def test_start_lies_inside_the_support() -> None:
         assert prior.lower < start < prior.upper
 
 
+def test_start_and_centre_take_offsets_as_exposures() -> None:
+    data = frame().assign(log_e=lambda d: np.log(d["e"]))
+    settings: list[dict[str, Any]] = [
+        {"likelihood": LIKELIHOOD},
+        {"likelihood": bm.NegativeBinomial(), "offset": "log_e"},
+    ]
+    first, second = (bm.Model("y ~ x", "task", **s).prepare(data).problem for s in settings)
+    np.testing.assert_allclose(first.row_parameters.start, second.row_parameters.start)
+    assert first.reference_noise == pytest.approx(second.reference_noise)
+    assert first.scaling.response_center == pytest.approx(second.scaling.response_center)
+
+
 def change(column: str, row: int, value: float) -> pd.DataFrame:
     data = frame()
     data[column] = data[column].astype(float)
