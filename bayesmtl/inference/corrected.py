@@ -86,7 +86,8 @@ def start_corrected(problem: Problem, rng: np.random.Generator) -> CorrectedStat
         place_in_clusters(sites, problem.prior, population, state.partition, whitened)
     state.value[:] = row_values(problem, state)
     # The parameters are dispersed as the weights are.
-    update_parameters(problem, population, state.parameters, state.value, rng)
+    if update_parameters(problem, population, state.parameters, state.value, rng):
+        _whiten(problem, state)
     return state
 
 
@@ -103,7 +104,8 @@ def corrected_sweep(problem: Problem, state: CorrectedState, rng: np.random.Gene
     else:
         accepted = update_clusters(problem, state, problem.reference_noise, rng)
     move_weights(problem, state, rng)
-    update_parameters(problem, state.population, state.parameters, state.value, rng)
+    if update_parameters(problem, state.population, state.parameters, state.value, rng):
+        _whiten(problem, state)
     return float(np.mean(accepted))
 
 

@@ -18,14 +18,21 @@ def update_parameters(
     parameters: np.ndarray,
     value: np.ndarray,
     rng: np.random.Generator,
-) -> None:
-    """Draw the parameters, in place, and set the log-likelihood (block, lane) of the tasks."""
+) -> bool:
+    """Draw the parameters, in place, and set the log-likelihood (block, lane) of the tasks.
+
+    Returns
+    -------
+    bool
+        Whether intercepts were moved with them.
+    """
     kernels, rows = problem.row_kernels, problem.row_data
     assert kernels is not None
     if kernels.update is None:
-        return
+        return False
     kernels.update(rows, population.weights, parameters, problem.row_parameters.prior, rng)
-    if kernels.shift is not None and _shifts(problem) and population.scale[0] > 0.0:
+    shifted = kernels.shift is not None and _shifts(problem) and population.scale[0] > 0.0
+    if kernels.shift is not None and shifted:
         linear, square = _shift_density(problem, population)
         step = kernels.shift(parameters, linear, square, rng)
         parameters += step
@@ -33,6 +40,7 @@ def update_parameters(
         population.weights[:, 0] += step * tasks
         population.deviation[:, 0] += step / population.scale[0] * tasks
     kernels.evaluate(rows, population.weights, parameters, value)
+    return bool(shifted)
 
 
 def _shifts(problem: Problem) -> bool:

@@ -10,12 +10,15 @@ from scipy import stats
 from scipy.special import expit
 
 import bayesmtl as bm
+from bayesmtl.inference.corrected import corrected_sweep, start_corrected
 from bayesmtl.inference.nuisance import update_parameters
 from bayesmtl.likelihoods.protocol import Predicted
-from bayesmtl.numerics.lanes import pack_tasks
+from bayesmtl.numerics.lanes import pack_tasks, unpack_tasks
+from bayesmtl.relations.clusters.whitened import place_in_clusters
 from bayesmtl.relations.exchangeable.density import log_population
 from bayesmtl.relations.exchangeable.moves import standardise
 from bayesmtl.relations.exchangeable.state import PopulationState, initial_state
+from bayesmtl.relations.exchangeable.whitened import place
 from tests.oracles.agreement import assert_same_posterior
 from tests.oracles.monte_carlo import mcse
 from tests.oracles.row_terms import row_terms, single_rows
@@ -169,6 +172,29 @@ def test_shift_keeps_the_likelihood_and_has_the_right_density(intercept: str) ->
     deviation = state.deviation.copy()
     standardise(problem.prior, state)
     np.testing.assert_allclose(deviation, state.deviation, atol=1e-12)
+
+
+@pytest.mark.parametrize("relation", [bm.Exchangeable(), bm.DirichletProcess()], ids=str)
+def test_a_sweep_leaves_a_state_that_agrees_with_itself(relation: Any) -> None:
+    """Whitened weights and log-likelihoods are those of the weights after the shift."""
+    problem = bm.Model("y ~ x", "task", relation, LIKELIHOOD).prepare(frame()).problem
+    rng = np.random.default_rng(0)
+    state = start_corrected(problem, rng)
+    for _ in range(3):
+        weights, value = state.population.weights.copy(), np.zeros_like(state.value)
+        problem.row_kernels.evaluate(problem.row_data, weights, state.parameters, value)  # type: ignore[union-attr]
+        np.testing.assert_allclose(state.value, value, atol=1e-10)
+        if state.partition is None:
+            place(state.sites, problem.prior, state.population, state.whitened)
+        else:
+            partition = state.partition
+            place_in_clusters(
+                state.sites, problem.prior, state.population, partition, state.whitened
+            )
+        n_tasks = problem.prior.n_tasks
+        again, before = (unpack_tasks(w, n_tasks) for w in (state.population.weights, weights))
+        np.testing.assert_allclose(again, before, atol=1e-8)
+        corrected_sweep(problem, state, rng)
 
 
 @pytest.mark.parametrize(
