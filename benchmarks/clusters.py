@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,15 +14,15 @@ import bayesmtl as bm
 from bayesmtl.inference.chains import available_cores
 from bayesmtl.inference.gibbs import sample_gibbs
 from benchmarks.data import Example, clustered, formula_of, read_school
-from benchmarks.effective import Mixing, mixing
-from benchmarks.peers.nuts import MINIMUM_DRAWS, Boxed, NutsRun
+from benchmarks.effective import mixing
+from benchmarks.own import TimedFit, timed_fit
+from benchmarks.partitions import Partitions, Sticks, compare_partitions
+from benchmarks.peers.nuts import Boxed
 from benchmarks.peers.stick_breaking import run_sticks
 from benchmarks.reporting import heading, load_average, print_table
 
 __all__ = ["ClustersSettings", "compare", "run"]
 
-OWN_COLUMNS = ("ours", "ESS/s", "worst ESS", "of", "R-hat", "s", "load")
-SPEED_COLUMNS = ("peer", "ours ESS/s", "theirs ESS/s", "ratio", "target", "")
 SWEEP_COLUMNS = ("tasks", "sweeps", "s/sweep", "cpu s/sweep", "clusters", "load")
 MIXING_COLUMNS = ("data", "R-hat", "ESS", "clusters", "90%", "sampling s", "fit s", "load")
 _NOISE_SCALE = 1.0
@@ -93,28 +92,6 @@ def run(settings: ClustersSettings) -> None:
     _mixing(settings)
 
 
-class _Partitions(NamedTuple):
-    """Draws of the partition (chain, draw, task) and the seconds they took."""
-
-    labels: np.ndarray
-    seconds: float
-
-    def together(self) -> np.ndarray:
-        """Whether two tasks are in one cluster (chain, draw, pair)."""
-        i, j = np.tril_indices(self.labels.shape[2], k=-1)
-        return self.labels[..., i] == self.labels[..., j]
-
-    def n_clusters(self) -> np.ndarray:
-        """Occupied clusters (chain, draw)."""
-        ordered = np.sort(self.labels, axis=2)
-        return 1.0 + (np.diff(ordered, axis=2) > 0).sum(axis=2)
-
-    def mixing(self, undecided: np.ndarray) -> Mixing:
-        """Of the pairs that are undecided and the number of clusters."""
-        pairs = self.together()[..., undecided].astype(np.float64)
-        return mixing({"n_clusters": self.n_clusters(), "together": pairs})
-
-
 def compare(settings: ClustersSettings) -> None:
     """Print effective draws per second of ours and of PyMC on simulated data."""
     example = clustered(
@@ -132,140 +109,55 @@ def compare(settings: ClustersSettings) -> None:
         "Equal weights inside a cluster, Gamma(2, 2) concentration, fixed weight sd, shared noise, "
         "no intercept."
     )
-    own = [_own(example, settings, settings.seed + i) for i in range(settings.repeats)]
-    pairs = np.mean([found.together().mean(axis=(0, 1)) for found in own], axis=0)
-    undecided = (pairs >= 0.05) & (pairs <= 0.95)
     print(
         f"Ours: {settings.chains} chains on {min(available_cores(), settings.chains)} cores, "
-        f"{settings.tune} + {settings.draws}; tuning counts. Of {pairs.size:,} pairs of tasks "
-        f"{undecided.mean():.0%} are undecided\n(together in 5% to 95% of all our draws)."
+        f"{settings.tune} + {settings.draws}; tuning counts.",
+        flush=True,
     )
-    rows, rates = [], []
-    for i, found in enumerate(own):
-        mixed = found.mixing(undecided)
-        rates.append(mixed.ess / found.seconds)
-        name = f"seed {settings.seed + i}"
-        worst = (mixed.ess, mixed.worst, mixed.rhat)
-        rows.append((name, rates[-1], *worst, found.seconds, load_average()))
-    print_table(OWN_COLUMNS, rows)
-    rate = float(np.median(rates))
-    peer: list[tuple[object, ...]] = [("-", rate, float("nan"), float("nan"), "-", "not run")]
-    if settings.peers:
-        peer = [
-            ("PyMC, nutpie", rate, *_nuts(example, settings, own, undecided, rate, length))
-            for length in settings.nuts_lengths
-        ]
-    heading("clusters: worst bulk ESS per second over undecided pairs and the number of clusters")
-    print_table(SPEED_COLUMNS, peer)
+    own = [_own(example, settings, settings.seed + i) for i in range(settings.repeats)]
+    sticks = _sticks(example, settings) if settings.peers else None
+    compare_partitions(own, sticks, name="clusters", seed=settings.seed, target=100)
 
 
-def _own(example: Example, settings: ClustersSettings, seed: int) -> _Partitions:
+def _own(example: Example, settings: ClustersSettings, seed: int) -> Partitions:
     model = bm.Model(
         formula_of(("0", *example.features)),
         task="task",
         relation=bm.DirichletProcess(mean=0.0, scale=settings.weight_sd, between=1.0),
         likelihood=bm.Gaussian(noise="shared", noise_sd=bm.Prior("HalfNormal", sigma=_NOISE_SCALE)),
     )
-    tree, _ = _fit(model, example.frame, settings, seed)
-    labels = tree["clusters"]["assignment"].to_numpy()
-    return _Partitions(labels, float(tree.attrs["sampling_seconds"]))
+    found = _fit(model, example.frame, settings, seed)
+    return Partitions(found.tree["clusters"]["assignment"].to_numpy(), found.sampling_seconds)
 
 
-def _fit(
-    model: bm.Model, frame: pd.DataFrame, settings: ClustersSettings, seed: int
-) -> tuple[xr.DataTree, float]:
-    """The fit and its seconds, summaries included, after a short one that loads the kernels."""
-    with warnings.catch_warnings():
-        # How it mixes is printed.
-        warnings.simplefilter("ignore", bm.BayesMTLWarning)
-        for draws, tune in ((4, 4), (settings.draws, settings.tune)):
-            started = time.perf_counter()
-            tree = model.fit(
-                frame,
-                draws=draws,
-                tune=tune,
-                chains=settings.chains,
-                cores=min(available_cores(), settings.chains),
-                random_seed=seed,
-                progressbar=False,
-            )
-            seconds = time.perf_counter() - started
-    return tree, seconds
-
-
-def _nuts(
-    example: Example,
-    settings: ClustersSettings,
-    own: list[_Partitions],
-    undecided: np.ndarray,
-    rate: float,
-    length: tuple[int, int],
-) -> tuple[object, ...]:
-    tune, draws = length
-    cores = min(available_cores(), settings.nuts_chains)
-    found = run_sticks(
-        example,
-        n_sticks=settings.n_sticks,
-        weight_sd=settings.weight_sd,
-        noise_scale=_NOISE_SCALE,
-        tune=tune,
-        draws=draws,
-        chains=settings.nuts_chains,
-        cores=cores,
-        limit=settings.nuts_seconds,
-        seed=settings.seed,
+def _fit(model: bm.Model, frame: pd.DataFrame, settings: ClustersSettings, seed: int) -> TimedFit:
+    return timed_fit(
+        model,
+        frame,
+        draws=settings.draws,
+        tune=settings.tune,
+        chains=settings.chains,
+        seed=seed,
     )
-    if found is None:
-        print(
-            f"PyMC: a chain made fewer than {MINIMUM_DRAWS} draws after {tune} "
-            f"tuning steps in {settings.nuts_seconds:g} s; no estimate"
-        )
-        return float("nan"), float("nan"), "100", "too slow to estimate"
-    boxed, labels = found
-    theirs = _Partitions(labels, boxed.seconds)
-    result = NutsRun(*boxed[:-1], mixing=theirs.mixing(undecided))
-    _print_nuts(boxed, result, settings)
-    _print_agreement(own, theirs, undecided)
-    how = "" if result.complete else ", extrapolated"
-    note = f"{result.tune}+{result.draws} draws{how}"
-    return result.rate, rate / result.rate, "100", note
 
 
-def _print_nuts(boxed: Boxed, result: NutsRun, settings: ClustersSettings) -> None:
-    mixed = result.mixing
-    print(
-        f"PyMC, {settings.n_sticks} sticks, labels summed out on sufficient statistics, nutpie: "
-        f"{boxed.chains} chains, {boxed.tune} + {boxed.draws}\n  in {boxed.seconds:.0f} s (time "
-        f"box {settings.nuts_seconds:g} s), compiled in {boxed.compile_seconds:.0f} s; "
-        f"{boxed.gradients:.0f} gradients and {boxed.seconds_per_draw:.2g} s a draw;\n  worst ESS "
-        f"{mixed.ess:.1f} ({mixed.worst}), chains one by one {mixed.ess_apart:.1f}, R-hat "
-        f"{mixed.rhat:.2f}; load {load_average()}."
-    )
-    if not result.complete:
-        print(
-            f"  Cut by the time box, so extrapolated to as many draws as tuning steps: "
-            f"{result.extrapolated_rate:.3g} ESS/s."
+def _sticks(example: Example, settings: ClustersSettings) -> Sticks:
+    def run(tune: int, draws: int) -> tuple[Boxed, np.ndarray] | None:
+        return run_sticks(
+            example,
+            n_sticks=settings.n_sticks,
+            weight_sd=settings.weight_sd,
+            noise_scale=_NOISE_SCALE,
+            tune=tune,
+            draws=draws,
+            chains=settings.nuts_chains,
+            cores=min(available_cores(), settings.nuts_chains),
+            limit=settings.nuts_seconds,
+            seed=settings.seed,
         )
 
-
-def _print_agreement(own: list[_Partitions], theirs: _Partitions, undecided: np.ndarray) -> None:
-    """Whether both have the same posterior, beside how much our own runs differ."""
-    ours = np.concatenate([found.labels for found in own])
-    pooled = _Partitions(ours, 0.0)
-    pairs = pooled.together().mean(axis=(0, 1))[undecided]
-
-    def distance(labels: np.ndarray) -> float:
-        other = _Partitions(labels, 0.0).together().mean(axis=(0, 1))[undecided]
-        return float(np.abs(other - pairs).mean())
-
-    one = np.mean([distance(chain[None]) for chain in ours])
-    by_chain = ", ".join(f"{value:.1f}" for value in theirs.n_clusters().mean(axis=1))
-    print(
-        f"  Mean number of clusters: ours {pooled.n_clusters().mean():.2f}, theirs "
-        f"{theirs.n_clusters().mean():.2f} (by chain {by_chain}).\n  Mean absolute difference of "
-        "co-clustering from that of all our draws, undecided pairs:\n  theirs "
-        f"{distance(theirs.labels):.3f}, one of our chains {one:.3f}."
-    )
+    what = f"{settings.n_sticks} sticks, labels summed out on sufficient statistics"
+    return Sticks(run, settings.nuts_lengths, settings.nuts_seconds, what)
 
 
 def _sweeps(settings: ClustersSettings) -> None:
@@ -342,26 +234,25 @@ def _mixing(settings: ClustersSettings) -> None:
         print("School: skipped, ../shared/data/school.csv.gz is not there")
     if school is not None:
         model = bm.Model(formula_of(school.features), "task", relation, likelihood)
-        tree, seconds = _fit(model, school.frame, settings, settings.seed)
-        rows.append(_mixing_row("School", tree, seconds))
-        lines.append(f"School: partition of least expected VI, sizes {_sizes(tree)}.")
+        found = _fit(model, school.frame, settings, settings.seed)
+        rows.append(_mixing_row("School", found))
+        lines.append(f"School: partition of least expected VI, sizes {_sizes(found.tree)}.")
     if settings.rats:
         model = bm.Model("weight ~ day", "rat", relation, likelihood, intercept="relation")
-        tree, seconds = _fit(model, bm.load_dataset("rats"), settings, settings.seed)
-        rows.append(_mixing_row("Rats", tree, seconds))
-        lines += _rats(tree)
+        found = _fit(model, bm.load_dataset("rats"), settings, settings.seed)
+        rows.append(_mixing_row("Rats", found))
+        lines += _rats(found.tree)
     print_table(MIXING_COLUMNS, rows)
     print("\n".join(lines), flush=True)
 
 
-def _mixing_row(name: str, tree: xr.DataTree, seconds: float) -> tuple[object, ...]:
-    counts = tree["posterior"]["n_clusters"].to_numpy().astype(np.float64)
+def _mixing_row(name: str, fit: TimedFit) -> tuple[object, ...]:
+    counts = fit.tree["posterior"]["n_clusters"].to_numpy().astype(np.float64)
     mixed = mixing({"n_clusters": counts})
     low, high = np.quantile(counts, (0.05, 0.95))
-    sampling = float(tree.attrs["sampling_seconds"])
     between = f"{low:.0f}-{high:.0f}"
     found = (f"{mixed.rhat:.4f}", mixed.ess, float(counts.mean()), between)
-    return (name, *found, sampling, seconds, load_average())
+    return (name, *found, fit.sampling_seconds, fit.seconds, load_average())
 
 
 def _sizes(tree: xr.DataTree) -> str:

@@ -165,9 +165,7 @@ def _nuts(
             "  ESS per draw (better of together and one by one) x chains / (2 x seconds a draw), "
             "or this run's if larger."
         )
-    how = "" if result.complete else ", extrapolated"
-    note = f"{result.tune}+{result.draws} draws{how}"
-    return result.rate, rate / result.rate, "3000", note
+    return result.rate, rate / result.rate, "3000", result.note
 
 
 def _pack(example: Example, settings: SpeedSettings, rate: float) -> tuple[object, ...]:

@@ -81,6 +81,12 @@ class NutsRun(NamedTuple):
         per_draw = max(self.mixing.ess, self.mixing.ess_apart) / (self.draws * self.chains)
         return per_draw * self.chains / (2.0 * self.seconds_per_draw)
 
+    @property
+    def note(self) -> str:
+        """Its length, and whether its rate is extrapolated."""
+        how = "" if self.complete else ", extrapolated"
+        return f"{self.tune}+{self.draws} draws{how}"
+
 
 def row_model(example: Example) -> Any:
     """The hierarchical regression on its rows, features and response standardised."""
