@@ -57,7 +57,7 @@ def test_the_pass_is_reversible(name: str) -> None:
     prior, sites = problem.prior, problem.sites
     rng = np.random.default_rng(8)
     state = initial_state(prior, rng)
-    n, burn = 30_000, 500
+    n, burn = 15_000, 500
     draws = np.empty((n, functions(state).size))
     for i in range(-burn, n):
         reversible_pass(sites, prior, state, problem.reference_noise, True, rng)
