@@ -143,7 +143,7 @@ def _split_or_merge(
     """One split or merge; one of the two clusters has the q of the whole, the other a fresh one."""
     partition, _ = _parts(problem, state)
 
-    def propose() -> None:
+    def propose() -> bool:
         before = partition._replace(
             labels=partition.labels.copy(),
             sizes=partition.sizes.copy(),
@@ -151,10 +151,12 @@ def _split_or_merge(
         )
         whitened = np.empty((int(partition.n_clusters[0]), g.shape[1]))
         whiten_centers(partition, a, g, whitened)
-        if split_or_merge(partition, a, g, rng):
-            follow, changed = _inherit(before, partition, whitened, rng)
-            place_centers(partition, a, g, follow, changed)
-            _place(problem, state)
+        if not split_or_merge(partition, a, g, rng):
+            return False
+        follow, changed = _inherit(before, partition, whitened, rng)
+        place_centers(partition, a, g, follow, changed)
+        _place(problem, state)
+        return True
 
     return attempt(problem, state, propose, rng)
 

@@ -75,7 +75,7 @@ def corrections(state: CorrectedState, value: np.ndarray) -> np.ndarray:
 def attempt(
     problem: Problem,
     state: CorrectedState,
-    propose: Callable[[], None],
+    propose: Callable[[], bool | None],
     rng: np.random.Generator,
 ) -> bool:
     """Accept or undo a change of population and partition that is reversible under the sites.
@@ -85,13 +85,15 @@ def attempt(
     problem : Problem
     state : CorrectedState
     propose : function
-        Changes the state in place, weights included, at a fixed q or fixed deviations.
+        Changes the state in place, weights included, at a fixed q or fixed deviations; returns
+        False where it has changed nothing.
     rng : numpy.random.Generator
     """
     parts = [*state.population, *(() if state.partition is None else state.partition)]
     before = [part.copy() for part in parts]
     start = corrections(state, state.value).sum()
-    propose()
+    if propose() is False:
+        return False
     value = row_values(problem, state)
     # A correction that is not a number compares as false: rejected.
     if math.log1p(-rng.random()) < corrections(state, value).sum() - start:

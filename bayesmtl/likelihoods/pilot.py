@@ -8,7 +8,7 @@ from bayesmtl.likelihoods.gaussian import Sites
 from bayesmtl.likelihoods.rows import RowData, RowKernels
 from bayesmtl.numerics.lanes import pack_tasks, unpack_symmetric, unpack_tasks
 
-__all__ = ["pilot_sites"]
+__all__ = ["maximise", "pilot_sites", "sites_at"]
 
 _STEPS, _HALVINGS = 30, 30
 # Prior sds, in internal units, of the pooled weights and of a task's deviation from them.
@@ -35,20 +35,30 @@ def pilot_sites(rows: RowData, kernels: RowKernels, parameters: np.ndarray) -> S
         Of unit precision.
     """
     n_tasks, p = rows.start.size - 1, rows.features.shape[0]
-    pooled = _maximise(rows, kernels, parameters, np.zeros((1, p)), _POOLED_SD)
-    weights = _maximise(rows, kernels, parameters, np.tile(pooled, (n_tasks, 1)), _TASK_SD)
+    pooled = maximise(rows, kernels, parameters, np.zeros((1, p)), _POOLED_SD)
+    weights = maximise(rows, kernels, parameters, np.tile(pooled, (n_tasks, 1)), _TASK_SD)
+    return sites_at(rows, kernels, parameters, weights)
+
+
+def sites_at(
+    rows: RowData, kernels: RowKernels, parameters: np.ndarray, weights: np.ndarray
+) -> Sites:
+    """Sites of the information and score at weights (task, p)."""
     gram, score = _moments(rows, kernels, parameters, weights)
     moment = score + np.einsum("tij,tj->ti", gram, weights)
-    row, column = np.tril_indices(p)
+    row, column = np.tril_indices(weights.shape[1])
     counts = np.array(
         [rows.weight[a:b].sum() for a, b in zip(rows.start[:-1], rows.start[1:], strict=True)]
     )
     lanes = pack_tasks(counts)
+    # With this "sum of squares" that of the residuals about the mode is one.
+    total = 1.0 + 2.0 * (weights * moment).sum(axis=1)
+    total -= np.einsum("ti,tij,tj->t", weights, gram, weights)
     return Sites(
         pack_tasks(gram[:, row, column]),
         pack_tasks(moment),
         np.ones_like(lanes),
-        np.zeros_like(lanes),
+        pack_tasks(total),
         lanes,
     )
 
@@ -74,7 +84,7 @@ def _values(
     return unpack_tasks(out, len(weights))
 
 
-def _maximise(
+def maximise(
     rows: RowData, kernels: RowKernels, parameters: np.ndarray, start: np.ndarray, sd: float
 ) -> np.ndarray:
     """Fisher scoring with step halving under ``Normal(start, sd)``.

@@ -7,17 +7,18 @@ import xarray as xr
 from scipy.special import logsumexp
 
 from bayesmtl.data import read_task_features
-from bayesmtl.errors import InvalidDataError, UnsupportedError, warn
+from bayesmtl.errors import InvalidDataError, UnsupportedError
 from bayesmtl.likelihoods import Gaussian
-from bayesmtl.posterior.conditional import (
-    TaskPrior,
-    TaskRows,
-    conditional_draws,
-    log_evidence,
-    prior_draws,
-    reduce_rows,
-)
+from bayesmtl.posterior.conditional import TaskRows, conditional_draws, prior_draws, reduce_rows
+from bayesmtl.posterior.given_rows import draw_given_rows
 from bayesmtl.posterior.importance import smoothed_weights, systematic
+from bayesmtl.posterior.mixture import (
+    chosen,
+    log_evidences,
+    pick,
+    probabilities,
+    warn_of_refit,
+)
 from bayesmtl.posterior.population import (
     Component,
     Population,
@@ -26,13 +27,12 @@ from bayesmtl.posterior.population import (
     read_population,
     task_draws,
 )
-from bayesmtl.posterior.predictor import TaskDraws
+from bayesmtl.posterior.predictor import TaskDraws, shared_parameters
 from bayesmtl.posterior.rows import PredictorRows, name_labels, new_rows, task_labels
 from bayesmtl.posterior.settings import FitSettings
 
 __all__ = ["new_task_draws"]
 
-PARETO_K_LIMIT = 0.7
 NOISE_CANDIDATES = 8  # noise sds tried per draw: one alone may miss what a few rows say
 
 
@@ -91,13 +91,8 @@ def new_task_draws(
         )
     if not unseen.size:
         return []
-    gaussian = isinstance(settings.likelihood, Gaussian)
-    if given and not gaussian:
-        raise UnsupportedError(
-            f"given= needs a Gaussian likelihood, not {settings.likelihood!r}: fit again with the "
-            "rows of the new task"
-        )
-    known_noise = settings.standard_error is not None or not gaussian
+    known_noise = settings.standard_error is not None
+    known_noise |= not isinstance(settings.likelihood, Gaussian)
     population = read_population(idata, known_noise=known_noise)
     fixed_by_task = population.noise_sd is None and population.noise_log_normal is None
     if fixed_by_task and not known_noise and (need_noise or given):
@@ -106,10 +101,26 @@ def new_task_draws(
             "predict kind='response_params' without given=, or fit with one noise_sd for all tasks"
         )
     features = _task_features(settings, unseen, given, frames)
-    return [
-        _draw_task(population, label, features.get(label), given.get(label), rng)
-        for label in unseen.tolist()
-    ]
+    parameters = shared_parameters(idata, settings.likelihood)
+    drawn = []
+    for label in unseen.tolist():
+        components = priors_of_task(population, features.get(label))
+        if label not in given:
+            drawn.append(_draw_task(population, components, rng))
+        elif isinstance(settings.likelihood, Gaussian):
+            drawn.append(_draw_given(population, components, label, given[label], rng))
+        else:
+            drawn.append(
+                draw_given_rows(
+                    population,
+                    components,
+                    (label, given[label]),
+                    settings.likelihood,
+                    parameters,
+                    rng,
+                )
+            )
+    return drawn
 
 
 def _given_rows(idata: xr.DataTree, settings: FitSettings, given: Any) -> dict[Any, PredictorRows]:
@@ -153,73 +164,35 @@ def _task_features(
 
 
 def _draw_task(
+    population: Population, components: list[Component], rng: np.random.Generator
+) -> TaskDraws:
+    """Draw the coefficients of one new task from the population."""
+    noise = draw_noise(population, 1, rng)
+    logs = np.log(probabilities(components))
+    prior = chosen(components, pick(logs, rng), np.arange(logs.shape[1]))
+    return task_draws(population, prior_draws(prior, rng), None if noise is None else noise[0])
+
+
+def _draw_given(
     population: Population,
+    components: list[Component],
     label: Any,
-    features: np.ndarray | None,
-    rows: PredictorRows | None,
+    rows: PredictorRows,
     rng: np.random.Generator,
 ) -> TaskDraws:
-    """Draw the parameters of one new task, given its rows if there are any."""
-    components = priors_of_task(population, features)
+    """Draw the coefficients of one new task given its rows, exactly for each draw of the fit."""
     n_samples = len(components[0].probability)
-    everyone = np.arange(n_samples)
-    if rows is None:
-        noise = draw_noise(population, 1, rng)
-        logs = np.log(_probabilities(components))
-        prior = _chosen(components, _pick(logs, rng), everyone)
-        parameters = prior_draws(prior, rng)
-        return task_draws(population, parameters, None if noise is None else noise[0])
     noise = draw_noise(population, NOISE_CANDIDATES, rng)
     sigma = np.ones((1, n_samples)) if noise is None else noise
     evidence = _reduce(population, rows)
-    logs = _log_evidences(components, evidence, sigma)
+    logs = log_evidences(components, evidence, sigma)
     weights, pareto_k = smoothed_weights(logsumexp(logs, axis=0))
-    if pareto_k > PARETO_K_LIMIT:
-        warn(
-            f"the given rows of task {label!r} tell so much that few draws of the fit agree with "
-            f"them (Pareto k {pareto_k:.2f} > {PARETO_K_LIMIT}): refit with these rows",
-        )
+    warn_of_refit(label, pareto_k)
     samples = systematic(weights, rng)
-    component, candidate = np.divmod(_pick(logs[:, samples], rng), len(sigma))
+    component, candidate = np.divmod(pick(logs[:, samples], rng), len(sigma))
     sigma = sigma[candidate, samples]
-    parameters = conditional_draws(_chosen(components, component, samples), evidence, sigma, rng)
+    parameters = conditional_draws(chosen(components, component, samples), evidence, sigma, rng)
     return task_draws(population, parameters, None if noise is None else sigma)
-
-
-def _probabilities(components: list[Component]) -> np.ndarray:
-    """(component, sample), positive: a component that a draw lacks is never picked."""
-    return np.stack([np.maximum(part.probability, 1e-300) for part in components])
-
-
-def _log_evidences(components: list[Component], rows: TaskRows, sigma: np.ndarray) -> np.ndarray:
-    """(component and noise sd, sample) log of probability times evidence of the rows."""
-    logs = np.full((len(components), *sigma.shape), -np.inf)
-    for part, out in zip(components, logs, strict=True):
-        present = np.flatnonzero(part.probability > 0)
-        prior = part.prior if present.size == sigma.shape[1] else part.prior.take(present)
-        for candidate, values in zip(sigma, out, strict=True):
-            values[present] = log_evidence(prior, rows, candidate[present])
-        out[:, present] += np.log(part.probability[present])
-    return logs.reshape(-1, sigma.shape[1])
-
-
-def _pick(logs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One row a column: the largest of logs + Gumbel noise is a draw by their exponentials."""
-    if len(logs) == 1:
-        return np.zeros(logs.shape[1], dtype=np.int64)
-    return np.argmax(logs + rng.gumbel(size=logs.shape), axis=0)
-
-
-def _chosen(components: list[Component], component: np.ndarray, samples: np.ndarray) -> TaskPrior:
-    """The prior of the picked component of each sample."""
-    if len(components) == 1:
-        return components[0].prior.take(samples)
-    first = components[0].prior
-    mean, sd = np.empty((len(samples), first.mean.shape[1])), np.empty_like(first.sd[samples])
-    for k, part in enumerate(components):
-        mine = component == k
-        mean[mine], sd[mine] = part.prior.mean[samples[mine]], part.prior.sd[samples[mine]]
-    return TaskPrior(mean, sd, None)
 
 
 def _reduce(population: Population, rows: PredictorRows) -> TaskRows:

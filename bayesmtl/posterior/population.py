@@ -217,10 +217,14 @@ def draw_noise(
 
 
 def task_draws(
-    population: Population, parameters: np.ndarray, noise_sd: np.ndarray | None
+    population: Population,
+    coefficients: np.ndarray,
+    noise_sd: np.ndarray | None,
+    parameters: np.ndarray | None = None,
 ) -> TaskDraws:
-    """Turn draws of the parameters (sample, parameter) into an intercept at x = 0 and weights."""
+    """Turn draws of the coefficients (sample, coefficient) into intercept at x = 0 and weights."""
     if population.center is None:
-        return TaskDraws(np.zeros(len(parameters)), parameters, noise_sd)
-    weights = parameters[:, 1:]
-    return TaskDraws(parameters[:, 0] - weights @ population.center, weights, noise_sd)
+        return TaskDraws(np.zeros(len(coefficients)), coefficients, noise_sd, parameters)
+    weights = coefficients[:, 1:]
+    at_zero = coefficients[:, 0] - weights @ population.center
+    return TaskDraws(at_zero, weights, noise_sd, parameters)

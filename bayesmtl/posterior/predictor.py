@@ -34,6 +34,7 @@ class TaskDraws(NamedTuple):
     intercept: np.ndarray  # (sample,) at x = 0
     weights: np.ndarray  # (sample, feature)
     noise_sd: np.ndarray | None  # (sample,); None with known standard errors
+    parameters: np.ndarray | None = None  # (parameter, sample) where they are not those of the fit
 
 
 class Block(NamedTuple):
@@ -116,8 +117,10 @@ def predictor_blocks(
         predictor = np.empty((index.size, n_samples))
         noise = np.full((index.size, n_samples), np.nan)
         codes, first = np.unique(rows.task[index], return_index=True)
+        own = []
         for code, begin, end in zip(codes, first, [*first[1:], index.size], strict=True):
             draws = draws_of(int(code))
+            own.append((slice(begin, end), draws.parameters))
             features = rows.features[index[begin:end]]
             predictor[begin:end] = features @ draws.weights.T + draws.intercept
             if draws.noise_sd is not None:
@@ -125,7 +128,13 @@ def predictor_blocks(
         predictor += rows.offset[index, None]
         if rows.standard_error is not None:
             noise = rows.standard_error[index, None]
-        yield Block(index, Predicted(predictor, rows.size[index, None], noise, parameters))
+        sizes = rows.size[index, None]
+        if all(of_task is None for _, of_task in own):
+            yield Block(index, Predicted(predictor, sizes, noise, parameters))
+            continue
+        for part, of_task in own:
+            values = parameters if of_task is None else of_task
+            yield Block(index[part], Predicted(predictor[part], sizes[part], noise[part], values))
 
 
 def check_size(n_arrays: int, n_samples: int, n_rows: int, advice: str) -> None:

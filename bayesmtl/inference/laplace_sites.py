@@ -1,0 +1,111 @@
+"""Sampling on approximate sites as if they were exact: one pass over the rows, then none."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bayesmtl.assembly import Problem
+from bayesmtl.errors import UnsupportedError
+from bayesmtl.inference.draws import Draws
+from bayesmtl.inference.gibbs import sample_gibbs
+from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.numerics.lanes import pack_tasks, site_values, unpack_tasks
+from bayesmtl.posterior.importance import smoothed_weights
+
+__all__ = ["Report", "sample_laplace_sites"]
+
+# Draws at which the rows are looked at again, to judge the approximation.
+_CHECKED = 400
+
+
+class Report(NamedTuple):
+    """How good the sites are.
+
+    Parameters
+    ----------
+    pareto_k : float or None
+        Of the importance ratios, exact likelihood over that of the sites.
+    correction_sd : float
+        Of the log of the ratio of one task over the draws, the largest over tasks: below about 0.5
+        the sites alone are enough.
+    worst_task : str
+    """
+
+    pareto_k: float | None
+    correction_sd: float
+    worst_task: str
+
+    def summary(self) -> dict[str, Any]:
+        """For the record of the run."""
+        return self._asdict()
+
+    def attrs(self) -> dict[str, Any]:
+        """Root attributes of the result."""
+        out = {"approximate": 1, "correction_sd": self.correction_sd}
+        return out if self.pareto_k is None else out | {"pareto_k": self.pareto_k}
+
+
+def sample_laplace_sites(
+    problem: Problem, likelihood: Any, *, keep_weights: bool, **settings: Any
+) -> tuple[Draws, bool, Report]:
+    """Gibbs sampling on Laplace sites of every task, not corrected.
+
+    Parameters
+    ----------
+    problem : Problem
+    likelihood : Likelihood
+    keep_weights : bool
+    **settings
+        Of `bayesmtl.inference.gibbs.sample_gibbs`.
+
+    Returns
+    -------
+    draws : Draws
+        (chain, draw, ...), internal units; ``lp`` is that of the approximation.
+    interrupted : bool
+    report : Report
+
+    Raises
+    ------
+    UnsupportedError
+        For a Gaussian likelihood, whose sites are exact; where the likelihood has parameters of its
+        own.
+    """
+    if problem.row_data is None or problem.row_kernels is None:
+        raise UnsupportedError(
+            "the sites of a Gaussian likelihood are exact: use inference='gibbs'"
+        )
+    if problem.row_parameters.start.size:
+        raise UnsupportedError(
+            f"{likelihood!r} has parameters that its sites depend on: use inference='gibbs'"
+        )
+    # Sites of unit precision, nothing to learn of a noise.
+    known = Gaussian(se="sites")
+    draws, interrupted = sample_gibbs(problem, known, keep_weights=keep_weights, **settings)
+    return draws, interrupted, _report(problem, draws)
+
+
+def _report(problem: Problem, draws: Draws) -> Report:
+    assert draws.weights is not None
+    assert problem.row_kernels is not None
+    n_chains, n_draws = draws.lp.shape
+    n_tasks = problem.prior.n_tasks
+    count = min(_CHECKED, n_chains * n_draws)
+    picks = np.linspace(0, n_chains * n_draws - 1, count).astype(int)
+    ratios = np.empty((count, n_tasks))
+    value, site = np.zeros_like(problem.sites.precision), np.zeros_like(problem.sites.precision)
+    for i, (chain, draw) in enumerate(zip(*np.divmod(picks, n_draws), strict=True)):
+        weights = pack_tasks(draws.weights[chain, draw])
+        problem.row_kernels.evaluate(problem.row_data, weights, np.zeros(0), value)
+        site_values(problem.sites.gram, problem.sites.moment, weights, site)
+        ratios[i] = unpack_tasks(value - site, n_tasks)
+    _, pareto_k = smoothed_weights(ratios.sum(axis=1))
+    spread = ratios.std(axis=0)
+    worst = int(spread.argmax())
+    return Report(
+        max(float(pareto_k), 0.0) if pareto_k < np.inf else None,
+        float(spread[worst]),
+        str(problem.rows.tasks[worst]),
+    )
