@@ -241,6 +241,15 @@ def test_moves_leave_the_posterior_of_the_weights(kind: Kind, poor: bool, kicks:
                 assert abs(product.mean() - covariance[i, j]) < 4.2 * mcse(product)
 
 
+def test_with_many_gradients_nearly_all_moves_are_accepted(kind: Kind) -> None:
+    """However poor the sites: the kicks have the right sign, size and weights."""
+    case = Moves(kind, poor=True)
+    _, few = case.run(300, 1, np.random.default_rng(2))
+    _, many = case.run(300, 60, np.random.default_rng(2))
+    assert few.min() < 0.95
+    assert many.min() > 0.98
+
+
 def test_moves_keep_the_log_likelihoods(kind: Kind) -> None:
     case = Moves(kind, poor=True)
     case.run(50, 1, np.random.default_rng(3))
