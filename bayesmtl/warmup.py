@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesmtl.datasets import simulate
 from bayesmtl.errors import BayesMTLWarning
-from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.likelihoods import Bernoulli, Gaussian, Poisson
 from bayesmtl.model import Model
 from bayesmtl.numerics.partition_priors import n_clusters_prior
 from bayesmtl.numerics.partitions import optimal_partition
@@ -21,7 +21,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Fit one tiny model of each kind and summarise two partitions, for the compilation alone."""
+    """Fit tiny models of each kind and summarise two partitions, for the compilation alone."""
     data = simulate(n_tasks=4, n_rows=6, n_features=2, random_seed=0)
     relations = (
         Exchangeable(),
@@ -35,6 +35,14 @@ def main() -> None:
         for relation in relations:
             model = Model(data.formula, task="task", relation=relation, likelihood=Gaussian())
             model.fit(data.data, draws=10, tune=5, chains=2, random_seed=0, progressbar=False)
+        positive = data.data.assign(y=(data.data["y"] > 0.0).astype(int))
+        for relation, likelihood in (
+            (Exchangeable(), Bernoulli()),
+            (DirichletProcess(), Bernoulli()),
+            (Exchangeable(), Poisson()),
+        ):
+            model = Model(data.formula, task="task", relation=relation, likelihood=likelihood)
+            model.fit(positive, draws=10, tune=110, chains=2, random_seed=0, progressbar=False)
     partitions = np.array([[0, 0, 1], [0, 1, 1]])
     optimal_partition(partitions, np.random.default_rng(0))
     n_clusters_prior(3, 1.0)

@@ -80,7 +80,7 @@ class _Given(NamedTuple):
 def draw_partitions(
     problem: Problem, draws: Draws, posterior: xr.Dataset, rng: np.random.Generator
 ) -> Draws:
-    """Add labels, cluster means and weights to the draws of a graph on the sites.
+    """Add labels and cluster means to the draws of a graph, and weights where it is on the sites.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def draw_partitions(
     Returns
     -------
     Draws
-        With the same array of weights, filled.
+        With the same array of weights, filled by now.
     """
     prior = problem.prior
     assert draws.weights is not None
@@ -115,7 +115,11 @@ def draw_partitions(
         given = _Given(z @ draws.means[i].T, within[i], added[i], _precision(problem, draws, i))
         with np.errstate(divide="ignore"):
             log_stick, log_rest = np.log(stick[i]), np.log1p(-stick[i])
-        labels, draws.weights[i] = _draw_tasks(problem, given, log_stick, log_rest, rng)
+        if problem.row_data is None:
+            labels, draws.weights[i] = _draw_tasks(problem, given, log_stick, log_rest, rng)
+        else:
+            evidence = _log_densities(given, draws.weights[i], prior.block)
+            labels = draw_labels(evidence, log_stick, log_rest, rng)
         partition.labels[i] = labels
         occupied = slice(int(labels.max()) + 1)
         partition.centers[i][occupied] = offset[i][occupied]
@@ -147,6 +151,13 @@ def _precision(problem: Problem, draws: Draws, draw: tuple[int, ...]) -> np.ndar
     if draws.log_noise is None:
         return unpack_tasks(problem.sites.precision, problem.prior.n_tasks)
     return np.broadcast_to(np.exp(-2.0 * draws.log_noise[draw]), problem.prior.n_tasks)
+
+
+def _log_densities(given: _Given, weights: np.ndarray, block: int) -> np.ndarray:
+    """(task, cluster) log density of weights that are known, up to a constant of the task."""
+    within = given.within[block:]
+    gap = (weights - given.center)[:, None, block:] - given.between[:, block:]
+    return np.asarray(-0.5 * ((gap / within) ** 2).sum(axis=2))
 
 
 def _draw_tasks(
