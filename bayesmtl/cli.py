@@ -181,7 +181,13 @@ def fit(  # noqa: PLR0917 (options, not positional arguments)
     levels: Annotated[
         str | None, typer.Option(help="ordinal: levels from low to high, such as low,mid,high.")
     ] = None,
-    inference: Annotated[str, typer.Option(help="gibbs, nuts, or cavi for clusters.")] = "gibbs",
+    inference: Annotated[
+        str,
+        typer.Option(
+            help="gibbs or nuts; approximate: cavi for clusters, else advi, fullrank_advi, "
+            "pathfinder or laplace."
+        ),
+    ] = "gibbs",
     draws: Annotated[int, typer.Option(help="Draws per chain.")] = 1000,
     tune: Annotated[int, typer.Option(help="Tuning draws per chain.")] = 1000,
     chains: Annotated[int, typer.Option(help="Number of chains.")] = 4,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import xarray as xr
 from bayesmtl.assembly import Prepared, Problem
 from bayesmtl.errors import InvalidModelError, UnsupportedError, warn
 from bayesmtl.inference.draws import Draws
+from bayesmtl.inference.options import NutsOptions, Options
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 
@@ -58,6 +60,7 @@ def run(
     model: dict[str, Any],
     constant_sharing: float | None,
     inference: str,
+    options: Options,
     settings: dict[str, Any],
 ) -> xr.DataTree:
     """Sample a prepared model and build its result.
@@ -70,7 +73,9 @@ def run(
         Settings of the model, kept with the result.
     constant_sharing : float or None
         0 or 1 where the relation fixes how much is shared.
-    inference : {"gibbs", "nuts", "cavi"}
+    inference : {"gibbs", "nuts", "cavi", "advi", "fullrank_advi", "pathfinder", "laplace"}
+    options : Options
+        Of this method.
     settings : dict
         draws, tune, chains, cores, random_seed and progressbar.
 
@@ -97,18 +102,17 @@ def run(
     about: dict[str, Any] = {}
     attrs: dict[str, Any] = {}
     try:
-        if inference == "cavi":
-            from bayesmtl.inference.cavi import sample_cavi
-
-            needed = {name: settings[name] for name in ("draws", "chains", "random_seed")}
-            draws, report = sample_cavi(problem, likelihood, **needed)
-            interrupted, about, attrs = False, report.summary(), report.attrs()
-        elif inference == "gibbs":
+        if inference == "gibbs":
             draws, interrupted = _gibbs(problem, likelihood, keep, settings)
-        else:
+        elif isinstance(options, NutsOptions):
             from bayesmtl.inference.nuts import sample_nuts
 
-            draws, stats, interrupted = sample_nuts(prepared, likelihood, **settings)
+            draws, stats, interrupted = sample_nuts(
+                prepared, likelihood, options=options, **settings
+            )
+        else:
+            draws, report = _approximate(prepared, likelihood, inference, options, settings)
+            interrupted, about, attrs = False, report.summary(), report.attrs()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_NO_DRAWS) from None
     sizes = {name: int(settings[name]) for name in ("draws", "tune", "chains")}
@@ -116,7 +120,7 @@ def run(
         model=model,
         design=prepared.design,
         task_design=prepared.task_design,
-        inference={"method": inference, **sizes, **about},
+        inference={"method": inference, **sizes, **asdict(options), **about},
         random_seed=settings["random_seed"],
         seconds=time.perf_counter() - started,
         incomplete=interrupted,
@@ -140,9 +144,32 @@ def _gibbs(
         return sample_gibbs(problem, likelihood, keep_weights=keep, **settings)
     from bayesmtl.inference.corrected import sample_corrected
 
-    if problem.partition is not None:
-        raise UnsupportedError(f"clusters of tasks with {likelihood!r} are not implemented yet")
     return sample_corrected(problem, **settings)
+
+
+def _approximate(
+    prepared: Prepared,
+    likelihood: Likelihood,
+    inference: str,
+    options: Options,
+    settings: dict[str, Any],
+) -> tuple[Draws, Any]:
+    """Draws of an approximation, and its report."""
+    needed = {name: settings[name] for name in ("draws", "chains", "random_seed")}
+    if inference == "cavi":
+        from bayesmtl.inference.cavi import sample_cavi
+
+        return sample_cavi(prepared.problem, likelihood, **needed)
+    from bayesmtl.inference.variational import sample_variational
+
+    return sample_variational(
+        prepared,
+        likelihood,
+        method=inference,
+        options=options,
+        progressbar=settings["progressbar"],
+        **needed,
+    )
 
 
 def _keeps_weights(problem: Problem, settings: dict[str, Any]) -> bool:

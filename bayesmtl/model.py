@@ -16,6 +16,7 @@ from bayesmtl.errors import InvalidModelError
 from bayesmtl.fitting import check_sizes, run
 from bayesmtl.formulas.parsing import parse_formula
 from bayesmtl.inference.chains import available_cores
+from bayesmtl.inference.options import read_options
 from bayesmtl.likelihoods import LIKELIHOODS, Likelihood, response_levels
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
@@ -237,6 +238,7 @@ class Model:
         cores: int | None = None,
         random_seed: int | None = None,
         progressbar: bool = True,
+        **options: Any,
     ) -> xr.DataTree:
         """Sample the posterior.
 
@@ -244,10 +246,15 @@ class Model:
         ----------
         data : pandas, polars or pyarrow data frame
             One row per observation.
-        inference : {"gibbs", "nuts", "cavi"}
+        inference : {"gibbs", "nuts", "cavi", "advi", "fullrank_advi", "pathfinder", "laplace"}
             Collapsed and interweaved Gibbs sampling; the same model as a PyMC graph sampled by
-            nutpie; or, for `DirichletProcess`, a variational approximation by coordinate ascent,
-            fast but overconfident, with point estimates of scales, noise and ``between``.
+            the No-U-Turn sampler; or, for `DirichletProcess`, a variational approximation by
+            coordinate ascent, fast but overconfident, with point estimates of scales, noise and
+            ``between``. The others approximate the posterior of the same graph, except of clusters,
+            by one normal distribution in its unconstrained space: "advi" by independent coordinates
+            (means are close, sds of correlated quantities too small), "fullrank_advi" by correlated
+            ones, "laplace" at the mode; "pathfinder" by several on optimisation paths, resampled by
+            their importance.
         draws, tune, chains : int
         cores : int, optional
             Chains that run at the same time; all available processors by default. The draws do not
@@ -255,29 +262,34 @@ class Model:
         random_seed : int, optional
             The same seed, data and versions give the same draws.
         progressbar : bool
+        **options
+            Of "nuts": ``sampler`` ("nutpie", the default, "pymc" or "numpyro"), ``target_accept``
+            (0.8) and ``max_treedepth`` (10). Of "advi" and "fullrank_advi": ``elbo_draws`` (fixed
+            draws that the bound is averaged over) and ``iterations``. Of "pathfinder": ``paths``
+            (8) and ``iterations``. Of "laplace": ``iterations``.
 
         Returns
         -------
         xarray.DataTree
             Groups posterior, sample_stats, observed_data, constant_data and task_relations. Ctrl-C
-            returns the draws finished so far, with the attribute ``incomplete`` set to 1. From
-            "cavi" it has the attributes ``approximate`` (1), ``elbo``, ``elbo_trace`` (with the log
-            prior density of the point estimates), ``pareto_k`` and ``point_estimates`` (variables
-            whose draws are all one value).
+            returns the draws finished so far, with the attribute ``incomplete`` set to 1. From all
+            but "gibbs" and "nuts" it has the attributes ``approximate`` (1) and ``pareto_k`` (above
+            0.7 the approximation is far from the posterior, with a warning); from "cavi" and ADVI
+            ``elbo``, a lower bound of the log evidence; and from "cavi" ``elbo_trace`` (with the
+            log prior density of the point estimates) and ``point_estimates`` (variables whose
+            draws are all one value).
 
         Raises
         ------
         InvalidDataError, InvalidModelError
         UnsupportedError
-            When the method does not work for the relation or one of its priors.
+            When the method does not work for the relation or one of its priors, an approximation
+            does not converge, or a sampler is not installed.
         KeyboardInterrupt
             When Ctrl-C comes before there is a draw to keep.
         """
         check_sizes(draws=draws, tune=tune, chains=chains, cores=cores, random_seed=random_seed)
-        if inference not in ("gibbs", "nuts", "cavi"):
-            raise InvalidModelError(
-                f"inference must be 'gibbs', 'nuts' or 'cavi', got {inference!r}"
-            )
+        method_options = read_options(inference, options)
         prepared = self.prepare(data)
         cores = cores or min(available_cores(), chains)
         settings = {
@@ -294,6 +306,7 @@ class Model:
             model=self.to_dict(),
             constant_sharing=self._constant_sharing(prepared),
             inference=inference,
+            options=method_options,
             settings=settings,
         )
 

@@ -1,4 +1,4 @@
-"""The same model as a PyMC graph, sampled by nutpie: a second, independent implementation."""
+"""The same model as a PyMC graph, sampled by NUTS: a second, independent implementation."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import xarray as xr
 from bayesmtl.assembly import Problem
 from bayesmtl.errors import UnsupportedError
 from bayesmtl.inference.draws import Draws
+from bayesmtl.inference.options import NutsOptions
+from bayesmtl.inference.samplers import run_sampler
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.graph import add_noise, add_rows, add_sites
@@ -31,19 +33,7 @@ from bayesmtl.relations.exchangeable.graph import (
 if TYPE_CHECKING:
     from bayesmtl.assembly import Prepared
 
-__all__ = ["build_graph", "sample_nuts"]
-
-# nutpie's names to those of the ArviZ schema.
-_STATS = {
-    "diverging": "diverging",
-    "depth": "tree_depth",
-    "n_steps": "n_steps",
-    "energy": "energy",
-    "energy_error": "energy_error",
-    "mean_tree_accept": "acceptance_rate",
-    "step_size": "step_size",
-    "maxdepth_reached": "reached_max_treedepth",
-}
+__all__ = ["build_graph", "internal_draws", "sample_nuts"]
 
 
 def build_graph(prepared: Prepared, likelihood: Likelihood, kind: str) -> Any:
@@ -124,6 +114,7 @@ def sample_nuts(
     prepared: Prepared,
     likelihood: Likelihood,
     *,
+    options: NutsOptions,
     draws: int,
     tune: int,
     chains: int,
@@ -146,41 +137,31 @@ def sample_nuts(
     KeyboardInterrupt
         When it was interrupted before all chains had a draw.
     """
-    import nutpie
-
     # Only the sites of a Gaussian likelihood are exact.
     kind = "sites" if isinstance(likelihood, Gaussian) else "rows"
     graph = build_graph(prepared, likelihood, kind)
-    compiled = nutpie.compile_pymc_model(graph)
-    trace = nutpie.sample(
-        compiled,
+    trace = run_sampler(
+        graph,
+        options,
         draws=draws,
         tune=tune,
         chains=chains,
         cores=cores,
-        seed=random_seed,
-        progress_bar=progressbar,
-        save_warmup=False,
+        random_seed=random_seed,
+        progressbar=progressbar,
     )
-    posterior, stats = trace["posterior"].to_dataset(), trace["sample_stats"].to_dataset()
-    finished = int(np.isfinite(stats["logp"].to_numpy()).all(axis=0).sum())
-    kept = {"draw": slice(0, finished)}
+    finished = trace.log_density.shape[1]
     if not finished:
         raise KeyboardInterrupt("interrupted before all chains had a draw")
-    named = {
-        ours: stats[theirs].isel(kept).to_numpy()
-        for theirs, ours in _STATS.items()
-        if theirs in stats
-    }
-    log_density = stats["logp"].isel(kept).to_numpy()
-    result = _internal(prepared.problem, posterior.isel(kept), log_density)
-    if prepared.problem.partition is not None:
+    posterior, problem = trace.posterior, prepared.problem
+    result = internal_draws(problem, posterior, trace.log_density)
+    if problem.partition is not None:
         rng = np.random.default_rng(random_seed)
-        result = draw_partitions(prepared.problem, result, posterior.isel(kept), rng)
-    return result, named, finished < draws
+        result = draw_partitions(problem, result, posterior, rng)
+    return result, trace.stats, finished < draws
 
 
-def _internal(problem: Problem, posterior: xr.Dataset, lp: np.ndarray) -> Draws:
+def internal_draws(problem: Problem, posterior: xr.Dataset, lp: np.ndarray) -> Draws:
     """From variables on the user's scale to internal units."""
     prior, first = problem.prior, int(problem.separate_intercept)
     p, q = prior.mean_location.shape
