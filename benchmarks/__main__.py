@@ -5,43 +5,61 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from benchmarks import clusters, scaling, school, speed
+from benchmarks import clusters, counts, landmine, scaling, school, speed
 from benchmarks.reporting import machine
 
 __all__ = ["main"]
 
-NAMES = ("speed", "scaling", "school", "clusters")
+NAMES = ("speed", "scaling", "school", "clusters", "landmine", "counts")
+PARTS = (*landmine.PARTS, *counts.PARTS)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and run."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(NAMES)}")
-    parser.add_argument("--no-peers", action="store_true", help="speed, clusters: ours only")
-    parser.add_argument(
-        "--peer-seconds",
-        type=float,
-        default=300.0,
-        help="speed, clusters: time box of PyMC (default 300)",
-    )
-    parser.add_argument(
-        "--splits", type=int, default=10, help="school: published splits to use (default 10)"
-    )
-    chosen = parser.parse_args(arguments)
-    unknown = sorted(set(chosen.names) - set(NAMES))
-    if unknown:
-        parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(NAMES)}")
+    chosen = _parse(arguments)
     names = chosen.names or NAMES
+    peers = not chosen.no_peers
+    box = {} if chosen.peer_seconds is None else {"nuts_seconds": chosen.peer_seconds}
     print(machine(), flush=True)
     if "speed" in names:
-        speed.run(speed.SpeedSettings(peers=not chosen.no_peers, nuts_seconds=chosen.peer_seconds))
+        speed.run(speed.SpeedSettings(peers=peers, **box))
     if "scaling" in names:
         scaling.run(scaling.ScalingSettings())
     if "school" in names:
         school.run(school.SchoolSettings(n_splits=chosen.splits))
     if "clusters" in names:
-        peers, seconds = not chosen.no_peers, chosen.peer_seconds
-        clusters.run(clusters.ClustersSettings(peers=peers, nuts_seconds=seconds))
+        clusters.run(clusters.ClustersSettings(peers=peers, **box))
+    parts = tuple(chosen.parts or PARTS)
+    if "landmine" in names:
+        landmine.run(landmine.LandmineSettings(parts=parts, peers=peers, **box))
+    if "counts" in names:
+        counts.run(counts.CountsSettings(parts=parts, peers=peers))
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(NAMES)}")
+    parser.add_argument("--no-peers", action="store_true", help="run ours only")
+    parser.add_argument(
+        "--peer-seconds",
+        type=float,
+        help="time box of each run of PyMC (default 300, landmine 180)",
+    )
+    parser.add_argument(
+        "--splits", type=int, default=10, help="school: published splits to use (default 10)"
+    )
+    parser.add_argument(
+        "--parts",
+        nargs="+",
+        choices=PARTS,
+        metavar="part",
+        help=f"landmine: any of {', '.join(landmine.PARTS)}; counts: {', '.join(counts.PARTS)}",
+    )
+    chosen = parser.parse_args(arguments)
+    unknown = sorted(set(chosen.names) - set(NAMES))
+    if unknown:
+        parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(NAMES)}")
+    return chosen
 
 
 if __name__ == "__main__":

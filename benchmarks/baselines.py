@@ -9,7 +9,15 @@ import numpy as np
 from sklearn.linear_model import Ridge  # type: ignore[import-untyped]
 from sklearn.model_selection import KFold  # type: ignore[import-untyped]
 
-__all__ = ["BASELINES", "Rows", "cross_validated", "explained_variance"]
+__all__ = [
+    "BASELINES",
+    "Predictor",
+    "Rows",
+    "cross_validated",
+    "explained_variance",
+    "squared_error",
+    "standardised_rows",
+]
 
 N_FOLDS = 5
 _MULTIPLIERS = (0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
@@ -37,27 +45,35 @@ def explained_variance(response: np.ndarray, predicted: np.ndarray) -> float:
     return float(100.0 * (1.0 - np.sum((response - predicted) ** 2) / total))
 
 
+def squared_error(response: np.ndarray, predicted: np.ndarray) -> float:
+    """Summed over rows."""
+    return float(np.sum((response - predicted) ** 2))
+
+
 def cross_validated(
-    predict: Predictor, candidates: Iterable[tuple[float, ...]], train: Rows, test: Rows, seed: int
+    predict: Predictor,
+    candidates: Iterable[tuple[float, ...]],
+    train: Rows,
+    test: Rows,
+    seed: int,
+    *,
+    loss: Callable[[np.ndarray, np.ndarray], float] = squared_error,
 ) -> tuple[np.ndarray, tuple[float, ...]]:
     """Predictions of the test rows with the candidate that predicts held-out training rows best."""
     folds = list(KFold(N_FOLDS, shuffle=True, random_state=seed).split(train.features))
-    errors = {}
-    for candidate in candidates:
-        errors[candidate] = sum(
-            float(
-                np.sum(
-                    (train.response[out] - predict(train.take(rest), train.take(out), *candidate))
-                    ** 2
-                )
-            )
+    errors = {
+        candidate: sum(
+            loss(train.response[out], predict(train.take(rest), train.take(out), *candidate))
             for rest, out in folds
         )
+        for candidate in candidates
+    }
     best = min(errors, key=lambda candidate: errors[candidate])
     return predict(train, test, *best), best
 
 
-def _standardised(train: Rows, test: Rows) -> tuple[np.ndarray, np.ndarray]:
+def standardised_rows(train: Rows, test: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Features of both, of mean 0 and sd 1 over the training rows."""
     center, scale = train.features.mean(axis=0), train.features.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
     return (train.features - center) / scale, (test.features - center) / scale
@@ -73,13 +89,13 @@ def _school_means(train: Rows, test: Rows, prior_rows: float) -> np.ndarray:
 
 
 def _pooled_ridge(train: Rows, test: Rows, alpha: float) -> np.ndarray:
-    x, new = _standardised(train, test)
+    x, new = standardised_rows(train, test)
     return np.asarray(Ridge(alpha).fit(x, train.response).predict(new))
 
 
 def _ridge_per_task(train: Rows, test: Rows, alpha: float) -> np.ndarray:
     """One ridge regression a task, intercept not penalised, the same penalty for all tasks."""
-    x, new = _standardised(train, test)
+    x, new = standardised_rows(train, test)
     out = np.full(test.response.shape, train.response.mean())
     for task in np.unique(test.task):
         own, asked = train.task == task, test.task == task
@@ -92,7 +108,7 @@ def _shared_and_own(
     train: Rows, test: Rows, shared: float, own: float, own_columns: slice
 ) -> np.ndarray:
     """Ridge on ``w_0 + v_t``, with ``v_t`` on some columns only (an intercept is the first)."""
-    x, new = _standardised(train, test)
+    x, new = standardised_rows(train, test)
     x, new = np.insert(x, 0, 1.0, axis=1), np.insert(new, 0, 1.0, axis=1)
     n_tasks = int(max(train.task.max(), test.task.max())) + 1
     p = x.shape[1]

@@ -1,4 +1,4 @@
-"""Data of the benchmarks: simulated ones of School's size, and School itself."""
+"""Data of the benchmarks: simulated ones, and School, Landmine and MNIST digits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq
 
 __all__ = [
     "SHARED_DATA",
@@ -14,8 +15,12 @@ __all__ = [
     "Example",
     "clustered",
     "formula_of",
+    "generalised",
+    "read_digits",
+    "read_landmine",
     "read_school",
     "school_like",
+    "standardised",
 ]
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -96,6 +101,46 @@ def clustered(
     return Example("simulated", frame, names)
 
 
+def generalised(
+    n_rows: int, n_features: int, *, share: float, family: str, seed: int = 0
+) -> Example:
+    """One task: yes or no under the logit link, or counts under the log link.
+
+    Parameters
+    ----------
+    n_rows, n_features : int
+    share : float
+        Mean of the expected response, which sets the intercept.
+    family : {"bernoulli", "poisson"}
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(n_rows, n_features))
+    values -= values.mean(axis=0)
+    slope = values @ (0.5 * rng.normal(size=n_features))
+
+    def expected(intercept: float) -> np.ndarray:
+        e = np.exp(intercept + slope)
+        return e if family == "poisson" else e / (1.0 + e)
+
+    mean = expected(brentq(lambda value: expected(value).mean() - share, -20.0, 20.0))
+    names = tuple(f"x{j + 1}" for j in range(n_features))
+    frame = pd.DataFrame(values, columns=list(names))
+    frame["task"] = 0
+    drawn = rng.poisson(mean) if family == "poisson" else rng.random(n_rows) < mean
+    frame["y"] = drawn.astype("int64")
+    return Example(family, frame, names)
+
+
+def standardised(example: Example) -> Example:
+    """Features of mean 0 and sd 1 over all rows."""
+    columns = list(example.features)
+    x = example.frame[columns]
+    frame = example.frame.copy()
+    frame[columns] = (x - x.mean()) / x.std(ddof=0)
+    return example._replace(frame=frame)
+
+
 def read_school(folder: Path = SHARED_DATA) -> Example | None:
     """Exam scores of 15,362 pupils in 139 schools and the splits; None where the file is not."""
     path = folder / "school.csv.gz"
@@ -105,3 +150,27 @@ def read_school(folder: Path = SHARED_DATA) -> Example | None:
     frame["task"] = frame["task"].astype("int64")
     features = tuple(c for c in frame.columns if c not in ("task", "y", *SPLITS))
     return Example("School", frame, features)
+
+
+def read_landmine(folder: Path = SHARED_DATA) -> Example | None:
+    """Radar features of 14,820 objects in 29 fields, mine or clutter; None where the file is not.
+
+    Fields 1 to 15 are foliated, 16 to 29 bare earth (Xue et al. 2007, J. Mach. Learn. Res. 8).
+    """
+    path = folder / "landmine.csv.gz"
+    if not path.is_file():
+        return None
+    frame = pd.read_csv(path)
+    return Example("Landmine", frame, tuple(c for c in frame.columns if c not in ("task", "y")))
+
+
+def read_digits(folder: Path = SHARED_DATA) -> Example | None:
+    """Principal components of 2,000 MNIST digits, columns digit and split; None without the file.
+
+    Of Kang, Grauman and Sha (2011, ICML): 87 components, their variance falling.
+    """
+    path = folder / "mnist_digits.csv.gz"
+    if not path.is_file():
+        return None
+    frame = pd.read_csv(path)
+    return Example("MNIST", frame, tuple(c for c in frame.columns if c not in ("digit", "split")))

@@ -10,14 +10,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from scipy import stats
+from scipy import optimize, stats
+from scipy.special import expit, logsumexp
 
 from benchmarks import __main__ as command
-from benchmarks import clusters, partitions, scaling, school, speed
+from benchmarks import clusters, counts, landmine, partitions, scaling, school, speed
 from benchmarks.baselines import BASELINES, Rows, cross_validated, explained_variance
-from benchmarks.data import Example, clustered, read_school, school_like
+from benchmarks.data import (
+    Example,
+    clustered,
+    generalised,
+    read_digits,
+    read_landmine,
+    read_school,
+    school_like,
+    standardised,
+)
 from benchmarks.effective import correlation_elements, mixing
-from benchmarks.peers import mcmcpack, nuts, stick_breaking
+from benchmarks.logistic_baselines import LOGISTIC_BASELINES, POOLED, SINGLE, log_loss, mean_auc
+from benchmarks.peers import logistic, mcmcpack, nuts, polya_gamma, stick_breaking
 from benchmarks.reporting import machine, print_table, resident_bytes
 
 TINY = speed.SpeedSettings(
@@ -54,6 +65,34 @@ TINY_CLUSTERS = clusters.ClustersSettings(
     sweep_clusters=3,
     sweep_counts=(1, 3),
     school=False,
+)
+
+
+TINY_LANDMINE = landmine.LandmineSettings(
+    collections=(landmine.Collection("3 tasks", (1, 2, 20), 0.5, 0.6),),
+    row_draws=1,
+    train_rows=20,
+    short_draws=20,
+    short_tune=20,
+    draws=30,
+    tune=30,
+    chains=2,
+    repeats=1,
+    peers=False,
+)
+
+
+TINY_COUNTS = counts.CountsSettings(
+    n_rows=300,
+    n_features=2,
+    share=0.1,
+    draws=100,
+    tune=100,
+    chains=2,
+    digit_rows=5,
+    digit_components=2,
+    digit_draws=20,
+    digit_tune=20,
 )
 
 
@@ -196,10 +235,10 @@ def test_clusters_print_their_columns(capsys: pytest.CaptureFixture[str]) -> Non
     clusters.run(TINY_CLUSTERS)
     text = capsys.readouterr().out
     assert "8 tasks x 2 features x 160 rows, 2 overlapping clusters" in text
-    for columns in (clusters.SWEEP_COLUMNS, clusters.MIXING_COLUMNS):
-        assert header(text, columns)
-    for columns in (partitions.OWN_COLUMNS, partitions.SPEED_COLUMNS):
-        assert header(text, columns)
+    assert header(text, clusters.SWEEP_COLUMNS)
+    assert header(text, clusters.MIXING_COLUMNS)
+    assert header(text, partitions.OWN_COLUMNS)
+    assert header(text, partitions.SPEED_COLUMNS)
     assert "Rats: partition of least expected VI" in text
 
 
@@ -299,6 +338,223 @@ def test_mean_regularised_ridge_minimises_its_objective(small_example: Example) 
     )
 
 
+@pytest.fixture(scope="module")
+def mines() -> Example:
+    rng = np.random.default_rng(4)
+    task = np.repeat([1, 2, 15, 20, 29], 50)
+    x = rng.normal(size=(250, 2))
+    eta = np.where(task < 16, 3.0, -3.0) * x[:, 0] - 0.5
+    frame = pd.DataFrame({"task": task, "x1": x[:, 0], "x2": x[:, 1]})
+    frame["y"] = (rng.random(250) < expit(eta)).astype(int)
+    return Example("Landmine", frame, ("x1", "x2"))
+
+
+def test_landmine_and_digits_have_their_published_sizes(shared_data: Path) -> None:
+    example = read_landmine(shared_data)
+    assert example is not None
+    assert example.frame.shape == (14_820, 2 + len(example.features))
+    assert example.frame["y"].sum() == 904
+    tasks = [set(collection.tasks) for collection in landmine.LandmineSettings().collections]
+    assert [len(some) for some in tasks] == [19, 29]
+    assert tasks[0] < tasks[1] == set(example.frame["task"])
+    found = read_digits(shared_data)
+    assert found is not None
+    assert (len(found.frame), len(found.features)) == (2000, 87)
+    assert set(found.frame["split"]) == {"train", "valid", "test"}
+
+
+def test_no_landmine_without_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert read_landmine(tmp_path) is None
+    assert read_digits(tmp_path) is None
+    monkeypatch.setattr(landmine, "read_landmine", lambda: None)
+    monkeypatch.setattr(counts, "read_digits", lambda: None)
+    landmine.run(TINY_LANDMINE)
+    counts.run(dataclasses.replace(TINY_COUNTS, parts=("digits",)))
+    assert capsys.readouterr().out.splitlines() == [
+        "Landmine: skipped, ../shared/data/landmine.csv.gz is not there",
+        "MNIST: skipped, ../shared/data/mnist_digits.csv.gz is not there",
+    ]
+
+
+def test_rows_are_drawn_from_each_task(mines: Example) -> None:
+    chosen = landmine.rows_per_task(mines.frame, 7, np.random.default_rng(1))
+    assert (mines.frame[chosen]["task"].value_counts() == 7).all()
+    other = landmine.rows_per_task(mines.frame, 7, np.random.default_rng(2))
+    assert (chosen != other).any()
+
+
+def test_landmine_prints_its_columns(
+    mines: Example, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landmine, "read_landmine", lambda: mines)
+    landmine.run(TINY_LANDMINE)
+    text = capsys.readouterr().out
+    assert header(text, landmine.ACCURACY_COLUMNS)
+    for name in (*landmine.OURS, *LOGISTIC_BASELINES):
+        assert re.search(rf"^{re.escape(name)}  +0\.\d{{4}}  ", text, flags=re.MULTILINE), name
+    assert header(text, landmine.OWN_COLUMNS)
+    assert header(text, partitions.OWN_COLUMNS)
+    assert header(text, landmine.TERRAIN_COLUMNS)
+    assert "equal weights: 1 2 15; 20 29" in text
+    assert re.search(r"^equal weights +2 +1 +0 ", text, flags=re.MULTILINE)
+
+
+def test_parts_run_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    counts.run(dataclasses.replace(TINY_COUNTS, parts=("poisson",)))
+    assert re.findall(r"^== (\w+)", capsys.readouterr().out, flags=re.MULTILINE) == ["counts"]
+
+
+def mine_rows(example: Example) -> Rows:
+    frame = example.frame
+    codes = np.unique(frame["task"], return_inverse=True)[1]
+    return Rows(frame[list(example.features)].to_numpy(), frame["y"].to_numpy(), codes)
+
+
+def test_a_task_without_ones_is_predicted_by_a_constant(mines: Example) -> None:
+    rows = mine_rows(mines)
+    none = rows._replace(response=np.where(rows.task == 0, 0, rows.response))
+    predict, _ = LOGISTIC_BASELINES[SINGLE]
+    predicted = predict(none, none, 1.0)
+    assert np.unique(predicted[rows.task == 0]).tolist() == [none.response.mean()]
+    assert mean_auc(rows.response, predicted, rows.task) < 0.95
+    alone = rows.task == 0
+    assert mean_auc(rows.response[alone], predicted[alone], rows.task[alone]) == 0.5
+
+
+def test_tasks_that_differ_need_their_own_weights(mines: Example) -> None:
+    rows = mine_rows(mines)
+    area = {
+        name: mean_auc(rows.response, predict(rows, rows, *candidates[-1]), rows.task)
+        for name, (predict, candidates) in LOGISTIC_BASELINES.items()
+    }
+    assert area.pop(POOLED) < 0.7
+    assert min(area.values()) > 0.9
+
+
+def test_mean_regularised_logistic_minimises_its_objective(mines: Example) -> None:
+    """Against a general minimiser on dense shared and own columns."""
+    rows = mine_rows(mines)
+    shared, own = 0.3, 0.1
+    predict = LOGISTIC_BASELINES["mean-regularised multi-task ridge-logistic"][0]
+    z = (rows.features - rows.features.mean(axis=0)) / rows.features.std(axis=0)
+    ones = np.column_stack([np.ones(250), z])
+    wide = np.column_stack(
+        [ones, *(ones * (rows.task == t)[:, None] for t in range(rows.task.max() + 1))]
+    )
+    penalty = np.concatenate([[0.0], np.full(2, 1 / shared), np.full(15, 1 / own)])
+
+    def objective(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        eta = wide @ weights
+        value = np.logaddexp(0.0, eta).sum() - rows.response @ eta
+        slope = wide.T @ (expit(eta) - rows.response) + penalty * weights
+        return value + 0.5 * penalty @ weights**2, slope
+
+    best = optimize.minimize(objective, np.zeros(18), jac=True, options={"gtol": 1e-8})
+    np.testing.assert_allclose(
+        predict(rows, rows, shared, own), expit(wide @ best.x), rtol=0.02, atol=0.002
+    )
+
+
+def test_log_loss_counts_both_kinds() -> None:
+    found = log_loss(np.array([1, 0, 1]), np.array([0.5, 0.2, 1.0]))
+    assert found == pytest.approx(-np.log(0.5) - np.log(0.8))
+
+
+@pytest.mark.filterwarnings("ignore")  # of the peer's compilation
+def test_logistic_peers_have_the_stated_densities(mines: Example) -> None:
+    rng = np.random.default_rng(3)
+    frame = standardised(mines).frame
+    x, y = frame[["x1", "x2"]].to_numpy(), frame["y"].to_numpy()
+    codes = np.unique(frame["task"], return_inverse=True)[1]
+
+    def log_likelihood(intercept: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return stats.bernoulli.logpmf(y, expit(intercept + (x * weights).sum(axis=1)))
+
+    model = logistic.hierarchy(standardised(mines), mean_sd=2.5, sd_scale=1.0)
+    start = model.initial_point()
+    point = {name: rng.normal(size=value.shape) for name, value in start.items()}
+    found = model.compile_logp(vars=[model["y"]], mode="FAST_COMPILE")(point)
+    sd, sd0 = np.exp(point["sd_log__"]), np.exp(point["intercept_sd_log__"])
+    weights = point["mu"] + sd * point["z"]
+    intercept = point["intercept_mean"] + sd0 * point["z_intercept"]
+    assert found == pytest.approx(log_likelihood(intercept[codes], weights[codes]).sum())
+
+    tasks = logistic.logistic_tasks(standardised(mines))
+    model = logistic.logistic_sticks(tasks, n_sticks=4, weight_sd=1.5)
+    start = model.initial_point()
+    point = {name: rng.normal(size=value.shape) for name, value in start.items()}
+    found = model.compile_logp(vars=[model["rows"]], mode="FAST_COMPILE")(point)
+    stick = np.append(expit(point["stick_logodds__"]), 1.0)
+    log_stick = np.log(stick * np.cumprod(np.append(1.0, 1.0 - stick[:-1])))
+    beta = 1.5 * point["z"]
+    each = np.stack([log_likelihood(b[0], b[1:]) for b in beta])
+    value = np.stack([np.bincount(codes, one) for one in each])
+    assert found == pytest.approx(logsumexp(log_stick[:, None] + value, axis=0).sum())
+
+
+def test_logistic_labels_have_the_probabilities_of_their_components(mines: Example) -> None:
+    tasks = logistic.logistic_tasks(mines)
+    beta, log_stick = np.random.default_rng(2).normal(size=(3, 3)), np.log([0.5, 0.3, 0.2])
+    beta = 0.3 * beta
+    n_draws = 20_000
+    posterior = xr.Dataset(
+        {
+            "beta": (("chain", "draw", "k", "j"), np.tile(beta, (1, n_draws, 1, 1))),
+            "log_stick": (("chain", "draw", "k"), np.tile(log_stick, (1, n_draws, 1))),
+        }
+    )
+    labels = logistic.draw_logistic_labels(tasks, posterior, 1)[0]
+    shares = (labels[:, :, None] == np.arange(3)).mean(axis=0)
+    x = np.insert(mines.frame[["x1", "x2"]].to_numpy(), 0, 1.0, axis=1)
+    rows = stats.bernoulli.logpmf(mines.frame[["y"]].to_numpy(), expit(x @ beta.T))
+    value = log_stick + pd.DataFrame(rows).groupby(mines.frame["task"]).sum().to_numpy()
+    np.testing.assert_allclose(shares, np.exp(value - logsumexp(value, axis=1)[:, None]), atol=0.02)
+
+
+@pytest.mark.parametrize(("family", "share"), [("bernoulli", 0.01), ("poisson", 0.3)])
+def test_rare_events_and_counts_have_their_mean(family: str, share: float) -> None:
+    example = generalised(20_000, 3, share=share, family=family)
+    assert example.frame["y"].mean() == pytest.approx(share, rel=0.2)
+    assert set(example.frame["y"]) >= {0, 1}
+
+
+def test_counts_print_their_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame({"digit": np.tile([0, 1, 2], 40), "split": "train"})
+    frame.loc[60:, "split"] = "test"
+    for j in range(3):
+        frame[f"x{j + 1}"] = 4.0 * (frame["digit"] == j) + rng.normal(size=120)
+    pictures = Example("MNIST", frame, ("x1", "x2", "x3"))
+    monkeypatch.setattr(counts, "read_digits", lambda: pictures)
+    monkeypatch.setattr(counts, "polya_gamma_missing", lambda: "it is not there")
+    counts.run(TINY_COUNTS)
+    text = capsys.readouterr().out
+    assert header(text, counts.SWEEP_COLUMNS)
+    assert header(text, counts.DIGIT_COLUMNS)
+    assert "Polya-Gamma: skipped, it is not there" in text
+    assert "3 tasks, 15 training rows (at most 5 a digit), 2 principal components" in text
+    accuracy = re.findall(r"^(?:bayesmtl|scikit).*?  +(\d+\.\d) ", text, flags=re.MULTILINE)
+    assert len(accuracy) == 3
+    assert min(map(float, accuracy)) > 70
+
+
+def test_polya_gamma_agrees_with_ours_where_it_is_installed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if polya_gamma.polya_gamma_missing() is not None:
+        pytest.skip("needs the package polyagamma")
+    counts.logistic(dataclasses.replace(TINY_COUNTS, draws=1000))
+    text = capsys.readouterr().out
+    found = re.findall(r"(-?\d+\.\d\d) ± (\d+\.\d\d)", text)
+    assert len(found) == 3
+    means, sds = np.array(found, dtype=float).T
+    assert np.ptp(means) < 0.5 * sds.min()
+
+
 def test_explained_variance_is_about_the_test_mean() -> None:
     y = np.array([1.0, 2.0, 6.0])
     assert explained_variance(y, np.full(3, 3.0)) == pytest.approx(0.0)
@@ -319,5 +575,6 @@ def test_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         command.main(["sped"])
     assert (
-        "no benchmark 'sped'; there are speed, scaling, school, clusters" in capsys.readouterr().err
+        "no benchmark 'sped'; there are speed, scaling, school, clusters, landmine, counts"
+        in capsys.readouterr().err
     )

@@ -10,7 +10,16 @@ import xarray as xr
 from benchmarks.data import Example
 from benchmarks.peers.nuts import Boxed, sample_in_box
 
-__all__ = ["TaskSums", "draw_labels", "log_likelihood", "run_sticks", "stick_model", "task_sums"]
+__all__ = [
+    "TaskSums",
+    "add_sticks",
+    "choose",
+    "draw_labels",
+    "log_likelihood",
+    "run_sticks",
+    "stick_model",
+    "task_sums",
+]
 
 _KEPT = ("log_stick", "beta", "noise_sd")
 
@@ -56,6 +65,23 @@ def log_likelihood(sums: TaskSums, beta: Any, noise_sd: Any, log: Any) -> Any:
     return -0.5 * square / noise_sd**2 - sums.rows * log(noise_sd)
 
 
+def add_sticks(n_sticks: int) -> Any:
+    """Log weights of the components under a Gamma(2, 2) concentration, in the open PyMC model."""
+    import pymc as pm
+
+    concentration = pm.Gamma("concentration", 2.0, 2.0)
+    stick = pm.Beta("stick", 1.0, concentration, shape=n_sticks - 1)
+    rest = pm.math.concatenate([np.zeros(1), pm.math.cumsum(pm.math.log1p(-stick))])
+    broken = pm.math.concatenate([pm.math.log(stick), np.zeros(1)])
+    return pm.Deterministic("log_stick", rest + broken)
+
+
+def choose(log_weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Component (task,) with probability proportional to the weight (component, task)."""
+    # The largest of Gumbel variables shifted by log weights has those weights.
+    return np.argmax(log_weight + rng.gumbel(size=log_weight.shape), axis=0)
+
+
 def stick_model(sums: TaskSums, *, n_sticks: int, weight_sd: float, noise_scale: float) -> Any:
     """Mixture of ``n_sticks`` components over tasks, components non-centred.
 
@@ -72,11 +98,7 @@ def stick_model(sums: TaskSums, *, n_sticks: int, weight_sd: float, noise_scale:
     import pymc as pm
 
     with pm.Model() as model:
-        concentration = pm.Gamma("concentration", 2.0, 2.0)
-        stick = pm.Beta("stick", 1.0, concentration, shape=n_sticks - 1)
-        rest = pm.math.concatenate([np.zeros(1), pm.math.cumsum(pm.math.log1p(-stick))])
-        broken = pm.math.concatenate([pm.math.log(stick), np.zeros(1)])
-        log_stick = pm.Deterministic("log_stick", rest + broken)
+        log_stick = add_sticks(n_sticks)
         z = pm.Normal("z", shape=(n_sticks, len(sums.moment)))
         beta = pm.Deterministic("beta", weight_sd * z)
         noise_sd = pm.HalfNormal("noise_sd", noise_scale)
@@ -93,8 +115,7 @@ def draw_labels(sums: TaskSums, posterior: xr.Dataset, seed: int) -> np.ndarray:
     labels = np.empty((*noise_sd.shape, sums.rows.size), dtype=np.int32)
     for i in np.ndindex(noise_sd.shape):
         log_weight = log_stick[i][:, None] + log_likelihood(sums, beta[i], noise_sd[i], np.log)
-        # The largest of Gumbel variables shifted by log weights has those weights.
-        labels[i] = np.argmax(log_weight + rng.gumbel(size=log_weight.shape), axis=0)
+        labels[i] = choose(log_weight, rng)
     return labels
 
 
