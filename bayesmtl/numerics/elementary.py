@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from bayesmtl.numerics.jit import inlined_kernel
+from bayesmtl.numerics.jit import exact_kernel, inlined_kernel
 
-__all__ = ["exp", "log_one_plus"]
+__all__ = ["exp", "log", "log_one_plus"]
 
 # Adding it to a number below 2^51 leaves its nearest integer in the last bits of the sum.
 _SHIFT = 6755399441055744.0
@@ -12,6 +12,9 @@ _LOG2_E = 1.4426950408889634
 # ln 2 in two parts, the first with trailing zeros, so that its multiples are exact.
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _LN2 = 0.6931471805599453
+# Exponents as whole numbers between 2^52 and 2^53, and their offset.
+_TWO_52, _BIAS = np.int64(0x4330000000000000), 4503599627370496.0 + 1023.0
+_MANTISSA, _ONE = np.int64(0x000FFFFFFFFFFFFF), np.int64(0x3FF0000000000000)
 
 
 @inlined_kernel
@@ -41,6 +44,15 @@ def exp(x):
     # Added to the exponent of the floating-point number.
     power = np.float64(shifted).view(np.int64) << 52
     return np.int64(np.float64(p).view(np.int64) + power).view(np.float64)
+
+
+@exact_kernel
+def log(x):
+    """``log x`` of positive normal numbers, ``k ln 2 + log y`` with y in [1, 2)."""
+    bits = np.float64(x).view(np.int64)
+    k = np.int64((bits >> 52) | _TWO_52).view(np.float64) - _BIAS
+    y = np.int64((bits & _MANTISSA) | _ONE).view(np.float64)
+    return k * _LN2 + log_one_plus(y - 1.0)
 
 
 @inlined_kernel

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmtl.numerics.jit import row_kernel
+from bayesmtl.numerics.jit import named_after, row_kernel
 
 __all__ = ["predict_rows", "row_loops"]
 
@@ -113,8 +113,10 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
     the Gaussian that the site and the population imply, kicks by the gradient of what the site
     leaves of the log-likelihood (Shahbaba, Lan, Johnson and Neal 2014, Stat. Comput. 24).
     """
+    named = named_after(terms)
 
     @row_kernel
+    @named
     def task_value(rows, t, w, parameters, eta):
         n, value = _predict(rows, t, w, eta), 0.0
         response, size, weight = _of_task(rows, t)
@@ -124,6 +126,7 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
         return value
 
     @row_kernel
+    @named
     def task_score(rows, t, w, parameters, eta, out):
         n = _predict(rows, t, w, eta)
         response, size, weight = _of_task(rows, t)
@@ -138,6 +141,7 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
             out[j] = total
 
     @row_kernel
+    @named
     def evaluate(rows, weights, parameters, out):
         n_lanes = weights.shape[2]
         eta, w = np.empty(_most_rows(rows)), np.empty(weights.shape[1])
@@ -148,6 +152,7 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
             out[k, v] = task_value(rows, t, w, parameters, eta)
 
     @row_kernel
+    @named
     def moments(rows, weights, parameters, gram, score):
         p, n_lanes = weights.shape[1], weights.shape[2]
         most = _most_rows(rows)
@@ -179,6 +184,7 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
                     gram[k, i * (i + 1) // 2 + j, v] += total
 
     @row_kernel
+    @named
     def move(rows, parameters, sites, population, value, kicks, accepted, rng):
         center, scale, prior_precision, weights = population
         p, n_lanes = scale.shape[0], weights.shape[2]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from bayesmtl.numerics.jit import kernel
+from bayesmtl.numerics.jit import kernel, named_after
 
 __all__ = ["slice_sampler"]
 
@@ -30,6 +30,7 @@ def slice_sampler(log_target: Callable[..., float]) -> Any:
     """
 
     @kernel
+    @named_after(log_target)
     def step(args, x, width, rng):
         start = log_target(x, args)
         if not math.isfinite(start):
