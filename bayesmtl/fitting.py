@@ -14,6 +14,7 @@ from bayesmtl.assembly import Prepared, Problem
 from bayesmtl.errors import InvalidModelError, UnsupportedError, warn
 from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.options import NutsOptions, Options
+from bayesmtl.inference.support import require_supported
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 
@@ -73,7 +74,8 @@ def run(
         Settings of the model, kept with the result.
     constant_sharing : float or None
         0 or 1 where the relation fixes how much is shared.
-    inference : {"gibbs", "nuts", "cavi", "advi", "fullrank_advi", "pathfinder", "laplace"}
+    inference : str
+        A method of `bayesmtl.inference.options`.
     options : Options
         Of this method.
     settings : dict
@@ -96,6 +98,7 @@ def run(
     from bayesmtl.posterior.build import FitRecord, build_tree
 
     problem = prepared.problem
+    require_supported(problem, likelihood, inference)
     keep = _keeps_weights(problem, settings)
     started = time.perf_counter()
     stats: dict[str, np.ndarray] = {}
@@ -111,8 +114,10 @@ def run(
                 prepared, likelihood, options=options, **settings
             )
         else:
-            draws, report = _approximate(prepared, likelihood, inference, options, settings)
-            interrupted, about, attrs = False, report.summary(), report.attrs()
+            draws, interrupted, report = _approximate(
+                prepared, likelihood, inference, options, settings
+            )
+            about, attrs = report.summary(), report.attrs()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_NO_DRAWS) from None
     sizes = {name: int(settings[name]) for name in ("draws", "tune", "chains")}
@@ -153,16 +158,21 @@ def _approximate(
     inference: str,
     options: Options,
     settings: dict[str, Any],
-) -> tuple[Draws, Any]:
-    """Draws of an approximation, and its report."""
+) -> tuple[Draws, bool, Any]:
+    """Draws of an approximation, whether they were interrupted, and its report."""
+    if inference == "laplace_sites":
+        from bayesmtl.inference.laplace_sites import sample_laplace_sites
+
+        return sample_laplace_sites(prepared.problem, likelihood, **settings)
     needed = {name: settings[name] for name in ("draws", "chains", "random_seed")}
     if inference == "cavi":
         from bayesmtl.inference.cavi import sample_cavi
 
-        return sample_cavi(prepared.problem, likelihood, **needed)
+        draws, report = sample_cavi(prepared.problem, likelihood, **needed)
+        return draws, False, report
     from bayesmtl.inference.variational import sample_variational
 
-    return sample_variational(
+    normal, of_normal = sample_variational(
         prepared,
         likelihood,
         method=inference,
@@ -170,6 +180,7 @@ def _approximate(
         progressbar=settings["progressbar"],
         **needed,
     )
+    return normal, False, of_normal
 
 
 def _keeps_weights(problem: Problem, settings: dict[str, Any]) -> bool:

@@ -246,15 +246,18 @@ class Model:
         ----------
         data : pandas, polars or pyarrow data frame
             One row per observation.
-        inference : {"gibbs", "nuts", "cavi", "advi", "fullrank_advi", "pathfinder", "laplace"}
-            Collapsed and interweaved Gibbs sampling; the same model as a PyMC graph sampled by
-            the No-U-Turn sampler; or, for `DirichletProcess`, a variational approximation by
-            coordinate ascent, fast but overconfident, with point estimates of scales, noise and
-            ``between``. The others approximate the posterior of the same graph, except of clusters,
-            by one normal distribution in its unconstrained space: "advi" by independent coordinates
-            (means are close, sds of correlated quantities too small), "fullrank_advi" by correlated
-            ones, "laplace" at the mode; "pathfinder" by several on optimisation paths, resampled by
-            their importance.
+        inference : str
+            "gibbs": collapsed and interweaved Gibbs sampling. "nuts": the same model as a PyMC
+            graph, sampled by the No-U-Turn sampler. "cavi": for `DirichletProcess`, a variational
+            approximation by coordinate ascent, fast but overconfident, with point estimates of
+            scales, noise and ``between``. "laplace_sites": Gibbs sampling with the likelihood of
+            each task replaced by a normal density at its mode, so with one pass over the rows.
+
+            The others approximate the posterior of the graph, except of clusters, by one normal
+            distribution in its unconstrained space: "advi" by independent coordinates (means are
+            close, sds of correlated quantities too small), "fullrank_advi" by correlated ones,
+            "laplace" at the mode; "pathfinder" by several on optimisation paths, resampled by their
+            importance.
         draws, tune, chains : int
         cores : int, optional
             Chains that run at the same time; all available processors by default. The draws do not

@@ -14,12 +14,12 @@ from scipy.special import betaln
 from scipy.stats import gamma
 
 from bayesmtl.assembly import Problem
-from bayesmtl.errors import UnsupportedError
 from bayesmtl.inference.draws import Draws, PartitionDraws, join_chains
 from bayesmtl.inference.gibbs import start_chain
+from bayesmtl.inference.support import require_supported
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL
-from bayesmtl.numerics.densities import CODES, FIXED
+from bayesmtl.numerics.densities import FIXED
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.numerics.partitions import canonical
 from bayesmtl.posterior.importance import smoothed_weights
@@ -115,32 +115,6 @@ class Report(NamedTuple):
         return out if self.pareto_k is None else out | {"pareto_k": self.pareto_k}
 
 
-def _require_supported(problem: Problem) -> np.ndarray:
-    """Prior row of the concentration.
-
-    Raises
-    ------
-    UnsupportedError
-        For anything but a Dirichlet process with a fixed or Gamma concentration.
-    """
-    works = "inference='cavi' works for bm.DirichletProcess()"
-    prior = problem.partition
-    if prior is None:
-        raise UnsupportedError(
-            f"{works}, which lets the tasks fall into clusters; use inference='gibbs' or 'nuts' "
-            "for this relation"
-        )
-    if prior.log_components.size or prior.discount[0] != FIXED or prior.discount[1] != 0.0:
-        name = "bm.FiniteMixture()" if prior.log_components.size else "bm.PitmanYor()"
-        raise UnsupportedError(f"{works}, not for {name}: use inference='gibbs' for it")
-    if prior.concentration[0] not in (FIXED, CODES["Gamma"]):
-        raise UnsupportedError(
-            "inference='cavi' needs concentration= to be a number or a Gamma prior: use one, or "
-            "inference='gibbs'"
-        )
-    return prior.concentration
-
-
 def _update(fit: Fit, q: Approximation) -> Fit:
     """The same hyperparameters with another approximation."""
     value = fit.value - fit.q.elbo + q.elbo
@@ -223,12 +197,9 @@ def fit_clusters(
     UnsupportedError
         For anything but a Dirichlet process with a fixed or Gamma concentration.
     """
-    if problem.row_data is not None:
-        raise UnsupportedError(
-            f"inference='cavi' needs a Gaussian likelihood, not {likelihood!r}: use "
-            "inference='gibbs' or 'nuts'"
-        )
-    row = _require_supported(problem)
+    require_supported(problem, likelihood, "cavi")
+    assert problem.partition is not None
+    row = problem.partition.concentration
     chain = start_chain(problem, likelihood, rng)
     assert chain.partition is not None
     layout, x = layout_of(problem, chain.population, chain.partition, chain.noise)

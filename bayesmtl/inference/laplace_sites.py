@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmtl.assembly import Problem
-from bayesmtl.errors import UnsupportedError
 from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.gibbs import sample_gibbs
+from bayesmtl.inference.support import require_supported
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.numerics.lanes import pack_tasks, site_values, unpack_tasks
 from bayesmtl.posterior.importance import smoothed_weights
@@ -48,7 +48,7 @@ class Report(NamedTuple):
 
 
 def sample_laplace_sites(
-    problem: Problem, likelihood: Any, *, keep_weights: bool, **settings: Any
+    problem: Problem, likelihood: Any, **settings: Any
 ) -> tuple[Draws, bool, Report]:
     """Gibbs sampling on Laplace sites of every task, not corrected.
 
@@ -56,7 +56,6 @@ def sample_laplace_sites(
     ----------
     problem : Problem
     likelihood : Likelihood
-    keep_weights : bool
     **settings
         Of `bayesmtl.inference.gibbs.sample_gibbs`.
 
@@ -73,17 +72,10 @@ def sample_laplace_sites(
         For a Gaussian likelihood, whose sites are exact; where the likelihood has parameters of its
         own.
     """
-    if problem.row_data is None or problem.row_kernels is None:
-        raise UnsupportedError(
-            "the sites of a Gaussian likelihood are exact: use inference='gibbs'"
-        )
-    if problem.row_parameters.start.size:
-        raise UnsupportedError(
-            f"{likelihood!r} has parameters that its sites depend on: use inference='gibbs'"
-        )
+    require_supported(problem, likelihood, "laplace_sites")
     # Sites of unit precision, nothing to learn of a noise.
     known = Gaussian(se="sites")
-    draws, interrupted = sample_gibbs(problem, known, keep_weights=keep_weights, **settings)
+    draws, interrupted = sample_gibbs(problem, known, keep_weights=True, **settings)
     return draws, interrupted, _report(problem, draws)
 
 

@@ -157,6 +157,7 @@ METHODS: Mapping[str, type[Options]] = {
     "gibbs": NoOptions,
     "nuts": NutsOptions,
     "cavi": NoOptions,
+    "laplace_sites": NoOptions,
     "advi": AdviOptions,
     "fullrank_advi": AdviOptions,
     "pathfinder": PathfinderOptions,

@@ -26,6 +26,7 @@ from bayesmtl.inference.approximations import (
 from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.nuts import build_graph, internal_draws
 from bayesmtl.inference.options import AdviOptions, LaplaceOptions, Options, PathfinderOptions
+from bayesmtl.inference.support import require_supported
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.numerics.lanes import unpack_tasks
@@ -122,11 +123,7 @@ def sample_variational(
         For clusters of tasks; when the approximation fails, or is nowhere near the posterior.
     """
     problem = prepared.problem
-    if problem.partition is not None:
-        raise UnsupportedError(
-            f"inference={method!r} is one normal distribution, and tasks in clusters have a "
-            "posterior with a mode for each partition: use inference='gibbs' or 'nuts', or 'cavi'"
-        )
+    require_supported(problem, likelihood, method)
     # Only the sites of a Gaussian likelihood are exact.
     kind = "sites" if isinstance(likelihood, Gaussian) else "rows"
     rng = np.random.default_rng(random_seed)

@@ -16,7 +16,11 @@ ESS_LIMIT = 400  # in all chains together
 ESS_LIMIT_PER_CHAIN = 100
 E_BFMI_LIMIT = 0.3
 PARETO_K_LIMIT = 0.7
-APPROXIMATE = ("cavi", "advi", "fullrank_advi", "pathfinder", "laplace")
+APPROXIMATE = ("cavi", "advi", "fullrank_advi", "pathfinder", "laplace", "laplace_sites")
+# Its draws are those of a Markov chain all the same.
+MARKOV = "laplace_sites"
+# Of the log-likelihood over its approximation, of one task.
+CORRECTION_LIMIT = 0.5
 NAMED = 3  # variables named in one problem
 HOPELESS = 20  # times more draws than this is no advice
 BROKEN = "do not use this fit: look for extreme values in the data"
@@ -54,7 +58,9 @@ def find_problems(run: Run) -> list[Problem]:
     """List what is wrong with the draws, the gravest first; empty if nothing is."""
     problems = _unfinished(run) + _not_finite(run)
     if is_approximate(run):
-        return problems + _approximation(run)
+        problems += _approximation(run)
+        if run.inference["method"] != MARKOV:
+            return problems
     return problems + _stuck(run) + _one_chain(run) + _mixing(run) + _trajectories(run)
 
 
@@ -110,6 +116,11 @@ def _approximation(run: Run) -> list[Problem]:
         return [Problem("how far it is from the posterior is not known (no k-hat)", remedy)]
     if not pareto_k <= PARETO_K_LIMIT:
         return [Problem(f"it is far from the posterior (k-hat {pareto_k:.2f} > 0.7)", remedy)]
+    spread = run.inference.get("correction_sd", 0.0)
+    if spread > CORRECTION_LIMIT:
+        task = run.inference["worst_task"]
+        what = f"the site of task {task} misses its log-likelihood by an sd of {spread:.2f} (> 0.5)"
+        return [Problem(what, remedy)]
     return []
 
 

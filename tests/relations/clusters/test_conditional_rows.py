@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from bayesmtl import Bernoulli, DirichletProcess, Model
-from tests.inference.test_corrected_partition import CASES, check, exact, small_data
+from tests.inference.test_corrected_partition import check, exact, small_data
 from tests.oracles.cases import fit
+from tests.oracles.clusters import CASES
 from tests.oracles.monte_carlo import mcse
 
 SCALE = 1.5

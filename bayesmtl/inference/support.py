@@ -1,0 +1,86 @@
+"""Which methods work for which relations and likelihoods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bayesmtl.assembly import Problem
+from bayesmtl.errors import UnsupportedError
+from bayesmtl.numerics.densities import CODES, FIXED
+
+__all__ = ["EXACT", "require_supported"]
+
+# Methods whose draws are of the posterior itself; the others approximate it.
+EXACT = ("gibbs", "nuts")
+
+
+def require_supported(problem: Problem, likelihood: Any, method: str) -> None:
+    """Refuse a method that does not work for the model.
+
+    Parameters
+    ----------
+    problem : Problem
+    likelihood : Likelihood
+        For the message.
+    method : str
+
+    Raises
+    ------
+    UnsupportedError
+        With methods that would work.
+    """
+    if method == "cavi":
+        _require_dirichlet_process(problem, likelihood)
+    elif method == "laplace_sites":
+        _require_approximate_sites(problem, likelihood)
+    elif method == "nuts":
+        _require_fixed_components(problem)
+    elif method not in EXACT and problem.partition is not None:
+        raise UnsupportedError(
+            f"inference={method!r} is one normal distribution, and tasks in clusters have a "
+            "posterior with a mode for each partition: use inference='gibbs' or 'nuts', or 'cavi'"
+        )
+
+
+def _require_dirichlet_process(problem: Problem, likelihood: Any) -> None:
+    works = "inference='cavi' works for bm.DirichletProcess()"
+    prior = problem.partition
+    if prior is None:
+        raise UnsupportedError(
+            f"{works}, which lets the tasks fall into clusters; use inference='gibbs' or 'nuts' "
+            "for this relation"
+        )
+    if prior.log_components.size or prior.discount[0] != FIXED or prior.discount[1] != 0.0:
+        name = "bm.FiniteMixture()" if prior.log_components.size else "bm.PitmanYor()"
+        raise UnsupportedError(f"{works}, not for {name}: use inference='gibbs' for it")
+    if problem.row_data is not None:
+        raise UnsupportedError(
+            f"inference='cavi' needs a Gaussian likelihood, not {likelihood!r}: use "
+            "inference='gibbs' or 'nuts'"
+        )
+    if prior.concentration[0] not in (FIXED, CODES["Gamma"]):
+        raise UnsupportedError(
+            "inference='cavi' needs concentration= to be a number or a Gamma prior: use one, or "
+            "inference='gibbs'"
+        )
+
+
+def _require_approximate_sites(problem: Problem, likelihood: Any) -> None:
+    if problem.row_data is None:
+        raise UnsupportedError(
+            "the sites of a Gaussian likelihood are exact: use inference='gibbs'"
+        )
+    if problem.row_parameters.start.size:
+        raise UnsupportedError(
+            f"{likelihood!r} has parameters that its sites depend on: use inference='gibbs'"
+        )
+
+
+def _require_fixed_components(problem: Problem) -> None:
+    if problem.partition is not None and problem.partition.log_components.size > 1:
+        possible = problem.partition.log_components > -float("inf")
+        if possible.sum() > 1:
+            raise UnsupportedError(
+                "the PyMC graph of a FiniteMixture needs a fixed number of components: set "
+                "components=, use bm.DirichletProcess(), or fit with inference='gibbs'"
+            )
