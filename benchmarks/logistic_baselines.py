@@ -33,7 +33,7 @@ def mean_auc(response: np.ndarray, score: np.ndarray, task: np.ndarray) -> float
 def _probability(
     x: np.ndarray, response: np.ndarray, new: np.ndarray, c: float, *, solver: str
 ) -> np.ndarray:
-    """Of 1 in new rows; the share of ones in ``response`` needs both kinds, see the callers."""
+    """Of 1 in new rows, from rows of both kinds."""
     with warnings.catch_warnings():
         # Rarely, at the weakest penalties.
         warnings.simplefilter("ignore", ConvergenceWarning)
