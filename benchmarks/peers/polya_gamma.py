@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from importlib import import_module
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -29,8 +30,7 @@ def run_polya_gamma(
     example: Example, *, prior_sd: float, tune: int, draws: int, chains: int, seed: int
 ) -> PolyaGammaRun:
     """Chains one after the other from dispersed starts; coefficients Normal(0, prior_sd^2)."""
-    from polyagamma import random_polyagamma  # type: ignore[import-not-found]
-
+    random_polyagamma = import_module("polyagamma").random_polyagamma
     x = np.insert(example.frame[list(example.features)].to_numpy(), 0, 1.0, axis=1)
     moment = x.T @ (example.frame["y"].to_numpy() - 0.5)
     prior = np.eye(x.shape[1]) / prior_sd**2
