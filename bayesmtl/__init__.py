@@ -11,7 +11,15 @@ from bayesmtl.errors import (
     SavedFitError,
     UnsupportedError,
 )
-from bayesmtl.likelihoods import Bernoulli, Binomial, Gaussian, NegativeBinomial, Ordinal, Poisson
+from bayesmtl.likelihoods import (
+    Bernoulli,
+    Binomial,
+    Gaussian,
+    NegativeBinomial,
+    Ordinal,
+    Poisson,
+    StudentT,
+)
 from bayesmtl.model import Model
 from bayesmtl.plots import plot_clusters, plot_sharing, plot_task_relations, plot_weights
 from bayesmtl.posterior.access import task_relations
@@ -44,6 +52,7 @@ __all__ = [
     "Pooled",
     "Prior",
     "SavedFitError",
+    "StudentT",
     "UnsupportedError",
     "__version__",
     "compute_log_likelihood",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,8 +11,16 @@ import numpy as np
 from bayesmtl.data import Rows
 from bayesmtl.design import Design
 from bayesmtl.errors import InvalidDataError, InvalidModelError, warn
-from bayesmtl.likelihoods import Bernoulli, Likelihood, Ordinal, response_levels
+from bayesmtl.likelihoods import (
+    Bernoulli,
+    Likelihood,
+    Ordinal,
+    StudentT,
+    resolve_likelihood,
+    response_levels,
+)
 from bayesmtl.likelihoods.gaussian import Gaussian, Sites, gaussian_sites
+from bayesmtl.likelihoods.parameters import rescale
 from bayesmtl.likelihoods.pilot import pilot_sites
 from bayesmtl.likelihoods.protocol import RowLikelihood
 from bayesmtl.likelihoods.rows import NO_PARAMETERS, RowData, RowKernels, RowParameters, sort_rows
@@ -30,7 +39,7 @@ from bayesmtl.relations.exchangeable.state import (
     SET,
     PopulationPrior,
 )
-from bayesmtl.scaling import INTERCEPT, Scaling, learn_scaling, response_scaling
+from bayesmtl.scaling import INTERCEPT, Scaling, learn_scaling, response_scaling, robust_unit
 
 __all__ = ["Clusters", "Prepared", "Problem", "Relation", "assemble", "resolve_blocks"]
 
@@ -64,8 +73,8 @@ class Problem(NamedTuple):
     design : (row, p)
         Internal features of the rows, intercept column first where it is separate.
     response, weight : (row,)
-        Internal response without its offset (as it is, where it is not Gaussian); weight of each
-        row (known standard errors included).
+        Internal response without its offset (as it is, where the likelihood is neither Gaussian
+        nor Student t); weight of each row (known standard errors included).
     row_weight : (row,)
         The user's weights, else 1.
     size : (row,)
@@ -257,7 +266,7 @@ def assemble(
     Raises
     ------
     InvalidDataError
-        For a constant response, or standard errors and weights that are not positive.
+        For a response that sets no scale, or standard errors and weights that are not positive.
     """
     assert rows.response is not None
     separate = intercept is not None
@@ -275,6 +284,8 @@ def assemble(
             _warn_of_separation(rows, features)
         center, noise = _reference(rows, likelihood, size, offset, weight)
         center, unit = center if any_intercept else 0.0, 1.0
+        if isinstance(likelihood, StudentT) and standardize:
+            unit = robust_unit(rows.response - offset, math.sqrt(noise))
     scaling = learn_scaling(
         rows,
         task_features,
@@ -311,29 +322,44 @@ def assemble(
     }
     if isinstance(likelihood, Gaussian):
         return Problem(**common, **_gaussian_parts(common, likelihood, columns["se"]))
+    return Problem(**common, **_row_parts(common, resolve_likelihood(likelihood, unit), noise))
+
+
+def _row_parts(
+    common: dict[str, Any], likelihood: RowLikelihood, reference_noise: float
+) -> dict[str, Any]:
+    """Rows, sites and parameters of a likelihood that is not Gaussian."""
+    rows, scaling, size = common["rows"], common["scaling"], common["size"]
+    offset, weight, response = common["offset"], common["row_weight"], rows.response
+    added = scaling.response_center + offset + likelihood.offset(size)
+    start = likelihood.start(response, _exposure(likelihood, size, offset), weight)
+    if isinstance(likelihood, StudentT):
+        response, added = (response - added) / scaling.response_scale, np.zeros_like(added)
     data = sort_rows(
-        design,
-        rows.response,
+        common["design"],
+        response,
         rows.task,
         len(rows.tasks),
-        offset=center + offset + likelihood.offset(size),
+        offset=added,
         size=size,
         weight=weight,
     )
-    start = likelihood.start(rows.response, _exposure(likelihood, size, offset), weight)
-    return Problem(
-        **common,
-        response=rows.response,
-        weight=weight,
-        standard_error=None,
-        fixed_noise=None,
-        noise_priors=(table_row(1.0), table_row(1.0)),
-        sites=pilot_sites(data, likelihood.kernels, start),
-        reference_noise=noise,
-        row_data=data,
-        row_kernels=likelihood.kernels,
-        row_parameters=RowParameters(likelihood.parameters, start, likelihood.prior),
-    )
+    if isinstance(likelihood, StudentT):
+        start = rescale(likelihood.parameters, start, scaling.response_scale)
+        start = likelihood.pilot(data, start, scaling.response_scale)
+        reference_noise = float(np.exp(2.0 * start[0]))
+    return {
+        "response": response,
+        "weight": weight,
+        "standard_error": None,
+        "fixed_noise": None,
+        "noise_priors": (table_row(1.0), table_row(1.0)),
+        "sites": pilot_sites(data, likelihood.kernels, start),
+        "reference_noise": reference_noise,
+        "row_data": data,
+        "row_kernels": likelihood.kernels,
+        "row_parameters": RowParameters(likelihood.parameters, start, likelihood.prior),
+    }
 
 
 def _gaussian_parts(common: dict[str, Any], likelihood: Gaussian, se: str | None) -> dict[str, Any]:
@@ -373,6 +399,8 @@ def _reference(
     """Centre of the predictor without its offset, and noise variance of an average row."""
     response = rows.response
     assert response is not None
+    if isinstance(likelihood, StudentT):
+        return likelihood.reference(response - offset, size, weight)
     center, noise = likelihood.reference(response, _exposure(likelihood, size, offset), weight)
     return center - (float(offset.max()) if "exposure" in likelihood.columns else 0.0), noise
 

@@ -38,6 +38,7 @@ LIKELIHOODS: dict[str, tuple[Callable[..., Any], tuple[str, ...], tuple[str, ...
     "poisson": (bm.Poisson, (), ("exposure",)),
     "negative-binomial": (bm.NegativeBinomial, (), ("exposure",)),
     "ordinal": (bm.Ordinal, ("levels",), ()),
+    "student-t": (bm.StudentT, (), ()),
 }
 
 

@@ -9,9 +9,10 @@ import xarray as xr
 
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws, join_chains, map_draws
-from bayesmtl.likelihoods import Likelihood
+from bayesmtl.likelihoods import Likelihood, resolve_likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.levels import level_labels
+from bayesmtl.likelihoods.parameters import noise_position, rescale
 from bayesmtl.likelihoods.protocol import Predicted
 from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.posterior.build import constant_data, observed_data
@@ -72,20 +73,18 @@ def _response(
     likelihood: Likelihood,
     weights: np.ndarray,
     sds: np.ndarray | None,
+    parameters: np.ndarray,
     rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Response of every row in user units, and parameters of the likelihood."""
+) -> np.ndarray:
+    """Response of every row in user units."""
     task = problem.rows.task
     predictor = np.einsum("rp,rp->r", problem.design, weights[task])
     known = np.full(len(task), np.nan) if problem.standard_error is None else problem.standard_error
     noise = known if sds is None else sds[task]
     predictor = problem.scaling.response_center + problem.scaling.response_scale * predictor
     predictor = predictor + problem.offset + likelihood.offset(problem.size)
-    parameters = np.zeros(0)
-    if not isinstance(likelihood, Gaussian):
-        parameters = likelihood.draw_parameters(rng)
     predicted = Predicted(*(x[:, None] for x in (predictor, problem.size, noise, parameters)))
-    return likelihood.sample(predicted, rng)[:, 0], parameters
+    return likelihood.sample(predicted, rng)[:, 0]
 
 
 def _one(
@@ -95,6 +94,12 @@ def _one(
     prior, unit = problem.prior, problem.scaling.response_scale
     median, spread, sds = _noise(problem, likelihood, rng)
     variance = problem.reference_noise if median is None else (median / unit) ** 2
+    user, parameters = np.zeros(0), np.zeros(0)
+    if not isinstance(likelihood, Gaussian):
+        blocks = problem.row_parameters.blocks
+        user = resolve_likelihood(likelihood, problem.reference_sd).draw_parameters(rng)
+        parameters, position = rescale(blocks, user, unit), noise_position(blocks)
+        variance = variance if position is None else np.exp(2.0 * parameters[position])
     drawn = simulate_population(problem, variance, rng)
     means = (drawn.means - prior.mean_location) / prior.mean_unit
     scale = drawn.scale / prior.scale_unit
@@ -109,7 +114,7 @@ def _one(
         within = np.sqrt(1.0 - share) * deviation[:, first:]
         deviation[:, first:] = np.sqrt(share) * of_cluster + within
     weights = z @ means.T + scale * deviation
-    response, parameters = _response(problem, likelihood, weights, sds, rng)
+    response = _response(problem, likelihood, weights, sds, user, rng)
     log_noise = None
     if sds is not None and isinstance(likelihood, Gaussian) and not likelihood.fixed:
         log_noise = np.log(sds / unit) if spread is not None else np.log(sds[:1] / unit)[0]

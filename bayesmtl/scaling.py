@@ -10,7 +10,7 @@ import numpy as np
 from bayesmtl.data import Rows
 from bayesmtl.errors import InvalidDataError
 
-__all__ = ["INTERCEPT", "Scaling", "learn_scaling", "response_scaling"]
+__all__ = ["INTERCEPT", "Scaling", "learn_scaling", "response_scaling", "robust_unit"]
 
 INTERCEPT = "Intercept"
 
@@ -99,3 +99,20 @@ def response_scaling(
             "of your own"
         )
     return float(response.mean()) if intercept else 0.0, spread if standardize else 1.0
+
+
+def robust_unit(response: np.ndarray, scale: float) -> float:
+    """A scale from the median absolute deviation of a response, unless it is zero.
+
+    Raises
+    ------
+    InvalidDataError
+        When half of the rows or more are equal.
+    """
+    if scale > 1e-13 * float(np.abs(response).max(initial=0.0)):
+        return scale
+    raise InvalidDataError(
+        f"half of the responses or more are equal ({np.median(response):g}), so their median "
+        "absolute deviation cannot set the scale of the priors: check the column, use "
+        "bm.Gaussian(), or use standardize=False with priors of your own"
+    )

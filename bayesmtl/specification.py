@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_args
 
 from bayesmtl.assembly import Clusters, Relation
 from bayesmtl.errors import InvalidModelError
-from bayesmtl.likelihoods import LIKELIHOODS, Likelihood, Ordinal
+from bayesmtl.likelihoods import LIKELIHOODS, Likelihood, Ordinal, StudentT
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.relations.clusters.prior import FiniteMixture, PitmanYor
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
@@ -113,11 +113,15 @@ def story(
 
 def _legend(likelihood: Likelihood) -> list[str]:
     first = "s_x: pooled standard deviation of the feature; the second"
+    last = "argument of Normal is a standard deviation, D is a covariance"
+    if isinstance(likelihood, StudentT):
+        mad = "s_y: 1.4826 times the median absolute deviation of the response from median(y)"
+        return [mad, first, last]
     if isinstance(likelihood, Gaussian):
         first = (
             "s_y, s_x: pooled standard deviations of the response and of the feature; the second"
         )
-    return [first, "argument of Normal is a standard deviation, D is a covariance"]
+    return [first, last]
 
 
 class _Defaults(NamedTuple):
@@ -147,7 +151,7 @@ def _defaults(likelihood: Likelihood) -> tuple[_Defaults, _Defaults]:
     center, noise, unit = "mean(y)", "", "s_y"
     if not isinstance(likelihood, Gaussian):
         center, noise = likelihood.reference_story
-        unit = "1"
+        unit = "s_y" if isinstance(likelihood, StudentT) else "1"
     mean = f"Normal({center}, {_times('2.5', unit)})"
     if isinstance(likelihood, Ordinal):
         mean = "0 (the thresholds take its place)"

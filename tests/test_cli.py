@@ -140,6 +140,7 @@ COUNTS = "".join(
         (["--formula", "y ~ x", "--likelihood", "binomial", "--trials", "n"], "Binomial response"),
         (["--formula", "y ~ x", "--likelihood", "poisson", "--exposure", "n"], "Poisson response"),
         (["--formula", "y ~ x", "--likelihood", "negative-binomial"], "response, dispersion "),
+        (["--formula", "y ~ x", "--likelihood", "student-t"], "StudentT response, noise_sd "),
         (
             ["--formula", "level ~ x", "--likelihood", "ordinal", "--levels", "low, mid,high"],
             "thresholds low|mid ",

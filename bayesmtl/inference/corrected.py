@@ -31,7 +31,7 @@ from bayesmtl.assembly import Problem
 from bayesmtl.inference.corrected_partition import update_clusters
 from bayesmtl.inference.corrected_state import CorrectedState, attempt, row_values, rows_of
 from bayesmtl.inference.draws import Draws
-from bayesmtl.inference.nuisance import log_parameters, update_parameters
+from bayesmtl.inference.nuisance import log_parameters, noise_variance, update_parameters
 from bayesmtl.inference.recording import partition_storage, record_partition
 from bayesmtl.inference.sampling import sample_chains
 from bayesmtl.numerics.lanes import multiply_lanes, unpack_tasks
@@ -102,7 +102,7 @@ def corrected_sweep(problem: Problem, state: CorrectedState, rng: np.random.Gene
     if state.partition is None:
         accepted = _update_population(problem, state, rng)
     else:
-        accepted = update_clusters(problem, state, problem.reference_noise, rng)
+        accepted = update_clusters(problem, state, noise_variance(problem, state.parameters), rng)
     move_weights(problem, state, rng)
     if update_parameters(problem, state.population, state.parameters, state.value, rng):
         _whiten(problem, state)
@@ -136,7 +136,7 @@ def _update_population(
 ) -> list[bool]:
     """The normal population of an exchangeable relation; whether the proposals were accepted."""
     prior, population, sites = problem.prior, state.population, state.sites
-    pairs, noise = moves_pairs(prior), problem.reference_noise
+    pairs, noise = moves_pairs(prior), noise_variance(problem, state.parameters)
 
     def structure() -> None:
         propose_population(sites, prior, population, state.whitened, noise, pairs, rng)
@@ -270,7 +270,8 @@ class _Chain(NamedTuple):
 
 def _log_structure(problem: Problem, state: CorrectedState) -> float:
     """Log density of population, partition and weights."""
-    prior, noise, partition = problem.prior, problem.reference_noise, state.partition
+    prior, partition = problem.prior, state.partition
+    noise = noise_variance(problem, state.parameters)
     if partition is None:
         return float(log_population(prior, state.population, noise))
     return float(

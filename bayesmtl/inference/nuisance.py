@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 from bayesmtl.assembly import Problem
+from bayesmtl.likelihoods.parameters import noise_position
 from bayesmtl.numerics.lanes import pack_tasks
+from bayesmtl.relations.exchangeable.population import signal_variance
 from bayesmtl.relations.exchangeable.state import PopulationState
 from bayesmtl.scaling import INTERCEPT
 
-__all__ = ["log_parameters", "update_parameters"]
+__all__ = ["kernel_prior", "log_parameters", "noise_variance", "update_parameters"]
+
+
+def noise_variance(problem: Problem, parameters: np.ndarray) -> float:
+    """Noise variance that the joint prior refers to, internal units."""
+    position = noise_position(problem.row_parameters.blocks)
+    if position is None:
+        return problem.reference_noise
+    return math.exp(2.0 * parameters[position])
+
+
+def kernel_prior(problem: Problem, signal: float) -> Any:
+    """Prior of the parameters, for the kernels.
+
+    Where one is a noise sd: prior, unit of the response, signal variance of the joint prior (0: not
+    in use) and prior of R-squared.
+    """
+    prior = problem.row_parameters.prior
+    if noise_position(problem.row_parameters.blocks) is None:
+        return prior
+    return prior, problem.scaling.response_scale, signal, problem.prior.r2_prior
 
 
 def update_parameters(
@@ -30,7 +55,8 @@ def update_parameters(
     assert kernels is not None
     if kernels.update is None:
         return False
-    kernels.update(rows, population.weights, parameters, problem.row_parameters.prior, rng)
+    prior = kernel_prior(problem, signal_variance(problem.prior, population))
+    kernels.update(rows, population.weights, parameters, prior, rng)
     shifted = kernels.shift is not None and _shifts(problem) and population.scale[0] > 0.0
     if kernels.shift is not None and shifted:
         linear, square = _shift_density(problem, population)
@@ -64,4 +90,4 @@ def log_parameters(problem: Problem, parameters: np.ndarray) -> float:
     assert kernels is not None
     if kernels.log_parameters is None:
         return 0.0
-    return kernels.log_parameters(problem.row_data, parameters, problem.row_parameters.prior)
+    return kernels.log_parameters(problem.row_data, parameters, kernel_prior(problem, 0.0))

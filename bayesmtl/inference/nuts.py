@@ -15,7 +15,7 @@ from bayesmtl.inference.samplers import run_sampler
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.graph import add_noise, add_rows, add_sites
-from bayesmtl.likelihoods.parameters import parameter_coords, read_parameters
+from bayesmtl.likelihoods.parameters import parameter_coords, read_parameters, rescale
 from bayesmtl.relations.clusters.conditional import draw_partitions
 from bayesmtl.relations.clusters.graph import (
     ClusterTensors,
@@ -189,6 +189,8 @@ def internal_draws(problem: Problem, posterior: xr.Dataset, lp: np.ndarray) -> D
         correlation[..., first:, first:] = values("feature_correlation", "feature", "feature_bis")
     unit = problem.scaling.response_scale
     per_task = ("task",) if "noise_median" in posterior else ()
+    blocks, gaussian = problem.row_parameters.blocks, problem.row_data is None
+    learned = gaussian and "noise_sd" in posterior
     return Draws(
         means=(means - prior.mean_location) / prior.mean_unit,
         scale=scale / prior.scale_unit,
@@ -196,10 +198,10 @@ def internal_draws(problem: Problem, posterior: xr.Dataset, lp: np.ndarray) -> D
         shared=values("shared_fraction") if "shared_fraction" in posterior else None,
         noise_median=values("noise_median") / unit if "noise_median" in posterior else None,
         noise_spread=values("noise_spread") if "noise_spread" in posterior else None,
-        log_noise=np.log(values("noise_sd", *per_task) / unit) if "noise_sd" in posterior else None,
+        log_noise=np.log(values("noise_sd", *per_task) / unit) if learned else None,
         weights=_weights(problem, posterior),
         lp=lp,
-        parameters=read_parameters(problem.row_parameters.blocks, posterior),
+        parameters=rescale(blocks, read_parameters(blocks, posterior), unit),
     )
 
 

@@ -8,6 +8,7 @@ from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.negative_binomial import NegativeBinomial
 from bayesmtl.likelihoods.ordinal import Ordinal
 from bayesmtl.likelihoods.poisson import Poisson
+from bayesmtl.likelihoods.student_t import StudentT
 
 __all__ = [
     "LIKELIHOODS",
@@ -18,13 +19,20 @@ __all__ = [
     "NegativeBinomial",
     "Ordinal",
     "Poisson",
+    "StudentT",
+    "resolve_likelihood",
     "response_levels",
 ]
 
-Likelihood = Gaussian | Bernoulli | Binomial | Poisson | NegativeBinomial | Ordinal
-LIKELIHOODS = (Gaussian, Bernoulli, Binomial, Poisson, NegativeBinomial, Ordinal)
+Likelihood = Gaussian | Bernoulli | Binomial | Poisson | NegativeBinomial | Ordinal | StudentT
+LIKELIHOODS = (Gaussian, Bernoulli, Binomial, Poisson, NegativeBinomial, Ordinal, StudentT)
 
 
 def response_levels(likelihood: Likelihood) -> tuple[Any, ...] | None:
     """Labels of the response where it holds ordered levels."""
     return likelihood.levels if isinstance(likelihood, Ordinal) else None
+
+
+def resolve_likelihood(likelihood: Likelihood, unit: float) -> Any:
+    """With its default priors, for a response of scale ``unit``."""
+    return likelihood.resolve(unit) if isinstance(likelihood, StudentT) else likelihood

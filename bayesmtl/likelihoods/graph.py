@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmtl.assembly import Problem
-from bayesmtl.likelihoods import Likelihood
+from bayesmtl.likelihoods import Likelihood, StudentT, resolve_likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.priors import Prior
@@ -24,13 +24,19 @@ __all__ = ["add_noise", "add_rows", "add_sites"]
 
 
 def add_noise(problem: Problem, likelihood: Likelihood) -> tuple[Any, Any]:
-    """Noise sd of each task, user units (None: nothing is learned), and that of reference."""
+    """Noise sd of each task (None: nothing is learned), and that of reference, in user units.
+
+    The first are the parameters of a likelihood that is not Gaussian.
+    """
     import pymc as pm
     import pytensor.tensor as pt
 
     unit = problem.scaling.response_scale
     known = float(np.sqrt(problem.reference_noise) * unit)
-    if not isinstance(likelihood, Gaussian) or likelihood.se is not None:
+    if not isinstance(likelihood, Gaussian):
+        parameters = resolve_likelihood(likelihood, problem.reference_sd).add_parameters()
+        return parameters, parameters[0] if isinstance(likelihood, StudentT) else known
+    if likelihood.se is not None:
         return None, known
     if likelihood.fixed:
         return pt.as_tensor(likelihood.fixed_sds(problem.rows.tasks)), known
@@ -69,7 +75,7 @@ def add_rows(
         sd = noise[task] if problem.standard_error is None else pt.as_tensor(problem.standard_error)
         kind, parameters = pm.Normal, {"mu": predictor, "sigma": sd}
     else:
-        kind, parameters = likelihood.variable(predictor, problem.size, likelihood.add_parameters())
+        kind, parameters = likelihood.variable(predictor, problem.size, noise)
     response = rows.response
     if problem.levels is not None and response is not None:
         response = response.astype(np.int64)

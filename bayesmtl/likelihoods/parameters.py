@@ -10,7 +10,13 @@ import xarray as xr
 
 from bayesmtl.likelihoods.rows import ParameterBlock
 
-__all__ = ["parameter_coords", "parameter_variables", "read_parameters"]
+__all__ = [
+    "noise_position",
+    "parameter_coords",
+    "parameter_variables",
+    "read_parameters",
+    "rescale",
+]
 
 
 def parameter_coords(blocks: Sequence[ParameterBlock]) -> dict[str, Any]:
@@ -18,6 +24,24 @@ def parameter_coords(blocks: Sequence[ParameterBlock]) -> dict[str, Any]:
     return {
         block.dim: np.array(block.labels, dtype=object) for block in blocks if block.dim is not None
     }
+
+
+def noise_position(blocks: Sequence[ParameterBlock]) -> int | None:
+    """Which parameter is the log of the noise sd that the joint prior refers to."""
+    first = 0
+    for block in blocks:
+        if block.noise:
+            return first
+        first += max(1, len(block.labels))
+    return None
+
+
+def rescale(blocks: Sequence[ParameterBlock], parameters: np.ndarray, unit: float) -> np.ndarray:
+    """Parameters (..., parameter) of a response divided by ``unit``."""
+    position, out = noise_position(blocks), np.array(parameters, dtype=np.float64)
+    if position is not None:
+        out[..., position] -= np.log(unit)
+    return out
 
 
 def parameter_variables(blocks: Sequence[ParameterBlock], parameters: np.ndarray) -> dict[str, Any]:

@@ -8,12 +8,24 @@ from bayesmtl.likelihoods.gaussian import Sites
 from bayesmtl.likelihoods.rows import RowData, RowKernels
 from bayesmtl.numerics.lanes import pack_tasks, unpack_symmetric, unpack_tasks
 
-__all__ = ["maximise", "pilot_sites", "sites_at"]
+__all__ = [
+    "SD_OF_MAD",
+    "maximise",
+    "pilot_sites",
+    "pilot_weights",
+    "residual_scale",
+    "sites_at",
+]
+
+# Of a normal distribution, the sd over the median absolute deviation.
+SD_OF_MAD = 1.4826022185056018
 
 _STEPS, _HALVINGS = 30, 30
 # Prior sds, in internal units, of the pooled weights and of a task's deviation from them.
 _POOLED_SD, _TASK_SD = 2.5, 1.0
 _CONVERGED = 1e-6
+# Share of the rows that are taken to be left for the noise, at least.
+_LEAST_SPARE = 0.1
 
 
 def pilot_sites(rows: RowData, kernels: RowKernels, parameters: np.ndarray) -> Sites:
@@ -34,10 +46,30 @@ def pilot_sites(rows: RowData, kernels: RowKernels, parameters: np.ndarray) -> S
     Sites
         Of unit precision.
     """
+    return sites_at(rows, kernels, parameters, pilot_weights(rows, kernels, parameters))
+
+
+def pilot_weights(rows: RowData, kernels: RowKernels, parameters: np.ndarray) -> np.ndarray:
+    """Weights (task, p) at the mode of each task."""
     n_tasks, p = rows.start.size - 1, rows.features.shape[0]
     pooled = maximise(rows, kernels, parameters, np.zeros((1, p)), _POOLED_SD)
-    weights = maximise(rows, kernels, parameters, np.tile(pooled, (n_tasks, 1)), _TASK_SD)
-    return sites_at(rows, kernels, parameters, weights)
+    return maximise(rows, kernels, parameters, np.tile(pooled, (n_tasks, 1)), _TASK_SD)
+
+
+def residual_scale(rows: RowData, kernels: RowKernels, parameters: np.ndarray) -> float:
+    """Robust sd of the noise, from the residuals at the mode of each task.
+
+    1.4826 times their median absolute value, which is the sd of normal ones, for as many
+    coefficients as the rows determine, rather than the prior.
+    """
+    weights, used = pilot_weights(rows, kernels, parameters), rows.weight > 0.0
+    fitted = np.einsum("jr,rj->r", rows.features, np.repeat(weights, np.diff(rows.start), axis=0))
+    gram, _ = _moments(rows, kernels, parameters, weights)
+    information = np.linalg.eigvalsh(gram) * _TASK_SD**2
+    determined = (information / (1.0 + information)).sum()
+    spare = max(_LEAST_SPARE, 1.0 - determined / used.sum())
+    size = np.abs(rows.response - rows.offset - fitted)[used]
+    return float(SD_OF_MAD * np.median(size) / np.sqrt(spare))
 
 
 def sites_at(

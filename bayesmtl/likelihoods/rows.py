@@ -59,6 +59,8 @@ class RowKernels(NamedTuple):
         has no predictor and is left out of ``evaluate``.
     shift : function (parameters, linear, square, rng), or None
         Draws what may be added to all parameters and predictors.
+    information : function (..., parameter) -> (...), or None
+        Fisher information of a row about its predictor, where it depends on nothing else.
     """
 
     evaluate: Callable[..., None]
@@ -67,6 +69,7 @@ class RowKernels(NamedTuple):
     update: Callable[..., None] | None = None
     log_parameters: Callable[..., float] | None = None
     shift: Callable[..., float] | None = None
+    information: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 class ParameterBlock(NamedTuple):
@@ -83,6 +86,8 @@ class ParameterBlock(NamedTuple):
         Whether kernels work on the logarithms.
     fixed : bool
         Whether they are known numbers.
+    noise : bool
+        Whether it is the noise sd that the joint prior refers to, in units of the response.
     """
 
     name: str
@@ -90,6 +95,7 @@ class ParameterBlock(NamedTuple):
     dim: str | None = None
     log: bool = False
     fixed: bool = False
+    noise: bool = False
 
 
 class RowParameters(NamedTuple):
@@ -102,7 +108,7 @@ class RowParameters(NamedTuple):
     start : (parameter,)
         Known values, or an estimate from all rows.
     prior : array
-        For the kernels.
+        For the kernels; where one is a noise sd, see `bayesmtl.inference.nuisance.kernel_prior`.
     """
 
     blocks: tuple[ParameterBlock, ...]

@@ -73,9 +73,9 @@ def plot_task_relations(
         Result of `model.fit`; reads the group ``task_relations``.
     kind
         ``"difference"`` (root-mean-square difference of two tasks' predictors over the pooled
-        features, in noise standard deviations or, for a likelihood that is not Gaussian, in units
-        of the predictor that the figure gives), ``"correlation"`` (of two tasks' feature
-        effects over the pooled features) or None for both where both exist.
+        features, in noise standard deviations or, where the likelihood has none, in units of the
+        predictor that the figure gives), ``"correlation"`` (of two tasks' feature effects over the
+        pooled features) or None for both where both exist.
     figsize
         Width and height in inches; more room shows more task labels.
 

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws
+from bayesmtl.likelihoods.parameters import noise_position
 from bayesmtl.numerics.lanes import pack_tasks, prior_shares, unpack_tasks
 from bayesmtl.posterior.partition_draws import conditional_means, variance_factors
 from bayesmtl.sites import square_root
@@ -92,10 +93,21 @@ def _task_scales(problem: Problem, draws: Draws) -> Callable[[int, int], np.ndar
     return scales
 
 
-def _precisions(draws: Draws, index: tuple[int, int], n_tasks: int) -> np.ndarray:
-    if draws.log_noise is None:
-        return np.ones(n_tasks)
-    return np.broadcast_to(np.exp(-2.0 * draws.log_noise[index]), (n_tasks,))
+def _precisions(problem: Problem, draws: Draws) -> Callable[[tuple[int, int]], np.ndarray]:
+    """Function of chain and draw that gives the precisions (block, lane) of the sites."""
+    n_tasks, kernels = problem.prior.n_tasks, problem.row_kernels
+    if draws.log_noise is not None:
+        log_noise = draws.log_noise
+        return lambda index: pack_tasks(
+            np.broadcast_to(np.exp(-2.0 * log_noise[index]), (n_tasks,))
+        )
+    known = problem.sites.precision
+    if kernels is None or kernels.information is None:
+        return lambda index: known
+    assert draws.parameters is not None
+    ratio = kernels.information(draws.parameters)
+    ratio = ratio / kernels.information(problem.row_parameters.start)
+    return lambda index: known * ratio[index]
 
 
 def borrowing(problem: Problem, draws: Draws, cores: int) -> tuple[np.ndarray, bool]:
@@ -115,15 +127,13 @@ def borrowing(problem: Problem, draws: Draws, cores: int) -> tuple[np.ndarray, b
     complete = keep == n_chains * n_draws
     picks = np.linspace(0, n_chains * n_draws - 1, keep).astype(int)
     out = np.empty((keep, problem.prior.n_tasks))
-    known = problem.sites.precision if draws.log_noise is None else None
+    precisions = _precisions(problem, draws)
     scales = _task_scales(problem, draws)
 
     def one(position: int) -> None:
         index = divmod(int(picks[position]), n_draws)
         correlation = np.eye(p) if draws.correlation is None else draws.correlation[index]
-        lanes = known
-        if lanes is None:
-            lanes = pack_tasks(_precisions(draws, index, problem.prior.n_tasks))
+        lanes = precisions(index)
         shares = np.empty_like(lanes)
         scale = pack_tasks(scales(*index))
         prior_shares(problem.sites.gram, lanes, scale, np.linalg.inv(correlation), first, shares)
@@ -156,7 +166,12 @@ def _predictors(problem: Problem, draws: Draws, n_samples: int) -> tuple[np.ndar
     picks = np.linspace(0, n_chains * n_draws - 1, min(n_samples, n_chains * n_draws)).astype(int)
     chain, draw = np.divmod(picks, n_draws)
     weights = draws.weights[chain, draw]
-    if problem.fixed_noise is not None:
+    position = noise_position(problem.row_parameters.blocks)
+    if position is not None:
+        assert draws.parameters is not None
+        shared = np.exp(2.0 * draws.parameters[chain, draw, position])
+        variance = np.broadcast_to(shared[:, None], weights.shape[:2])
+    elif problem.fixed_noise is not None:
         fixed = (problem.fixed_noise / problem.scaling.response_scale) ** 2
         variance = np.broadcast_to(fixed, weights.shape[:2])
     elif draws.log_noise is None:
@@ -187,7 +202,7 @@ def _effective_features(covariance: np.ndarray) -> int:
 
 def _unit(problem: Problem) -> str:
     """What differences of predictors are given in."""
-    if problem.row_data is None:
+    if problem.row_data is None or noise_position(problem.row_parameters.blocks) is not None:
         return "noise standard deviations"
     return f"units of {np.sqrt(problem.reference_noise):.2g} of the predictor"
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws
-from bayesmtl.likelihoods.parameters import parameter_coords, parameter_variables
+from bayesmtl.likelihoods.parameters import parameter_coords, parameter_variables, rescale
 from bayesmtl.numerics.densities import FIXED
 from bayesmtl.posterior.partition_draws import mixture_moments, partition_variables
 from bayesmtl.priors import Prior
@@ -46,6 +46,7 @@ def posterior_variables(
     if draws.shared is not None:
         out["shared_fraction"] = (_SAMPLE, draws.shared)
     n_chains, n_draws = draws.lp.shape
+    blocks = problem.row_parameters.blocks
     coords: dict[str, Any] = {"chain": np.arange(n_chains), "draw": np.arange(n_draws)}
     coords["task"] = problem.rows.tasks
     if problem.features:
@@ -55,8 +56,9 @@ def posterior_variables(
     if task_feature_names:
         coords["task_feature"] = np.array(task_feature_names, dtype=object)
     if draws.parameters is not None:
-        out |= parameter_variables(problem.row_parameters.blocks, draws.parameters)
-    coords |= parameter_coords(problem.row_parameters.blocks)
+        user = rescale(blocks, draws.parameters, 1.0 / problem.scaling.response_scale)
+        out |= parameter_variables(blocks, user)
+    coords |= parameter_coords(blocks)
     return xr.Dataset(out, coords)
 
 
