@@ -40,7 +40,7 @@ class Model:
         Column that names the task.
     relation : Independent, Pooled, Exchangeable, DirichletProcess, PitmanYor or FiniteMixture
         Prior of the task weights.
-    likelihood : Gaussian, Bernoulli, Binomial, Poisson, NegativeBinomial or Ordinal
+    likelihood : Gaussian, StudentT, Bernoulli, Binomial, Poisson, NegativeBinomial or Ordinal
     intercept : None, "exchangeable", "none", "relation" or a relation
         None follows the formula. "relation" makes the intercept the feature "Intercept"; a relation
         sets the priors of a separate intercept, which speak of the point where all features are at
