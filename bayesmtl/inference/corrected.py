@@ -82,6 +82,9 @@ def start_corrected(problem: Problem, rng: np.random.Generator) -> CorrectedStat
     )
     if state.partition is None:
         place(sites, problem.prior, population, whitened)
+        # Where no scale is learned, far from the sites every proposal would be refused.
+        noise, pairs = noise_variance(problem, state.parameters), moves_pairs(problem.prior)
+        propose_population(sites, problem.prior, population, whitened, noise, pairs, rng)
     else:
         place_in_clusters(sites, problem.prior, population, state.partition, whitened)
     state.value[:] = row_values(problem, state)

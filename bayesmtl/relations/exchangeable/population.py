@@ -3,7 +3,7 @@
 import numpy as np
 
 from bayesmtl.numerics.jit import inner_kernel, kernel
-from bayesmtl.relations.exchangeable.updates import mean_variance, update_means
+from bayesmtl.relations.exchangeable.updates import SMALLEST_SHARE, mean_variance, update_means
 
 __all__ = [
     "joint_sums",
@@ -59,7 +59,9 @@ def set_scale(prior, state, j, scale):
     if prior.joint[j]:
         total, _, _, _ = joint_sums(prior, state)
         signal = total / (1.0 - state.shared[0])
-        state.shared[0] = 1.0 - (total - state.scale[j] ** 2 + scale**2) / signal
+        shared = 1.0 - (total - state.scale[j] ** 2 + scale**2) / signal
+        # Well inside the support: from its edge a slice finds no way back.
+        state.shared[0] = min(max(shared, 10.0 * SMALLEST_SHARE), 1.0 - 10.0 * SMALLEST_SHARE)
     state.scale[j] = scale
 
 

@@ -11,6 +11,7 @@ from bayesmtl.numerics.slicing import slice_sampler
 
 __all__ = [
     "HUANG_WAND_DOF",
+    "SMALLEST_SHARE",
     "expansion_target",
     "mean_variance",
     "scale_target",
@@ -23,6 +24,8 @@ __all__ = [
 ]
 
 HUANG_WAND_DOF = 2.0
+# Shared fractions nearer to 0 or 1 are lost to rounding, and with them the signal variance.
+SMALLEST_SHARE = 1e-12
 
 
 @kernel
@@ -174,7 +177,7 @@ def shared_target(x, args):
     """Log conditional of the logit of the shared fraction."""
     deviation_variance, n_means, mean_square, noise_variance, r2_row, shared_row = args
     shared = 1.0 / (1.0 + math.exp(-x))
-    if not 0.0 < shared < 1.0:
+    if not SMALLEST_SHARE < shared < 1.0 - SMALLEST_SHARE:
         return -np.inf
     variance = mean_variance(deviation_variance, shared, n_means)
     if not variance > 0.0:
