@@ -57,6 +57,7 @@ _WINDOWS = ((0.05, 0.15), (0.15, 0.35), (0.35, 0.6))
 _SHORTEST_WINDOW = 10
 # Proposals of a new population in a sweep.
 _ATTEMPTS = 2
+_FIRST_STEP, _STEP_RATE, _STEP_ACCEPTANCE = 0.3, 0.1, 0.75
 _FEWEST_KICKS, _MOST_KICKS, _FIRST_KICKS = 2, 40, 4
 # Sweeps over which a task's acceptance is counted, and what it should stay between.
 _COUNTED, _TOO_LOW, _TOO_HIGH = 25, 0.7, 0.95
@@ -79,6 +80,7 @@ def start_corrected(problem: Problem, rng: np.random.Generator) -> CorrectedStat
         None
         if problem.partition is None
         else initial_partition(problem.partition, problem.prior, rng),
+        np.array([_FIRST_STEP, np.nan]),
     )
     if state.partition is None:
         place(sites, problem.prior, population, whitened)
@@ -184,6 +186,9 @@ class _Tuning:
         if iteration >= self._tune:
             return
         self._moves += state.accepted
+        step, rate = state.center_step
+        if np.isfinite(rate):
+            state.center_step[0] = step * np.exp(_STEP_RATE * (rate - _STEP_ACCEPTANCE))
         if (iteration + 1) % _COUNTED == 0:
             self._set_kicks(state.kicks)
         rows, kernels = rows_of(problem)

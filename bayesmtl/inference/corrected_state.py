@@ -38,6 +38,9 @@ class CorrectedState(NamedTuple):
         Whether the last move was.
     partition : PartitionState or None
         Where tasks fall into clusters.
+    center_step : (2,)
+        Step of the moves of cluster means with the labels summed out, and the acceptance rate of
+        the last one; NaN where there was none.
     """
 
     sites: Sites
@@ -48,6 +51,7 @@ class CorrectedState(NamedTuple):
     kicks: np.ndarray
     accepted: np.ndarray
     partition: PartitionState | None
+    center_step: np.ndarray
 
 
 def rows_of(problem: Problem) -> tuple[RowData, RowKernels]:
