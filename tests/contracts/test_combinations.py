@@ -60,7 +60,7 @@ def test_every_combination_is_fitted_and_predicts(relation: str, likelihood: str
         "y ~ a + b", "task", RELATIONS[relation], likelihood=part, weights="w", offset="o"
     )
     assert bm.Model.from_dict(model.to_dict()) == model
-    assert "y_i ~ " in str(model)
+    assert "y_i" in str(model)
     tree = fit(model, data, draws=30, tune=20, chains=2)
     posterior = tree["posterior"].to_dataset()
     assert all(np.isfinite(value).all() for value in posterior.data_vars.values())
@@ -74,7 +74,7 @@ def test_every_combination_is_fitted_and_predicts(relation: str, likelihood: str
     drawn = bm.predict(tree, new, kind="response", new_task="population", random_seed=1)
     assert drawn["predictions"]["y"].sizes["obs"] == 3
     again = fit(model, data, draws=30, tune=20, chains=2)
-    assert posterior.identical(again["posterior"].to_dataset())
+    assert posterior.equals(again["posterior"].to_dataset())
 
 
 @pytest.mark.parametrize("relation", [name for name in RELATIONS if name != "mixture"])

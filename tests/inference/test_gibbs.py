@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from bayesmtl import DirichletProcess, Exchangeable, Gaussian, Model, Pooled, Prior
-from bayesmtl.inference import gibbs
+from bayesmtl.inference import gibbs, sampling
 from bayesmtl.inference.chains import ChainControl, run_chains
 from bayesmtl.inference.draws import Draws, join_chains
 from tests.oracles import eight_schools
@@ -126,7 +126,7 @@ def stop_after(counts: dict[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
         run = run_chains(one, **settings)
         return run._replace(interrupted=True)
 
-    monkeypatch.setattr(gibbs, "run_chains", limited)
+    monkeypatch.setattr(sampling, "run_chains", limited)
 
 
 class _StopAfter(threading.Event):

@@ -1,5 +1,6 @@
 """Ordinal likelihood: density, slope, thresholds, how levels are read and predicted, and NUTS."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -347,8 +348,9 @@ def test_thresholds_mix() -> None:
     latent = 1.5 * rng.normal(size=30)[task] + data["x"] + rng.logistic(size=300)
     data["y"] = 1 + np.digitize(latent, [-1.0, 0.0, 1.0])
     model = bm.Model("y ~ x", "task", likelihood=FOUR)
-    settings = {"draws": 500, "tune": 500, "chains": 2}
-    with pytest.warns(bm.BayesMTLWarning, match="CHECK"):
-        fit = model.fit(data, random_seed=1, progressbar=False, **settings)  # type: ignore[arg-type]
-    table = bm.diagnose(fit).table
+    with warnings.catch_warnings():
+        # Other quantities of so short a fit may not pass.
+        warnings.simplefilter("ignore", bm.BayesMTLWarning)
+        tree = model.fit(data, draws=500, tune=500, chains=2, random_seed=1, progressbar=False)
+    table = bm.diagnose(tree).table
     assert table.loc["thresholds", "ess_bulk"] > 250
