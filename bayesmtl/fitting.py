@@ -14,7 +14,6 @@ from bayesmtl.assembly import Prepared, Problem
 from bayesmtl.errors import InvalidModelError, UnsupportedError, warn
 from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.options import NutsOptions, Options
-from bayesmtl.inference.support import require_supported
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 
@@ -98,7 +97,6 @@ def run(
     from bayesmtl.posterior.build import FitRecord, build_tree
 
     problem = prepared.problem
-    require_supported(problem, likelihood, inference)
     keep = _keeps_weights(problem, settings)
     started = time.perf_counter()
     stats: dict[str, np.ndarray] = {}

@@ -22,7 +22,7 @@ from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL
 from bayesmtl.numerics.densities import FIXED
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.numerics.partitions import canonical
-from bayesmtl.posterior.importance import smoothed_weights
+from bayesmtl.posterior.importance import reported_pareto_k, smoothed_weights
 from bayesmtl.relations.clusters.allocation import allocate, birth, k_means, responsibilities_of
 from bayesmtl.relations.clusters.cavi import (
     Approximation,
@@ -265,8 +265,7 @@ def sample_cavi(
     report = Report(
         elbo=fit.q.elbo,
         trace=np.array(fit.trace),
-        # At or below 0 the ratios are bounded, down to minus infinity where they are all equal.
-        pareto_k=max(pareto_k, 0.0) if pareto_k < np.inf else None,
+        pareto_k=reported_pareto_k(pareto_k),
         point_estimates=_point_estimates(layout),
     )
     return join_chains([part for part, _ in parts], draws), report

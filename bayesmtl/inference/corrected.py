@@ -32,9 +32,9 @@ from bayesmtl.inference.corrected_partition import update_clusters
 from bayesmtl.inference.corrected_state import CorrectedState, attempt, row_values, rows_of
 from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.nuisance import log_parameters, noise_variance, update_parameters
-from bayesmtl.inference.recording import partition_storage, record_partition
+from bayesmtl.inference.recording import record_structure, structure_storage
 from bayesmtl.inference.sampling import sample_chains
-from bayesmtl.numerics.lanes import multiply_lanes, unpack_tasks
+from bayesmtl.numerics.lanes import multiply_lanes
 from bayesmtl.relations.clusters import density as cluster_density
 from bayesmtl.relations.clusters.collapsed import weight_prior
 from bayesmtl.relations.clusters.state import initial_partition
@@ -42,7 +42,7 @@ from bayesmtl.relations.clusters.whitened import place_in_clusters, whiten_in_cl
 from bayesmtl.relations.exchangeable.density import log_population
 from bayesmtl.relations.exchangeable.gibbs import moves_pairs
 from bayesmtl.relations.exchangeable.moves import rescale_joint, standardise
-from bayesmtl.relations.exchangeable.state import DIAGONAL, HUANG_WAND, initial_state
+from bayesmtl.relations.exchangeable.state import initial_state
 from bayesmtl.relations.exchangeable.whitened import (
     place,
     population_given_weights,
@@ -231,49 +231,18 @@ class _Chain(NamedTuple):
         self.tuning.observe(iteration, self.problem, self.state)
 
     def storage(self, draws: int) -> Draws:
-        problem = self.problem
-        p, q = problem.prior.mean_location.shape
-        full = problem.prior.covariance != DIAGONAL
-        return Draws(
-            means=np.empty((draws, p, q)),
-            scale=np.empty((draws, p)),
-            correlation=np.empty((draws, p, p)) if full else None,
-            shared=np.empty(draws) if problem.prior.joint.any() else None,
-            noise_median=None,
-            noise_spread=None,
-            log_noise=None,
-            weights=np.empty((draws, problem.prior.n_tasks, p)),
-            lp=np.empty(draws),
-            parameters=np.empty((draws, self.state.parameters.size)),
-            partition=None
-            if self.state.partition is None
-            else partition_storage(self.state.partition, draws),
-        )
+        state = self.state
+        storage = structure_storage(self.problem, state.partition, draws, keep_weights=True)
+        return storage._replace(parameters=np.empty((draws, state.parameters.size)))
 
     def record(self, storage: Draws, draw: int) -> Draws:
-        population, prior = self.state.population, self.problem.prior
-        storage.means[draw] = population.means
-        storage.scale[draw] = population.scale
-        if storage.correlation is not None:
-            storage.correlation[draw] = population.covariance
-            if prior.covariance == HUANG_WAND:
-                sd = np.sqrt(np.diag(population.covariance))
-                storage.scale[draw] *= sd
-                storage.correlation[draw] /= np.outer(sd, sd)
-        if storage.shared is not None:
-            storage.shared[draw] = population.shared[0]
-        assert storage.weights is not None
-        storage.weights[draw] = unpack_tasks(population.weights, prior.n_tasks)
-        density = _log_structure(self.problem, self.state)
+        problem, state = self.problem, self.state
+        storage = record_structure(problem, state.population, state.partition, storage, draw)
         assert storage.parameters is not None
-        storage.parameters[draw] = self.state.parameters
-        density += log_parameters(self.problem, self.state.parameters)
-        storage.lp[draw] = density + self.state.value.sum()
-        if self.state.partition is None:
-            return storage
-        assert storage.partition is not None
-        recorded = record_partition(self.state.partition, storage.partition, draw)
-        return storage._replace(partition=recorded)
+        storage.parameters[draw] = state.parameters
+        density = _log_structure(problem, state) + log_parameters(problem, state.parameters)
+        storage.lp[draw] = density + state.value.sum()
+        return storage
 
 
 def _log_structure(problem: Problem, state: CorrectedState) -> float:

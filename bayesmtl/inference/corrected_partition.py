@@ -75,9 +75,20 @@ def _parts(problem: Problem, state: CorrectedState) -> tuple[PartitionState, Par
     return state.partition, problem.partition
 
 
-def _place(problem: Problem, state: CorrectedState) -> None:
-    partition, _ = _parts(problem, state)
+def _place(
+    problem: Problem, state: CorrectedState, partition: PartitionState | None = None
+) -> None:
+    """Weights of q in the clusters of the state, or of another partition."""
+    if partition is None:
+        partition, _ = _parts(problem, state)
     place_in_clusters(state.sites, problem.prior, state.population, partition, state.whitened)
+
+
+def _place_at(problem: Problem, state: CorrectedState, center: np.ndarray) -> None:
+    """Weights of q with all tasks in one cluster of standardised mean (d,)."""
+    partition, _ = _parts(problem, state)
+    together = np.zeros(problem.prior.n_tasks, dtype=np.int64)
+    _place(problem, state, partition._replace(labels=together, center=center[None]))
 
 
 def update_clusters(
@@ -116,14 +127,18 @@ def _scan(
     order = rng.permutation(n_tasks)
     n_clusters = int(partition.n_clusters[0])
     join, correction = np.empty((n_tasks, n_clusters)), np.empty((n_tasks, n_clusters + 1))
-    # Each task in turn alone, then in every cluster: the means are those of its cluster.
-    trial = partition._replace(labels=np.arange(n_tasks), center=b)
-    correction[:, -1] = _correction_at(problem, state, trial)
-    here = np.zeros(n_tasks, dtype=np.int64)
+
+    def fill(k: int) -> None:
+        _place_at(problem, state, center[k])
+        join[:, k], correction[:, k] = (
+            log_joining(a, g, center[k]),
+            _task_corrections(problem, state),
+        )
+
+    _place(problem, state, partition._replace(labels=np.arange(n_tasks), center=b))
+    correction[:, -1] = _task_corrections(problem, state)
     for k in range(n_clusters):
-        trial = partition._replace(labels=here, center=center[k : k + 1])
-        join[:, k] = log_joining(a, g, center[k])
-        correction[:, k] = _correction_at(problem, state, trial)
+        fill(k)
     position = 0
     while True:
         position = scan_given_centers(partition, order, position, join, correction, opening, b, rng)
@@ -133,21 +148,15 @@ def _scan(
         if k == join.shape[1]:
             join = np.column_stack([join, np.empty(n_tasks)])
             correction = np.insert(correction, k, 0.0, axis=1)
-        trial = partition._replace(labels=here, center=center[k : k + 1])
-        join[:, k] = log_joining(a, g, center[k])
-        correction[:, k] = _correction_at(problem, state, trial)
+        fill(k)
     close_gaps(partition)
     _place(problem, state)
     state.value[:] = row_values(problem, state)
 
 
-def _correction_at(
-    problem: Problem, state: CorrectedState, partition: PartitionState
-) -> np.ndarray:
-    """What the sites leave (task,) of the log-likelihood at other cluster means."""
-    place_in_clusters(state.sites, problem.prior, state.population, partition, state.whitened)
-    correction = corrections(state, row_values(problem, state))
-    return unpack_tasks(correction, problem.prior.n_tasks)
+def _task_corrections(problem: Problem, state: CorrectedState) -> np.ndarray:
+    """What the sites leave (task,) of the log-likelihood at the current weights."""
+    return unpack_tasks(corrections(state, row_values(problem, state)), problem.prior.n_tasks)
 
 
 def _split_or_merge(
@@ -314,18 +323,13 @@ def _of_clusters(
     problem: Problem, state: CorrectedState, b: np.ndarray, log_share: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log of share times likelihood (task, cluster), and the gradient (cluster, d) of the sum."""
-    partition, _ = _parts(problem, state)
     rows, kernels = rows_of(problem)
     prior, population = problem.prior, state.population
-    values, scores = (
-        np.empty((prior.n_tasks, len(b))),
-        np.empty((len(b), prior.n_tasks, b.shape[1])),
-    )
-    here = np.zeros(prior.n_tasks, dtype=np.int64)
+    values = np.empty((prior.n_tasks, len(b)))
+    scores = np.empty((len(b), prior.n_tasks, b.shape[1]))
     gram, score = np.empty_like(state.sites.gram), np.empty_like(state.sites.moment)
     for k in range(len(b)):
-        trial = partition._replace(labels=here, center=b[k : k + 1])
-        place_in_clusters(state.sites, prior, population, trial, state.whitened)
+        _place_at(problem, state, b[k])
         values[:, k] = unpack_tasks(row_values(problem, state), prior.n_tasks)
         gram[:], score[:] = 0.0, 0.0
         kernels.moments(rows, population.weights, state.parameters, gram, score)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Draws", "PartitionDraws", "join_chains", "map_draws", "widen"]
+__all__ = ["Draws", "PartitionDraws", "evenly_spaced", "join_chains", "map_draws", "widen"]
 
 
 class PartitionDraws(NamedTuple):
@@ -68,6 +68,13 @@ class Draws(NamedTuple):
     lp: np.ndarray
     parameters: np.ndarray | None = None
     partition: PartitionDraws | None = None
+
+
+def evenly_spaced(draws: Draws, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Chain and draw (sample,) of evenly spaced draws (chain, draw, ...); all if few."""
+    n_chains, n_draws = draws.lp.shape
+    total = n_chains * n_draws
+    return np.divmod(np.linspace(0, total - 1, min(n_samples, total)).astype(int), n_draws)
 
 
 def widen(centers: np.ndarray, n_clusters: int) -> np.ndarray:

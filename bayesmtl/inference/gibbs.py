@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws
-from bayesmtl.inference.recording import partition_storage, record_partition
+from bayesmtl.inference.recording import record_structure, structure_storage
 from bayesmtl.inference.sampling import sample_chains
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.collapsed_noise import update_collapsed_noise
@@ -23,8 +23,6 @@ from bayesmtl.relations.exchangeable.density import log_joint
 from bayesmtl.relations.exchangeable.gibbs import Moves, collapsing, sweep
 from bayesmtl.relations.exchangeable.population import signal_variance
 from bayesmtl.relations.exchangeable.state import (
-    DIAGONAL,
-    HUANG_WAND,
     PopulationState,
     initial_state,
 )
@@ -227,7 +225,7 @@ def sample_gibbs(
 
 
 class _Chain(NamedTuple):
-    """One chain, see `bayesmtl.inference.chains.Chain`."""
+    """One chain, see `bayesmtl.inference.sampling.Chain`."""
 
     problem: Problem
     state: ChainState
@@ -249,55 +247,37 @@ class _Chain(NamedTuple):
 
 def storage_for(problem: Problem, chain: ChainState, draws: int, keep_weights: bool) -> Draws:
     """Empty arrays for the draws of one chain."""
-    p, q = chain.population.means.shape
-    n_tasks = problem.prior.n_tasks
+    storage = structure_storage(problem, chain.partition, draws, keep_weights=keep_weights)
     kind = chain.noise.kind
-    hierarchical = kind == HIERARCHICAL
-    per_task = (n_tasks,) if hierarchical else ()
-    full = problem.prior.covariance != DIAGONAL
-    joint = bool(problem.prior.joint.any())
-    return Draws(
-        means=np.empty((draws, p, q)),
-        scale=np.empty((draws, p)),
-        correlation=np.empty((draws, p, p)) if full else None,
-        shared=np.empty(draws) if joint else None,
-        noise_median=np.empty(draws) if hierarchical else None,
-        noise_spread=np.empty(draws) if hierarchical else None,
-        log_noise=np.empty((draws, *per_task)) if kind != FIXED_NOISE else None,
-        weights=np.empty((draws, n_tasks, p)) if keep_weights else None,
-        lp=np.empty(draws),
-        partition=None if chain.partition is None else partition_storage(chain.partition, draws),
+    if kind == FIXED_NOISE:
+        return storage
+    if kind != HIERARCHICAL:
+        return storage._replace(log_noise=np.empty(draws))
+    return storage._replace(
+        noise_median=np.empty(draws),
+        noise_spread=np.empty(draws),
+        log_noise=np.empty((draws, problem.prior.n_tasks)),
     )
 
 
 def record(problem: Problem, chain: ChainState, storage: Draws, draw: int) -> Draws:
     """Write the current state as one draw; the storage grows with the number of clusters."""
-    population, noise, n_tasks = chain.population, chain.noise, problem.prior.n_tasks
-    storage.means[draw] = population.means
-    storage.scale[draw] = population.scale
-    if storage.correlation is not None:
-        storage.correlation[draw] = population.covariance
-        if problem.prior.covariance == HUANG_WAND:
-            sd = np.sqrt(np.diag(population.covariance))
-            storage.scale[draw] *= sd
-            storage.correlation[draw] /= np.outer(sd, sd)
-    if storage.shared is not None:
-        storage.shared[draw] = population.shared[0]
+    population, noise, partition = chain.population, chain.noise, chain.partition
+    storage = record_structure(problem, population, partition, storage, draw)
     if storage.noise_median is not None and storage.noise_spread is not None:
         storage.noise_median[draw] = np.exp(noise.log_median[0])
         storage.noise_spread[draw] = noise.spread[0]
     if storage.log_noise is not None:
         per_task = storage.log_noise.ndim == 2
-        flat = unpack_tasks(noise.log_sd, n_tasks) if per_task else noise.log_median[0]
+        flat = (
+            unpack_tasks(noise.log_sd, problem.prior.n_tasks) if per_task else noise.log_median[0]
+        )
         storage.log_noise[draw] = flat
-    if storage.weights is not None:
-        storage.weights[draw] = unpack_tasks(population.weights, n_tasks)
     variance = _noise_variance(problem, noise)
-    if chain.partition is None:
+    if partition is None:
         storage.lp[draw] = log_joint(problem.prior, population, noise, chain.square, variance)
-        return storage
-    storage.lp[draw] = cluster_density.log_joint(
-        problem.prior, population, chain.partition, problem.partition, noise, chain.square, variance
-    )
-    assert storage.partition is not None
-    return storage._replace(partition=record_partition(chain.partition, storage.partition, draw))
+    else:
+        storage.lp[draw] = cluster_density.log_joint(
+            problem.prior, population, partition, problem.partition, noise, chain.square, variance
+        )
+    return storage

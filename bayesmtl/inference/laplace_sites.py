@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.draws import Draws
+from bayesmtl.inference.draws import Draws, evenly_spaced
 from bayesmtl.inference.gibbs import sample_gibbs
 from bayesmtl.inference.support import require_supported
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.numerics.lanes import pack_tasks, site_values, unpack_tasks
-from bayesmtl.posterior.importance import smoothed_weights
+from bayesmtl.posterior.importance import reported_pareto_k, smoothed_weights
 
 __all__ = ["Report", "sample_laplace_sites"]
 
@@ -82,22 +82,20 @@ def sample_laplace_sites(
 def _report(problem: Problem, draws: Draws) -> Report:
     assert draws.weights is not None
     assert problem.row_kernels is not None
-    n_chains, n_draws = draws.lp.shape
-    n_tasks = problem.prior.n_tasks
-    count = min(_CHECKED, n_chains * n_draws)
-    picks = np.linspace(0, n_chains * n_draws - 1, count).astype(int)
-    ratios = np.empty((count, n_tasks))
-    value, site = np.zeros_like(problem.sites.precision), np.zeros_like(problem.sites.precision)
-    for i, (chain, draw) in enumerate(zip(*np.divmod(picks, n_draws), strict=True)):
-        weights = pack_tasks(draws.weights[chain, draw])
+    n_tasks, sites = problem.prior.n_tasks, problem.sites
+    picked = draws.weights[evenly_spaced(draws, _CHECKED)]
+    ratios = np.empty((len(picked), n_tasks))
+    value, site = np.zeros_like(sites.precision), np.zeros_like(sites.precision)
+    for i, one in enumerate(picked):
+        weights = pack_tasks(one)
         problem.row_kernels.evaluate(problem.row_data, weights, np.zeros(0), value)
-        site_values(problem.sites.gram, problem.sites.moment, weights, site)
+        site_values(sites.gram, sites.moment, weights, site)
         ratios[i] = unpack_tasks(value - site, n_tasks)
     _, pareto_k = smoothed_weights(ratios.sum(axis=1))
     spread = ratios.std(axis=0)
     worst = int(spread.argmax())
     return Report(
-        max(float(pareto_k), 0.0) if pareto_k < np.inf else None,
+        reported_pareto_k(pareto_k),
         float(spread[worst]),
         str(problem.rows.tasks[worst]),
     )

@@ -57,16 +57,16 @@ def update_parameters(
         return False
     prior = kernel_prior(problem, signal_variance(problem.prior, population))
     kernels.update(rows, population.weights, parameters, prior, rng)
-    shifted = kernels.shift is not None and _shifts(problem) and population.scale[0] > 0.0
-    if kernels.shift is not None and shifted:
+    shift = kernels.shift if _shifts(problem) and population.scale[0] > 0.0 else None
+    if shift is not None:
         linear, square = _shift_density(problem, population)
-        step = kernels.shift(parameters, linear, square, rng)
+        step = shift(parameters, linear, square, rng)
         parameters += step
         tasks = pack_tasks(np.ones(problem.prior.n_tasks))
         population.weights[:, 0] += step * tasks
         population.deviation[:, 0] += step / population.scale[0] * tasks
     kernels.evaluate(rows, population.weights, parameters, value)
-    return bool(shifted)
+    return shift is not None
 
 
 def _shifts(problem: Problem) -> bool:

@@ -1,19 +1,67 @@
-"""Writing the partition of a chain as draws."""
+"""Writing what every chain has, population and partition, as draws."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from bayesmtl.inference.draws import PartitionDraws, widen
+from bayesmtl.assembly import Problem
+from bayesmtl.inference.draws import Draws, PartitionDraws, widen
+from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.relations.clusters.state import PartitionState
+from bayesmtl.relations.exchangeable.state import DIAGONAL, HUANG_WAND, PopulationState
 
-__all__ = ["partition_storage", "record_partition"]
+__all__ = ["record_structure", "structure_storage"]
 
 # Clusters that a draw has room for at first.
 _FEW_CLUSTERS = 16
 
 
-def partition_storage(partition: PartitionState, draws: int) -> PartitionDraws:
+def structure_storage(
+    problem: Problem, partition: PartitionState | None, draws: int, *, keep_weights: bool
+) -> Draws:
+    """Empty arrays for the draws of one chain, without noise and parameters of the likelihood."""
+    prior = problem.prior
+    p, q = prior.mean_location.shape
+    return Draws(
+        means=np.empty((draws, p, q)),
+        scale=np.empty((draws, p)),
+        correlation=np.empty((draws, p, p)) if prior.covariance != DIAGONAL else None,
+        shared=np.empty(draws) if prior.joint.any() else None,
+        noise_median=None,
+        noise_spread=None,
+        log_noise=None,
+        weights=np.empty((draws, prior.n_tasks, p)) if keep_weights else None,
+        lp=np.empty(draws),
+        partition=None if partition is None else _partition_storage(partition, draws),
+    )
+
+
+def record_structure(
+    problem: Problem,
+    population: PopulationState,
+    partition: PartitionState | None,
+    storage: Draws,
+    draw: int,
+) -> Draws:
+    """Write population, weights and partition; the storage grows with the number of clusters."""
+    storage.means[draw] = population.means
+    storage.scale[draw] = population.scale
+    if storage.correlation is not None:
+        storage.correlation[draw] = population.covariance
+        if problem.prior.covariance == HUANG_WAND:
+            sd = np.sqrt(np.diag(population.covariance))
+            storage.scale[draw] *= sd
+            storage.correlation[draw] /= np.outer(sd, sd)
+    if storage.shared is not None:
+        storage.shared[draw] = population.shared[0]
+    if storage.weights is not None:
+        storage.weights[draw] = unpack_tasks(population.weights, problem.prior.n_tasks)
+    if partition is None or storage.partition is None:
+        return storage
+    return storage._replace(partition=_record_partition(partition, storage.partition, draw))
+
+
+def _partition_storage(partition: PartitionState, draws: int) -> PartitionDraws:
     """Empty arrays for the draws of one chain."""
     n_tasks, d = partition.center.shape
     return PartitionDraws(
@@ -26,7 +74,7 @@ def partition_storage(partition: PartitionState, draws: int) -> PartitionDraws:
     )
 
 
-def record_partition(
+def _record_partition(
     partition: PartitionState, storage: PartitionDraws, draw: int
 ) -> PartitionDraws:
     """Write the current state as one draw; the storage grows with the number of clusters."""

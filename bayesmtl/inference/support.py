@@ -7,6 +7,7 @@ from typing import Any
 from bayesmtl.assembly import Problem
 from bayesmtl.errors import UnsupportedError
 from bayesmtl.numerics.densities import CODES, FIXED
+from bayesmtl.relations.clusters.state import fixed_components
 
 __all__ = ["EXACT", "require_supported"]
 
@@ -33,9 +34,11 @@ def require_supported(problem: Problem, likelihood: Any, method: str) -> None:
         _require_dirichlet_process(problem, likelihood)
     elif method == "laplace_sites":
         _require_approximate_sites(problem, likelihood)
+    elif problem.partition is None or method == "gibbs":
+        return
     elif method == "nuts":
-        _require_fixed_components(problem)
-    elif method not in EXACT and problem.partition is not None:
+        fixed_components(problem.partition)
+    else:
         raise UnsupportedError(
             f"inference={method!r} is one normal distribution, and tasks in clusters have a "
             "posterior with a mode for each partition: use inference='gibbs' or 'nuts', or 'cavi'"
@@ -74,13 +77,3 @@ def _require_approximate_sites(problem: Problem, likelihood: Any) -> None:
         raise UnsupportedError(
             f"{likelihood!r} has parameters that its sites depend on: use inference='gibbs'"
         )
-
-
-def _require_fixed_components(problem: Problem) -> None:
-    if problem.partition is not None and problem.partition.log_components.size > 1:
-        possible = problem.partition.log_components > -float("inf")
-        if possible.sum() > 1:
-            raise UnsupportedError(
-                "the PyMC graph of a FiniteMixture needs a fixed number of components: set "
-                "components=, use bm.DirichletProcess(), or fit with inference='gibbs'"
-            )

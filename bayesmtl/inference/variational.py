@@ -30,7 +30,11 @@ from bayesmtl.inference.support import require_supported
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.numerics.lanes import unpack_tasks
-from bayesmtl.posterior.importance import smoothed_weights, systematic
+from bayesmtl.posterior.importance import (
+    reported_pareto_k,
+    smoothed_weights,
+    systematic,
+)
 
 if TYPE_CHECKING:
     from bayesmtl.assembly import Prepared, Problem
@@ -135,11 +139,9 @@ def sample_variational(
         posterior = _posterior(graph, points)
     lp = sample.log_density.reshape(chains, draws)
     constant = _constant(problem) if kind == "sites" else 0.0
-    known = sample.pareto_k < np.inf
     report = Report(
         elbo=float(sample.log_ratio.mean()) + constant if "advi" in method else None,
-        # At or below 0 the ratios are bounded, down to minus infinity where they are all equal.
-        pareto_k=max(sample.pareto_k, 0.0) if known else None,
+        pareto_k=reported_pareto_k(sample.pareto_k),
     )
     return internal_draws(problem, posterior, lp), report
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from bayesmtl.inference.options import METHODS
+from bayesmtl.inference.support import EXACT
 from bayesmtl.posterior.quantities import Quantities
 
 __all__ = ["Problem", "Run", "find_problems", "is_approximate"]
@@ -16,7 +18,6 @@ ESS_LIMIT = 400  # in all chains together
 ESS_LIMIT_PER_CHAIN = 100
 E_BFMI_LIMIT = 0.3
 PARETO_K_LIMIT = 0.7
-APPROXIMATE = ("cavi", "advi", "fullrank_advi", "pathfinder", "laplace", "laplace_sites")
 # Its draws are those of a Markov chain all the same.
 MARKOV = "laplace_sites"
 # Of the log-likelihood over its approximation, of one task.
@@ -66,7 +67,8 @@ def find_problems(run: Run) -> list[Problem]:
 
 def is_approximate(run: Run) -> bool:
     """Tell whether the draws come from an approximation of the posterior."""
-    return run.inference.get("method") in APPROXIMATE
+    method = run.inference.get("method")
+    return method in METHODS and method not in EXACT
 
 
 def _find(run: Run, badness: Callable[[Quantities], np.ndarray], limit: float) -> _Bad:

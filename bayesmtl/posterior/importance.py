@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-__all__ = ["smoothed_weights", "systematic"]
+__all__ = ["reported_pareto_k", "smoothed_weights", "systematic"]
 
 MIN_TAIL = 5  # draws that a Pareto tail is fitted to
 MIN_SAMPLES = 5 * MIN_TAIL  # the tail is a fifth of few draws
@@ -41,6 +41,12 @@ def smoothed_weights(log_ratios: np.ndarray) -> tuple[np.ndarray, float]:
     log_weights, pareto_k = array_stats.psislw(-log_ratios)
     weights = np.exp(log_weights)
     return weights / weights.sum(), float(pareto_k)
+
+
+def reported_pareto_k(pareto_k: float) -> float | None:
+    """Pareto k of `smoothed_weights` as a report has it; None where it cannot be told."""
+    # At or below 0 the ratios are bounded, down to minus infinity where they are all equal.
+    return max(float(pareto_k), 0.0) if pareto_k < math.inf else None
 
 
 def systematic(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:

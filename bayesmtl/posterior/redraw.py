@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.draws import Draws, map_draws
+from bayesmtl.inference.draws import Draws, evenly_spaced, map_draws
 from bayesmtl.numerics.lanes import draw_deviations, pack_tasks, task_means, unpack_tasks
 
 __all__ = ["redraw", "redraw_one", "sites_group"]
@@ -44,16 +44,14 @@ def redraw(problem: Problem, draws: Draws, n_samples: int | None = None) -> Draw
     Draws
         (1, sample, ...).
     """
-    n_chains, n_draws = draws.lp.shape
     size = problem.prior.n_tasks * draws.scale.shape[-1]
     if n_samples is None:
         n_samples = int(np.clip(_NUMBERS / size, 40, 200))
-    picks = np.linspace(0, n_chains * n_draws - 1, min(n_samples, n_chains * n_draws)).astype(int)
-    chain, draw = np.divmod(picks, n_draws)
+    chain, draw = evenly_spaced(draws, n_samples)
     chosen = map_draws(lambda parts: parts[0][chain, draw][None], [draws])
     prior, rng = problem.prior, np.random.default_rng(0)
-    weights = np.empty((1, len(picks), prior.n_tasks, draws.scale.shape[-1]))
-    for i in range(len(picks)):
+    weights = np.empty((1, len(chain), prior.n_tasks, draws.scale.shape[-1]))
+    for i in range(len(chain)):
         precision = problem.sites.precision
         if chosen.log_noise is not None:
             sds = np.broadcast_to(chosen.log_noise[0, i], (prior.n_tasks,))

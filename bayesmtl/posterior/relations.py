@@ -11,7 +11,7 @@ import xarray as xr
 from scipy.spatial import cKDTree
 
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.draws import Draws
+from bayesmtl.inference.draws import Draws, evenly_spaced
 from bayesmtl.likelihoods.parameters import noise_position
 from bayesmtl.numerics.lanes import pack_tasks, prior_shares, unpack_tasks
 from bayesmtl.posterior.partition_draws import conditional_means, variance_factors
@@ -125,13 +125,13 @@ def borrowing(problem: Problem, draws: Draws, cores: int) -> tuple[np.ndarray, b
     cost = 0.5 * problem.prior.n_tasks * p**3
     keep = min(n_chains * n_draws, max(50, int(_BORROWING_BUDGET / cost)))
     complete = keep == n_chains * n_draws
-    picks = np.linspace(0, n_chains * n_draws - 1, keep).astype(int)
+    picks = list(zip(*evenly_spaced(draws, keep), strict=True))
     out = np.empty((keep, problem.prior.n_tasks))
     precisions = _precisions(problem, draws)
     scales = _task_scales(problem, draws)
 
     def one(position: int) -> None:
-        index = divmod(int(picks[position]), n_draws)
+        index = picks[position]
         correlation = np.eye(p) if draws.correlation is None else draws.correlation[index]
         lanes = precisions(index)
         shares = np.empty_like(lanes)
@@ -162,9 +162,7 @@ STATISTICS = np.array(["mean", "sd", "lower", "upper", "p_positive"], dtype=obje
 def _predictors(problem: Problem, draws: Draws, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
     """Evenly spaced draws of coefficients (sample, task, p) and noise variances (sample, task)."""
     assert draws.weights is not None
-    n_chains, n_draws = draws.lp.shape
-    picks = np.linspace(0, n_chains * n_draws - 1, min(n_samples, n_chains * n_draws)).astype(int)
-    chain, draw = np.divmod(picks, n_draws)
+    chain, draw = evenly_spaced(draws, n_samples)
     weights = draws.weights[chain, draw]
     position = noise_position(problem.row_parameters.blocks)
     if position is not None:

@@ -20,7 +20,7 @@ from bayesmtl.errors import UnsupportedError
 from bayesmtl.numerics.densities import FIXED
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.priors import prior_of_row
-from bayesmtl.relations.clusters.state import PartitionPrior
+from bayesmtl.relations.clusters.state import fixed_components
 from bayesmtl.relations.exchangeable.graph import add_population, scalar_variable
 
 __all__ = ["ClusterTensors", "add_cluster_sites", "add_cluster_weights", "add_clusters"]
@@ -83,7 +83,7 @@ def add_clusters(problem: Problem, z: Any, noise: Any) -> ClusterTensors:
     center, sd = add_population(problem, z, noise, "base")
     between = scalar_variable("between", prior_of_row(prior.between))
     concentration = scalar_variable("concentration", prior_of_row(prior.concentration))
-    n_components = _n_components(prior)
+    n_components = fixed_components(prior)
     discount: Any = 0.0
     if n_components:
         discount = -concentration / n_components
@@ -107,17 +107,6 @@ def add_clusters(problem: Problem, z: Any, noise: Any) -> ClusterTensors:
     mean = pm.modelcontext(None)["base_mean"] + pt.sqrt(between) * sd * offset
     pm.Deterministic("cluster_mean", mean, dims=("cluster", "feature"))
     return ClusterTensors(center, sd, between, offset, log_stick + log_open, log_open)
-
-
-def _n_components(prior: PartitionPrior) -> int:
-    """Number of components, 0 for a process."""
-    possible = np.flatnonzero(np.isfinite(prior.log_components))
-    if possible.size > 1:
-        raise UnsupportedError(
-            "the PyMC graph of a FiniteMixture needs a fixed number of components: set "
-            "components=, use bm.DirichletProcess(), or fit with inference='gibbs'"
-        )
-    return int(possible[0]) + 1 if possible.size else 0
 
 
 def _log_sum(log_evidence: Any, clusters: ClusterTensors, n_tasks: int) -> Any:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayesmtl.errors import UnsupportedError
 from bayesmtl.numerics.densities import FIXED
 from bayesmtl.numerics.partition_priors import n_clusters_prior, n_clusters_prior_mixture
 from bayesmtl.priors import Prior, prior_of_row, table_row
@@ -15,6 +16,7 @@ from bayesmtl.relations.exchangeable.state import PopulationPrior, support
 __all__ = [
     "PartitionPrior",
     "PartitionState",
+    "fixed_components",
     "initial_partition",
     "partition_prior",
     "prior_n_clusters",
@@ -79,6 +81,23 @@ def partition_prior(settings: PartitionSettings) -> PartitionPrior:
         table_row(settings.between),
         np.zeros(0) if log_components is None else log_components,
     )
+
+
+def fixed_components(prior: PartitionPrior) -> int:
+    """Number of components, 0 for a process.
+
+    Raises
+    ------
+    UnsupportedError
+        Where it is not known: the PyMC graph needs it.
+    """
+    possible = np.flatnonzero(np.isfinite(prior.log_components))
+    if possible.size > 1:
+        raise UnsupportedError(
+            "the PyMC graph of a FiniteMixture needs a fixed number of components: set "
+            "components=, use bm.DirichletProcess(), or fit with inference='gibbs'"
+        )
+    return int(possible[0]) + 1 if possible.size else 0
 
 
 def prior_n_clusters(prior: PartitionPrior, n_tasks: int) -> np.ndarray:
