@@ -20,10 +20,21 @@ from bayesmtl.likelihoods import (
     response_levels,
 )
 from bayesmtl.likelihoods.gaussian import Gaussian, Sites, gaussian_sites
+from bayesmtl.likelihoods.groups import (
+    TaskGroups,
+    group_kernels,
+    group_parameters,
+    group_rows,
+    group_sites,
+    learn_groups,
+    sub_rows,
+)
+from bayesmtl.likelihoods.mixed import Mixed
 from bayesmtl.likelihoods.parameters import rescale
 from bayesmtl.likelihoods.pilot import pilot_sites
 from bayesmtl.likelihoods.protocol import RowLikelihood
-from bayesmtl.likelihoods.rows import NO_PARAMETERS, RowData, RowKernels, RowParameters, sort_rows
+from bayesmtl.likelihoods.reference import reference_of, total_exposure
+from bayesmtl.likelihoods.rows import NO_PARAMETERS, RowKernels, RowParameters, sort_rows
 from bayesmtl.numerics.lanes import pack_tasks
 from bayesmtl.priors import Prior, PriorLike, table_row
 from bayesmtl.relations.clusters.prior import DirichletProcess, FiniteMixture, PitmanYor
@@ -96,9 +107,12 @@ class Problem(NamedTuple):
     reference_noise : float
         Noise variance that the joint prior refers to where it is not learned; internal units.
     row_data : RowData or None
-        For a likelihood that is not Gaussian.
+        For a likelihood that is not Gaussian; one of each group of tasks, where they differ.
     row_kernels : RowKernels or None
     row_parameters : RowParameters
+    groups : TaskGroups or None
+        Where tasks have different likelihoods: then the response is as it is, the coefficients are
+        those of the predictor less the centre of the task, in units of its scale.
     """
 
     rows: Rows
@@ -122,9 +136,10 @@ class Problem(NamedTuple):
     sites: Sites
     reference_sd: float
     reference_noise: float
-    row_data: RowData | None
+    row_data: Any
     row_kernels: RowKernels | None
     row_parameters: RowParameters
+    groups: TaskGroups | None = None
 
 
 class Prepared(NamedTuple):
@@ -244,7 +259,7 @@ def assemble(
     *,
     relation: Relation,
     intercept: Relation | None,
-    likelihood: Likelihood,
+    likelihood: Likelihood | Mixed,
     columns: dict[str, Any],
     standardize: bool,
 ) -> Problem:
@@ -258,7 +273,7 @@ def assemble(
     task_features : (task, task_feature)
     relation : relation of the weights
     intercept : relation of a separate intercept, or None
-    likelihood : Likelihood
+    likelihood : Likelihood or Mixed
     columns : dict
         Names of the columns of each role in ``rows.extra``, or None.
     standardize : bool
@@ -273,7 +288,9 @@ def assemble(
     any_intercept = separate or INTERCEPT in features
     offset, weight = _column(rows, columns["offset"], 0.0), _weights(rows, columns["weights"])
     size = _size(rows, columns)
-    if isinstance(likelihood, Gaussian):
+    if isinstance(likelihood, Mixed):
+        center, unit, noise = 0.0, 1.0, 1.0
+    elif isinstance(likelihood, Gaussian):
         noise = 1.0
         center, unit = response_scaling(
             rows.response - offset, intercept=any_intercept, standardize=standardize
@@ -282,7 +299,7 @@ def assemble(
         likelihood.check(rows.response, size, rows.position)
         if isinstance(likelihood, Bernoulli):
             _warn_of_separation(rows, features)
-        center, noise = _reference(rows, likelihood, size, offset, weight)
+        center, noise = reference_of(likelihood, rows.response, size, offset, weight)
         center, unit = center if any_intercept else 0.0, 1.0
         if isinstance(likelihood, StudentT) and standardize:
             unit = robust_unit(rows.response - offset, math.sqrt(noise))
@@ -322,6 +339,20 @@ def assemble(
     }
     if isinstance(likelihood, Gaussian):
         return Problem(**common, **_gaussian_parts(common, likelihood, columns["se"]))
+    if isinstance(likelihood, Mixed):
+        groups = learn_groups(
+            likelihood,
+            rows,
+            design,
+            offset=offset,
+            weight=weight,
+            intercept=any_intercept,
+            standardize=standardize,
+        )
+        for group in groups.groups:
+            if isinstance(group.settings, Bernoulli):
+                _warn_of_separation(sub_rows(rows, group.rows), features)
+        return Problem(**common, **_mixed_parts(common, groups))
     return Problem(**common, **_row_parts(common, resolve_likelihood(likelihood, unit), noise))
 
 
@@ -332,7 +363,7 @@ def _row_parts(
     rows, scaling, size = common["rows"], common["scaling"], common["size"]
     offset, weight, response = common["offset"], common["row_weight"], rows.response
     added = scaling.response_center + offset + likelihood.offset(size)
-    start = likelihood.start(response, _exposure(likelihood, size, offset), weight)
+    start = likelihood.start(response, total_exposure(likelihood, size, offset), weight)
     if isinstance(likelihood, StudentT):
         response, added = (response - added) / scaling.response_scale, np.zeros_like(added)
     data = sort_rows(
@@ -359,6 +390,24 @@ def _row_parts(
         "row_data": data,
         "row_kernels": likelihood.kernels,
         "row_parameters": RowParameters(likelihood.parameters, start, likelihood.prior),
+    }
+
+
+def _mixed_parts(common: dict[str, Any], groups: TaskGroups) -> dict[str, Any]:
+    """Rows, sites and parameters of tasks with different likelihoods."""
+    rows = common["rows"]
+    return {
+        "response": rows.response,
+        "weight": common["row_weight"],
+        "standard_error": None,
+        "fixed_noise": None,
+        "noise_priors": (table_row(1.0), table_row(1.0)),
+        "sites": group_sites(groups.groups, len(rows.tasks)),
+        "reference_noise": 1.0,
+        "row_data": group_rows(groups.groups),
+        "row_kernels": group_kernels(groups.groups),
+        "row_parameters": group_parameters(groups.groups, rows.tasks),
+        "groups": groups,
     }
 
 
@@ -391,23 +440,6 @@ def _gaussian_parts(common: dict[str, Any], likelihood: Gaussian, se: str | None
         "row_kernels": None,
         "row_parameters": NO_PARAMETERS,
     }
-
-
-def _reference(
-    rows: Rows, likelihood: RowLikelihood, size: np.ndarray, offset: np.ndarray, weight: np.ndarray
-) -> tuple[float, float]:
-    """Centre of the predictor without its offset, and noise variance of an average row."""
-    response = rows.response
-    assert response is not None
-    if isinstance(likelihood, StudentT):
-        return likelihood.reference(response - offset, size, weight)
-    center, noise = likelihood.reference(response, _exposure(likelihood, size, offset), weight)
-    return center - (float(offset.max()) if "exposure" in likelihood.columns else 0.0), noise
-
-
-def _exposure(likelihood: RowLikelihood, size: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """Sizes of which, under a log link, the offset is a part: e to its power, the largest 1."""
-    return size * np.exp(offset - offset.max()) if "exposure" in likelihood.columns else size
 
 
 def _warn_of_separation(rows: Rows, features: tuple[str, ...]) -> None:

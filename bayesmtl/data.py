@@ -1,6 +1,7 @@
 """The door for data: long rows of a frame in, arrays and task labels out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import narwhals as nw
@@ -16,7 +17,9 @@ from bayesmtl.frames.opening import count_text, fix_hint, open_frame, require_co
 from bayesmtl.task_features import read_task_features
 from bayesmtl.wide import to_long
 
-__all__ = ["Rows", "open_frame", "read_rows", "read_task_features", "to_long"]
+__all__ = ["Rows", "open_frame", "read_rows", "read_task_features", "to_long", "unused_rows"]
+
+_USED = np.False_
 
 
 class Rows(NamedTuple):
@@ -61,6 +64,7 @@ def read_rows(
     need_response: bool = True,
     levels: Sequence[Any] | None = None,
     warn_single: bool = True,
+    users: Mapping[str, frozenset[str]] = MappingProxyType({}),
 ) -> Rows:
     """Read the rows of a frame.
 
@@ -86,6 +90,9 @@ def read_rows(
         Ordered levels that the response column holds; the response is then their codes.
     warn_single : bool
         Whether to warn of tasks with one row; not where the noise is known.
+    users : mapping of str to frozenset of str
+        Columns of `extra` that only rows of some tasks need, with the labels of these as text; NaN
+        in the others, whether or not the column is there.
 
     Returns
     -------
@@ -112,10 +119,14 @@ def read_rows(
     require_columns(frame, (task,), role="task=", error=InvalidDataError)
     role = f"the formula {design.formula!r}"
     require_columns(frame, names, role=role, error=InvalidDataError)
-    require_columns(frame, (*extra, *also), role="the model", error=InvalidDataError)
-    columns = read_columns(frame, tuple(dict.fromkeys((*names, *extra, *also))))
+    unused = unused_rows(data, task, users)
+    there = [name for name in extra if name in frame.columns or not unused.get(name, _USED).all()]
+    require_columns(frame, (*there, *also), role="the model", error=InvalidDataError)
+    columns = read_columns(frame, tuple(dict.fromkeys((*names, *there, *also))))
     labels = read_labels(frame, task)
-    masks = {task: labels.missing, **{name: item.missing for name, item in columns.items()}}
+    masks = {task: labels.missing} | {
+        name: item.missing & ~unused.get(name, _USED) for name, item in columns.items()
+    }
     rows = kept_rows(masks, missing)
     codes, found = code_labels(labels, rows, tasks)
     if tasks is None:
@@ -133,18 +144,38 @@ def read_rows(
         task=codes,
         tasks=found,
         position=rows,
-        extra={name: _extra_values(frame, columns[name])[rows] for name in extra},
+        extra={
+            name: _extra_values(frame, columns[name], unused.get(name, _USED))[rows]
+            if name in columns
+            else np.full(len(rows), np.nan)
+            for name in extra
+        },
         n_dropped=len(frame) - len(rows),
     )
 
 
-def _extra_values(frame: nw.DataFrame[Any], column: Column) -> np.ndarray:
+def unused_rows(data: Any, task: str, users: Mapping[str, frozenset[str]]) -> dict[str, np.ndarray]:
+    """Rows (row,) of tasks that do not use a column, for each column that has ``users``."""
+    if not users:
+        return {}
+    frame = open_frame(data)
+    require_columns(frame, (task,), role="task=", error=InvalidDataError)
+    labels = read_labels(frame, task)
+    texts = np.array([str(label) for label in labels.values.tolist()], dtype=object)
+    return {name: ~np.isin(texts, list(some)) for name, some in users.items()}
+
+
+def _extra_values(
+    frame: nw.DataFrame[Any], column: Column, unused: np.ndarray | np.bool_
+) -> np.ndarray:
+    """Values of a numeric column, NaN where they are not used."""
     if column.kind not in {"number", "boolean"}:
         raise InvalidTypeError(
             f'column "{column.name}" must hold numbers, but holds {column.kind}; convert it: '
             f"{fix_hint(frame, column.name, 'float')}"
         )
-    return exact_values(frame, column)
+    values = exact_values(frame, column)
+    return np.where(unused, np.nan, values) if np.any(unused) else values
 
 
 def _warn_tasks(codes: np.ndarray, tasks: np.ndarray, warn_single: bool) -> None:

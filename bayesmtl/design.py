@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 import narwhals as nw
@@ -30,6 +31,8 @@ __all__ = [
     "response_of",
     "response_vector",
 ]
+
+_USED = np.False_
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,13 @@ class Design:
         return cls(**{**d, "features": tuple(d["features"])})
 
 
-def learn_design(formula: str, data: Any, *, also: Sequence[str] = ()) -> Design:
+def learn_design(
+    formula: str,
+    data: Any,
+    *,
+    also: Sequence[str] = (),
+    unused: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> Design:
     """Learn category levels, means and scales of a formula from data.
 
     Rows with a missing value in a column of the formula are left out here without a word; what to
@@ -103,6 +112,8 @@ def learn_design(formula: str, data: Any, *, also: Sequence[str] = ()) -> Design
         Rows in long format.
     also : sequence of str, optional
         Further columns whose missing rows are left out.
+    unused : mapping of str to numpy.ndarray, shape (row,)
+        Rows of which some of these do not count; such columns may not be there at all.
 
     Returns
     -------
@@ -126,9 +137,10 @@ def learn_design(formula: str, data: Any, *, also: Sequence[str] = ()) -> Design
     names = formula_columns(formula)
     where = f"the formula {formula!r}"
     require_columns(frame, names, role=where, error=InvalidModelError)
+    also = [name for name in also if name in frame.columns or not unused.get(name, _USED).all()]
     require_columns(frame, also, role="the model", error=InvalidDataError)
     columns = read_columns(frame, (*names, *also))
-    masks = {name: column.missing for name, column in columns.items()}
+    masks = {name: column.missing & ~unused.get(name, _USED) for name, column in columns.items()}
     rows = np.flatnonzero(~sum(masks.values(), np.zeros(len(frame), dtype=bool)))
     if len(rows) == 0:
         raise InvalidDataError(

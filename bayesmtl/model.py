@@ -10,15 +10,17 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.assembly import Clusters, Prepared, Relation, assemble
-from bayesmtl.data import read_rows, read_task_features
+from bayesmtl.data import read_rows, read_task_features, unused_rows
 from bayesmtl.design import Design, formula_columns, learn_design
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.fitting import check_sizes, run
 from bayesmtl.formulas.parsing import parse_formula
 from bayesmtl.inference.chains import available_cores
 from bayesmtl.inference.options import read_options
-from bayesmtl.likelihoods import LIKELIHOODS, Likelihood, response_levels
+from bayesmtl.likelihoods import LIKELIHOODS, Mixed, response_levels
 from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.likelihoods.groups import merge_columns
+from bayesmtl.likelihoods.mixed import common_likelihood
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
 from bayesmtl.scaling import INTERCEPT
 from bayesmtl.specification import Columns, part_from_dict, part_to_dict, story
@@ -70,7 +72,7 @@ class Model:
     formula: str
     task: str
     relation: Relation = field(default_factory=Exchangeable)
-    likelihood: Likelihood = field(default_factory=Gaussian)
+    likelihood: Any = field(default_factory=Gaussian)
     intercept: Any = None
     task_features: str | None = None
     weights: str | None = None
@@ -88,15 +90,29 @@ class Model:
                 "bm.DirichletProcess(), bm.PitmanYor(), bm.FiniteMixture(), got "
                 f"{self.relation!r}"
             )
-        if not isinstance(self.likelihood, LIKELIHOODS):
-            names = ", ".join(f"bm.{kind.__name__}()" for kind in LIKELIHOODS)
-            raise InvalidModelError(f"likelihood must be one of {names}, got {self.likelihood!r}")
+        self._check_likelihood()
         self._check_columns()
         if self.missing not in ("error", "drop"):
             raise InvalidModelError(f"missing must be 'error' or 'drop', got {self.missing!r}")
         self._check_intercept()
         if self.task_features is not None:
             self._check_task_features(self.task_features)
+
+    def _check_likelihood(self) -> None:
+        each = {}
+        if isinstance(self.likelihood, Mapping):
+            each = {f" of task {label!r}": one for label, one in self.likelihood.items()}
+        elif not isinstance(self.likelihood, Mixed):
+            each = {"": self.likelihood}
+        for what, one in each.items():
+            if not isinstance(one, LIKELIHOODS):
+                names = ", ".join(f"bm.{kind.__name__}()" for kind in LIKELIHOODS)
+                also = "" if what else ", or a mapping {task: likelihood}"
+                raise InvalidModelError(
+                    f"likelihood{what} must be one of {names}{also}, got {one!r}"
+                )
+        if isinstance(self.likelihood, Mapping):
+            object.__setattr__(self, "likelihood", Mixed.of(self.likelihood))
 
     def _check_columns(self) -> None:
         for name in ("task_features", "weights", "offset"):
@@ -172,13 +188,20 @@ class Model:
         InvalidDataError, InvalidModelError
             See the messages: each names the column, task or value and what to do.
         """
-        columns = {"se": None, "trials": None, "exposure": None, **self.likelihood.columns}
+        likelihood = common_likelihood(self.likelihood)
+        columns: dict[str, Any] = {"se": None, "trials": None, "exposure": None}
+        columns |= {} if isinstance(likelihood, Mixed) else likelihood.columns
         columns |= {"weights": self.weights, "offset": self.offset}
         extra = [name for name in columns.values() if name is not None]
+        users: dict[str, frozenset[str]] = {}
+        if isinstance(likelihood, Mixed):
+            users = {name: some for name, some in likelihood.users().items() if name not in extra}
+            extra += users
         also = () if self.task_features is None else formula_columns(self.task_features)
         # Rows that will be dropped must not teach the design its levels or means.
         used = (self.task, *extra, *also) if self.missing == "drop" else ()
-        design = learn_design(self.formula, data, also=used)
+        unused = unused_rows(data, self.task, users if used else {})
+        design = learn_design(self.formula, data, also=used, unused=unused)
         rows = read_rows(
             data,
             design,
@@ -186,9 +209,15 @@ class Model:
             extra=extra,
             also=also,
             missing=self.missing,  # type: ignore[arg-type]
-            levels=response_levels(self.likelihood),
-            warn_single=isinstance(self.likelihood, Gaussian) and self.likelihood.se is None,
+            levels=response_levels(likelihood),
+            warn_single=isinstance(likelihood, Gaussian) and likelihood.se is None,
+            users=users,
         )
+        if isinstance(self.likelihood, Mixed):
+            self.likelihood.check_tasks(rows.tasks)
+        if isinstance(likelihood, Mixed):
+            rows, of_tasks = merge_columns(likelihood, rows)
+            columns |= of_tasks
         task_design, z = None, np.zeros((len(rows.tasks), 0))
         if self.task_features is not None:
             task_design = learn_design(self.task_features, data)
@@ -221,7 +250,7 @@ class Model:
             z,
             relation=self.relation,
             intercept=None if isinstance(intercept, str) else intercept,
-            likelihood=self.likelihood,
+            likelihood=likelihood,
             columns=columns,
             standardize=self.standardize,
         )
@@ -305,7 +334,7 @@ class Model:
         }
         return run(
             prepared,
-            self.likelihood,
+            common_likelihood(self.likelihood),
             model=self.to_dict(),
             constant_sharing=self._constant_sharing(prepared),
             inference=inference,
@@ -333,7 +362,7 @@ class Model:
         """
         from bayesmtl.evidence import log_evidence
 
-        return log_evidence(self.prepare(data).problem, self.likelihood)
+        return log_evidence(self.prepare(data).problem, common_likelihood(self.likelihood))
 
     def prior_predictive(
         self, data: Any, *, draws: int = 500, random_seed: int | None = None
@@ -350,7 +379,8 @@ class Model:
         from bayesmtl.prior_predictive import prior_predictive
 
         check_sizes(draws=draws, tune=0, chains=1, cores=None, random_seed=random_seed)
-        return prior_predictive(self.prepare(data), self.likelihood, draws, random_seed)
+        likelihood = common_likelihood(self.likelihood)
+        return prior_predictive(self.prepare(data), likelihood, draws, random_seed)
 
     def to_pymc(self, data: Any, *, likelihood: str = "rows") -> Any:
         """The same model as a PyMC graph.
@@ -370,7 +400,7 @@ class Model:
 
         if likelihood not in ("rows", "sites"):
             raise InvalidModelError(f"likelihood must be 'rows' or 'sites', got {likelihood!r}")
-        return build_graph(self.prepare(data), self.likelihood, likelihood)
+        return build_graph(self.prepare(data), common_likelihood(self.likelihood), likelihood)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as a dict that JSON can hold."""

@@ -9,8 +9,9 @@ import xarray as xr
 
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws, join_chains, map_draws
-from bayesmtl.likelihoods import Likelihood, resolve_likelihood
+from bayesmtl.likelihoods import Likelihood, Mixed, resolve_likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.likelihoods.groups import LOG_SCALE_SD, TaskGroups
 from bayesmtl.likelihoods.levels import level_labels
 from bayesmtl.likelihoods.parameters import noise_position, rescale
 from bayesmtl.likelihoods.protocol import Predicted
@@ -28,7 +29,7 @@ __all__ = ["prior_predictive"]
 
 
 def prior_predictive(
-    prepared: Prepared, likelihood: Likelihood, draws: int, random_seed: int | None
+    prepared: Prepared, likelihood: Likelihood | Mixed, draws: int, random_seed: int | None
 ) -> xr.DataTree:
     """See `bayesmtl.Model.prior_predictive`."""
     problem = prepared.problem
@@ -52,7 +53,7 @@ def prior_predictive(
 
 
 def _noise(
-    problem: Problem, likelihood: Likelihood, rng: np.random.Generator
+    problem: Problem, likelihood: Likelihood | Mixed, rng: np.random.Generator
 ) -> tuple[float | None, float | None, np.ndarray | None]:
     """Median (or shared) noise sd, spread, sd of each task, user units; None if not learned."""
     n_tasks = problem.prior.n_tasks
@@ -70,7 +71,7 @@ def _noise(
 
 def _response(
     problem: Problem,
-    likelihood: Likelihood,
+    likelihood: Likelihood | Mixed,
     weights: np.ndarray,
     sds: np.ndarray | None,
     parameters: np.ndarray,
@@ -78,28 +79,60 @@ def _response(
 ) -> np.ndarray:
     """Response of every row in user units."""
     task = problem.rows.task
+    if problem.groups is not None:
+        return _mixed_response(problem, problem.groups, weights, parameters, rng)
     predictor = np.einsum("rp,rp->r", problem.design, weights[task])
     known = np.full(len(task), np.nan) if problem.standard_error is None else problem.standard_error
     noise = known if sds is None else sds[task]
     predictor = problem.scaling.response_center + problem.scaling.response_scale * predictor
+    assert not isinstance(likelihood, Mixed)
     predictor = predictor + problem.offset + likelihood.offset(problem.size)
     predicted = Predicted(*(x[:, None] for x in (predictor, problem.size, noise, parameters)))
     return likelihood.sample(predicted, rng)[:, 0]
 
 
+def _mixed_response(
+    problem: Problem,
+    groups: TaskGroups,
+    weights: np.ndarray,
+    parameters: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """As `_response`, with weights (task, p) that are multiplied by the scales of the tasks."""
+    out = np.empty(len(problem.rows.task))
+    for group in groups.groups:
+        data = group.data
+        of_rows = np.repeat(weights[group.tasks], np.diff(data.start), axis=0)
+        predictor = data.offset + np.einsum("pr,rp->r", data.features, of_rows)
+        noise, own = np.full(len(predictor), np.nan), parameters[group.parameters]
+        predicted = Predicted(*(x[:, None] for x in (predictor, data.size, noise, own)))
+        out[group.rows] = group.likelihood.sample(predicted, rng)[:, 0]
+    return out
+
+
+def _parameters(
+    problem: Problem, likelihood: Likelihood | Mixed, rng: np.random.Generator
+) -> np.ndarray:
+    """Those of a likelihood that is not Gaussian, user units."""
+    if isinstance(likelihood, Gaussian):
+        return np.zeros(0)
+    if problem.groups is not None:
+        drawn = [group.likelihood.draw_parameters(rng) for group in problem.groups.groups]
+        return np.concatenate(drawn)
+    assert not isinstance(likelihood, Mixed)
+    return np.asarray(resolve_likelihood(likelihood, problem.reference_sd).draw_parameters(rng))
+
+
 def _one(
-    problem: Problem, likelihood: Likelihood, rng: np.random.Generator
+    problem: Problem, likelihood: Likelihood | Mixed, rng: np.random.Generator
 ) -> tuple[Draws, np.ndarray]:
     """One draw in internal units, and the response of every row in user units."""
     prior, unit = problem.prior, problem.scaling.response_scale
     median, spread, sds = _noise(problem, likelihood, rng)
     variance = problem.reference_noise if median is None else (median / unit) ** 2
-    user, parameters = np.zeros(0), np.zeros(0)
-    if not isinstance(likelihood, Gaussian):
-        blocks = problem.row_parameters.blocks
-        user = resolve_likelihood(likelihood, problem.reference_sd).draw_parameters(rng)
-        parameters, position = rescale(blocks, user, unit), noise_position(blocks)
-        variance = variance if position is None else np.exp(2.0 * parameters[position])
+    blocks, user = problem.row_parameters.blocks, _parameters(problem, likelihood, rng)
+    parameters, position = rescale(blocks, user, unit), noise_position(blocks)
+    variance = variance if position is None else np.exp(2.0 * parameters[position])
     drawn = simulate_population(problem, variance, rng)
     means = (drawn.means - prior.mean_location) / prior.mean_unit
     scale = drawn.scale / prior.scale_unit
@@ -114,7 +147,11 @@ def _one(
         within = np.sqrt(1.0 - share) * deviation[:, first:]
         deviation[:, first:] = np.sqrt(share) * of_cluster + within
     weights = z @ means.T + scale * deviation
-    response = _response(problem, likelihood, weights, sds, user, rng)
+    task_scale = None
+    if problem.groups is not None:
+        task_scale = np.exp(LOG_SCALE_SD * rng.normal(size=prior.n_tasks))
+    on_predictor = weights if task_scale is None else weights * task_scale[:, None]
+    response = _response(problem, likelihood, on_predictor, sds, user, rng)
     log_noise = None
     if sds is not None and isinstance(likelihood, Gaussian) and not likelihood.fixed:
         log_noise = np.log(sds / unit) if spread is not None else np.log(sds[:1] / unit)[0]
@@ -129,6 +166,7 @@ def _one(
         weights=weights,
         lp=np.zeros(()),
         parameters=parameters,
+        task_scale=task_scale,
         partition=partition,
     )
     return draw, response

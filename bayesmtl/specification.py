@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple, get_args
 
+import numpy as np
+
 from bayesmtl.assembly import Clusters, Relation
 from bayesmtl.errors import InvalidModelError
-from bayesmtl.likelihoods import LIKELIHOODS, Likelihood, Ordinal, StudentT
+from bayesmtl.likelihoods import LIKELIHOODS, Likelihood, Mixed, Ordinal, StudentT
 from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.likelihoods.groups import LOG_SCALE_SD
+from bayesmtl.likelihoods.mixed import common_likelihood, own_noise, partition_tasks
 from bayesmtl.relations.clusters.prior import FiniteMixture, PitmanYor
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
 from bayesmtl.relations.settings import describe, from_json, to_json
@@ -23,8 +27,10 @@ _PARTS: dict[str, type[Part]] = {
 }
 
 
-def part_to_dict(part: Part) -> dict[str, Any]:
+def part_to_dict(part: Part | Mixed) -> dict[str, Any]:
     """JSON form of a relation or likelihood: its type and the settings that were set."""
+    if isinstance(part, Mixed):
+        return {"type": "Mixed", "tasks": {label: part_to_dict(one) for label, one in part.tasks}}
     out: dict[str, Any] = {"type": type(part).__name__}
     for field in fields(part):
         value = getattr(part, field.name)
@@ -41,6 +47,8 @@ def part_from_dict(spec: Mapping[str, Any]) -> Any:
         For an unknown type or setting.
     """
     kind = spec.get("type")
+    if kind == "Mixed":
+        return Mixed.of({label: part_from_dict(one) for label, one in spec["tasks"].items()})
     if kind not in _PARTS:
         raise InvalidModelError(f"unknown part {kind!r}; known: {', '.join(sorted(_PARTS))}")
     part = _PARTS[kind]
@@ -79,9 +87,13 @@ class Columns(NamedTuple):
 
 
 def story(
-    columns: Columns, relation: Relation, intercept: Relation | str, likelihood: Likelihood
+    columns: Columns,
+    relation: Relation,
+    intercept: Relation | str,
+    likelihood: Likelihood | Mixed,
 ) -> str:
     """The generative story with the actual priors; defaults are given in units of the data."""
+    likelihood = common_likelihood(likelihood)
     lines = [f"bayesmtl model: {columns.formula}   (task: {columns.task})", ""]
     z = " + effects' z_t" if columns.task_features else ""
     separate = not isinstance(intercept, str)
@@ -100,20 +112,64 @@ def story(
     parts = ["a_t"] if separate else []
     if columns.has_features or not separate:
         parts.append("(x_i - mean(x))'w_t" if separate else "x_i'w_t")
-    if columns.offset is not None:
-        parts.append(columns.offset)
-    lines += [f"{_row_line(likelihood, ' + '.join(parts))}, row i of task t"]
+    linear = " + ".join(parts)
+    if isinstance(likelihood, Mixed):
+        lines += _mixed_lines(likelihood, linear, columns.offset)
+    else:
+        linear = " + ".join([*parts, *([] if columns.offset is None else [columns.offset])])
+        lines += [f"{_row_line(likelihood, linear)}, row i of task t"]
     if columns.weights is not None:
         lines += [f"    the log-likelihood of a row is multiplied by {columns.weights}"]
-    lines += _noise_lines(likelihood)
+    if not isinstance(likelihood, Mixed):
+        lines += _noise_lines(likelihood)
     if columns.task_features:
         lines += ["", f"z_t: {columns.task_features}, one value per task, centred"]
     return "\n".join([*lines, "", *_legend(likelihood)])
 
 
-def _legend(likelihood: Likelihood) -> list[str]:
+def _mixed_lines(likelihood: Mixed, linear: str, offset: str | None) -> list[str]:
+    """Predictor and scale of tasks with different likelihoods, then what each kind makes of it."""
+    linear = f"({linear})" if " + " in linear else linear
+    known = "" if offset is None else f" + {offset}"
+    lines = [
+        f"eta_i = center_t + u_t s_t {linear}{known}, row i of task t",
+        f"    log s_t ~ Normal(0, {LOG_SCALE_SD:g}), task_scale = u_t s_t",
+    ]
+    labels = np.array([label for label, _ in likelihood.tasks], dtype=object)
+    for one, codes in partition_tasks(likelihood, labels, split_noise=False):
+        names = ", ".join(labels[codes][:5]) + (", ..." if len(codes) > 5 else "")
+        lines.append(f"task{'s' if len(codes) > 1 else ''} {names}: {_row_line(one, 'eta_i')}")
+        if isinstance(one, Gaussian):
+            center, unit = "mean(y)", "s_y"
+        else:
+            center, noise = one.reference_story
+            unit = "s_y" if isinstance(one, StudentT) else f"sqrt({noise})"
+        lines.append(f"    center = {center}, u = {unit}")
+        if own_noise(one):
+            lines.append(f"    noise_t ~ {describe(one.noise_sd, 'LogNormal(log s_y, 1)')}")
+        else:
+            lines += _noise_lines(one)
+    return lines
+
+
+def _mixed_legend(likelihood: Mixed) -> list[str]:
+    """What y and s_y are: of which rows."""
+    lines = [
+        "center and u: of the rows of the tasks with this likelihood, of one task where it has a "
+        "noise",
+        "of its own; s_y: their standard deviation",
+    ]
+    if any(isinstance(one, StudentT) for _, one in likelihood.tasks):
+        lines[-1] += ", of StudentT 1.4826 times the median absolute"
+        lines.append("deviation from median(y)")
+    return lines
+
+
+def _legend(likelihood: Likelihood | Mixed) -> list[str]:
     first = "s_x: pooled standard deviation of the feature; the second"
     last = "argument of Normal is a standard deviation, D is a covariance"
+    if isinstance(likelihood, Mixed):
+        return [*_mixed_legend(likelihood), first, last]
     if isinstance(likelihood, StudentT):
         mad = "s_y: 1.4826 times the median absolute deviation of the response from median(y)"
         return [mad, first, last]
@@ -146,10 +202,12 @@ def _times(factor: str, unit: str) -> str:
     return f"{factor}{unit[1:]}" if unit.startswith("1") else f"{factor} {unit}"
 
 
-def _defaults(likelihood: Likelihood) -> tuple[_Defaults, _Defaults]:
+def _defaults(likelihood: Likelihood | Mixed) -> tuple[_Defaults, _Defaults]:
     """Of the weights and of the intercepts."""
     center, noise, unit = "mean(y)", "", "s_y"
-    if not isinstance(likelihood, Gaussian):
+    if isinstance(likelihood, Mixed):
+        center, noise, unit = "0", "1", "1"
+    elif not isinstance(likelihood, Gaussian):
         center, noise = likelihood.reference_story
         unit = "s_y" if isinstance(likelihood, StudentT) else "1"
     mean = f"Normal({center}, {_times('2.5', unit)})"

@@ -14,7 +14,8 @@ Comput. Graph. Stat. 30). A sweep
   Monte Carlo Strategies in Scientific Computing, section 9.4.3);
 - updates the population given the weights, which no likelihood enters;
 - moves q by split Hamiltonian Monte Carlo;
-- updates the parameters of the likelihood, if it has any, given the weights.
+- updates the parameters of the likelihood, if it has any, given the weights;
+- updates the scales of tasks with different likelihoods, see `bayesmtl.inference.task_scales`.
 
 The sites are fitted while tuning: first at each task's penalised mode, then with the average
 information and score over draws, at which the site is the best one in Kullback-Leibler divergence
@@ -34,7 +35,16 @@ from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.nuisance import log_parameters, noise_variance, update_parameters
 from bayesmtl.inference.recording import record_structure, structure_storage
 from bayesmtl.inference.sampling import sample_chains
-from bayesmtl.numerics.lanes import multiply_lanes
+from bayesmtl.inference.task_scales import (
+    TaskScales,
+    apply_scales,
+    log_scales,
+    rescale_all,
+    rescale_given_predictors,
+    rescale_given_weights,
+    start_scales,
+)
+from bayesmtl.numerics.lanes import multiply_lanes, pack_tasks
 from bayesmtl.relations.clusters import density as cluster_density
 from bayesmtl.relations.clusters.collapsed import weight_prior
 from bayesmtl.relations.clusters.state import initial_partition
@@ -81,7 +91,10 @@ def start_corrected(problem: Problem, rng: np.random.Generator) -> CorrectedStat
         if problem.partition is None
         else initial_partition(problem.partition, problem.prior, rng),
         np.array([_FIRST_STEP, np.nan]),
+        start_scales(problem, rng),
     )
+    if state.scales is not None:
+        apply_scales(problem, state.scales, sites)
     if state.partition is None:
         place(sites, problem.prior, population, whitened)
         # Where no scale is learned, far from the sites every proposal would be refused.
@@ -91,7 +104,7 @@ def start_corrected(problem: Problem, rng: np.random.Generator) -> CorrectedStat
         place_in_clusters(sites, problem.prior, population, state.partition, whitened)
     state.value[:] = row_values(problem, state)
     # The parameters are dispersed as the weights are.
-    if update_parameters(problem, population, state.parameters, state.value, rng):
+    if _update_parameters(problem, state, rng):
         _whiten(problem, state)
     return state
 
@@ -109,8 +122,10 @@ def corrected_sweep(problem: Problem, state: CorrectedState, rng: np.random.Gene
     else:
         accepted = update_clusters(problem, state, noise_variance(problem, state.parameters), rng)
     move_weights(problem, state, rng)
-    if update_parameters(problem, state.population, state.parameters, state.value, rng):
+    if _update_parameters(problem, state, rng):
         _whiten(problem, state)
+    if state.scales is not None:
+        _update_scales(problem, state, state.scales, rng)
     return float(np.mean(accepted))
 
 
@@ -121,7 +136,7 @@ def move_weights(problem: Problem, state: CorrectedState, rng: np.random.Generat
     if state.partition is not None:
         center, scale = np.empty_like(center), np.empty_like(scale)
         weight_prior(prior, population, state.partition, center, scale)
-    rows, kernels = rows_of(problem)
+    rows, kernels = rows_of(problem, state)
     kernels.move(
         rows,
         state.parameters,
@@ -155,6 +170,25 @@ def _update_population(
             )
         )
     return accepted
+
+
+def _update_parameters(problem: Problem, state: CorrectedState, rng: np.random.Generator) -> bool:
+    """Parameters of the likelihood given the weights; whether intercepts were moved with them."""
+    rows, _ = rows_of(problem, state)
+    return update_parameters(problem, state.population, state.parameters, state.value, rng, rows)
+
+
+def _update_scales(
+    problem: Problem, state: CorrectedState, scales: TaskScales, rng: np.random.Generator
+) -> None:
+    """Scales of the tasks, with rows, sites and q to match."""
+    population = state.population
+    rescale_given_weights(problem, scales, population.weights, state.parameters, rng)
+    rescale_given_predictors(problem, scales, population, state.partition, rng)
+    rescale_all(problem, scales, population, rng)
+    apply_scales(problem, scales, state.sites)
+    state.value[:] = row_values(problem, state)
+    _whiten(problem, state)
 
 
 def _whiten(problem: Problem, state: CorrectedState) -> None:
@@ -191,14 +225,28 @@ class _Tuning:
             state.center_step[0] = step * np.exp(_STEP_RATE * (rate - _STEP_ACCEPTANCE))
         if (iteration + 1) % _COUNTED == 0:
             self._set_kicks(state.kicks)
-        rows, kernels = rows_of(problem)
         for first, last in self._windows:
             if first <= iteration < last:
-                weights = state.population.weights
-                kernels.moments(rows, weights, state.parameters, self._gram, self._score)
-                self._weights += weights
+                self._add_moments(problem, state)
                 if iteration == last - 1:
                     self._set_sites(problem, state, last - first)
+
+    def _add_moments(self, problem: Problem, state: CorrectedState) -> None:
+        """Information, score and weights, where tasks have scales those of scale one."""
+        rows, kernels = rows_of(problem, state)
+        weights, scales = state.population.weights, state.scales
+        if scales is None:
+            kernels.moments(rows, weights, state.parameters, self._gram, self._score)
+            self._weights += weights
+            return
+        gram, score = np.zeros_like(self._gram), np.zeros_like(self._score)
+        kernels.moments(rows, weights, state.parameters, gram, score)
+        scale = pack_tasks(np.exp(scales.log_scale))[:, None]
+        # Lanes without a task hold zeros.
+        inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0.0)
+        self._gram += gram * inverse**2
+        self._score += score * inverse
+        self._weights += weights * scale
 
     def _set_kicks(self, kicks: np.ndarray) -> None:
         rate = self._moves / _COUNTED
@@ -208,11 +256,14 @@ class _Tuning:
         self._moves[:] = 0.0
 
     def _set_sites(self, problem: Problem, state: CorrectedState, count: int) -> None:
-        gram, moment = state.sites.gram, state.sites.moment
+        of_scale_one = state.sites if state.scales is None else state.scales
+        gram, moment = of_scale_one.gram, of_scale_one.moment
         gram[:] = self._gram / count
         for k in range(gram.shape[0]):
             multiply_lanes(gram, k, self._weights[k] / count, moment[k])
         moment += self._score / count
+        if state.scales is not None:
+            apply_scales(problem, state.scales, state.sites)
         _whiten(problem, state)
         for total in (self._gram, self._score, self._weights):
             total[:] = 0.0
@@ -233,14 +284,21 @@ class _Chain(NamedTuple):
     def storage(self, draws: int) -> Draws:
         state = self.state
         storage = structure_storage(self.problem, state.partition, draws, keep_weights=True)
-        return storage._replace(parameters=np.empty((draws, state.parameters.size)))
+        scales = state.scales
+        return storage._replace(
+            parameters=np.empty((draws, state.parameters.size)),
+            task_scale=None if scales is None else np.empty((draws, scales.log_scale.size)),
+        )
 
     def record(self, storage: Draws, draw: int) -> Draws:
         problem, state = self.problem, self.state
         storage = record_structure(problem, state.population, state.partition, storage, draw)
         assert storage.parameters is not None
         storage.parameters[draw] = state.parameters
+        if storage.task_scale is not None and state.scales is not None:
+            storage.task_scale[draw] = np.exp(state.scales.log_scale)
         density = _log_structure(problem, state) + log_parameters(problem, state.parameters)
+        density += log_scales(state.scales)
         storage.lp[draw] = density + state.value.sum()
         return storage
 

@@ -323,7 +323,7 @@ def _of_clusters(
     problem: Problem, state: CorrectedState, b: np.ndarray, log_share: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log of share times likelihood (task, cluster), and the gradient (cluster, d) of the sum."""
-    rows, kernels = rows_of(problem)
+    rows, kernels = rows_of(problem, state)
     prior, population = problem.prior, state.population
     values = np.empty((prior.n_tasks, len(b)))
     scores = np.empty((len(b), prior.n_tasks, b.shape[1]))

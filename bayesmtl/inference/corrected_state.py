@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bayesmtl.assembly import Problem
+from bayesmtl.inference.task_scales import TaskScales
 from bayesmtl.likelihoods.gaussian import Sites
-from bayesmtl.likelihoods.rows import RowData, RowKernels
+from bayesmtl.likelihoods.rows import RowKernels
 from bayesmtl.numerics.lanes import site_values
 from bayesmtl.relations.clusters.state import PartitionState
 from bayesmtl.relations.exchangeable.state import PopulationState
@@ -41,6 +42,8 @@ class CorrectedState(NamedTuple):
     center_step : (2,)
         Step of the moves of cluster means with the labels summed out, and the acceptance rate of
         the last one; NaN where there was none.
+    scales : TaskScales or None
+        Where tasks have different likelihoods.
     """
 
     sites: Sites
@@ -52,18 +55,19 @@ class CorrectedState(NamedTuple):
     accepted: np.ndarray
     partition: PartitionState | None
     center_step: np.ndarray
+    scales: TaskScales | None = None
 
 
-def rows_of(problem: Problem) -> tuple[RowData, RowKernels]:
-    """The rows of a problem and the loops over them."""
-    assert problem.row_data is not None
+def rows_of(problem: Problem, state: CorrectedState) -> tuple[Any, RowKernels]:
+    """The rows of a problem at the scales of a chain, and the loops over them."""
     assert problem.row_kernels is not None
-    return problem.row_data, problem.row_kernels
+    rows = problem.row_data if state.scales is None else state.scales.rows
+    return rows, problem.row_kernels
 
 
 def row_values(problem: Problem, state: CorrectedState) -> np.ndarray:
     """Log-likelihood (block, lane) of the tasks at the current weights."""
-    rows, kernels = rows_of(problem)
+    rows, kernels = rows_of(problem, state)
     value = np.zeros_like(state.value)
     kernels.evaluate(rows, state.population.weights, state.parameters, value)
     return value

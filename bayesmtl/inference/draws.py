@@ -53,6 +53,8 @@ class Draws(NamedTuple):
         Log joint density up to a constant.
     parameters : (..., parameter) or None
         Of a likelihood that is not Gaussian, as its kernels see them.
+    task_scale : (..., task) or None
+        s_t, where tasks have different likelihoods.
     partition : PartitionDraws or None
         Where tasks fall into clusters.
     """
@@ -67,6 +69,7 @@ class Draws(NamedTuple):
     weights: np.ndarray | None
     lp: np.ndarray
     parameters: np.ndarray | None = None
+    task_scale: np.ndarray | None = None
     partition: PartitionDraws | None = None
 
 

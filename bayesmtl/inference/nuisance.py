@@ -43,15 +43,18 @@ def update_parameters(
     parameters: np.ndarray,
     value: np.ndarray,
     rng: np.random.Generator,
+    rows: Any = None,
 ) -> bool:
     """Draw the parameters, in place, and set the log-likelihood (block, lane) of the tasks.
+
+    Other ``rows`` than those of the problem may be given.
 
     Returns
     -------
     bool
         Whether intercepts were moved with them.
     """
-    kernels, rows = problem.row_kernels, problem.row_data
+    kernels, rows = problem.row_kernels, problem.row_data if rows is None else rows
     assert kernels is not None
     if kernels.update is None:
         return False

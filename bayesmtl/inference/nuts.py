@@ -12,9 +12,9 @@ from bayesmtl.errors import UnsupportedError
 from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.options import NutsOptions
 from bayesmtl.inference.samplers import run_sampler
-from bayesmtl.likelihoods import Likelihood
+from bayesmtl.likelihoods import Likelihood, Mixed
 from bayesmtl.likelihoods.gaussian import Gaussian
-from bayesmtl.likelihoods.graph import add_noise, add_rows, add_sites
+from bayesmtl.likelihoods.graph import add_noise, add_rows, add_sites, add_task_scale
 from bayesmtl.likelihoods.parameters import parameter_coords, read_parameters, rescale
 from bayesmtl.relations.clusters.conditional import draw_partitions
 from bayesmtl.relations.clusters.graph import (
@@ -29,14 +29,18 @@ from bayesmtl.relations.exchangeable.graph import (
     add_intercept_population,
     add_weights,
 )
+from bayesmtl.scaling import INTERCEPT
 
 if TYPE_CHECKING:
     from bayesmtl.assembly import Prepared
 
 __all__ = ["build_graph", "internal_draws", "sample_nuts"]
 
+# Weights in units that tasks with different likelihoods have in common.
+_COMMON = "weights_in_common_units"
 
-def build_graph(prepared: Prepared, likelihood: Likelihood, kind: str) -> Any:
+
+def build_graph(prepared: Prepared, likelihood: Likelihood | Mixed, kind: str) -> Any:
     """A PyMC model with the names and dimensions of the posterior.
 
     Where tasks fall into clusters, "sites" has neither the weights nor separate intercepts.
@@ -60,6 +64,7 @@ def build_graph(prepared: Prepared, likelihood: Likelihood, kind: str) -> Any:
     import pymc as pm
 
     problem = prepared.problem
+    mixed = isinstance(likelihood, Mixed)
     if kind == "sites" and not isinstance(likelihood, Gaussian):
         raise UnsupportedError(
             f"{likelihood!r} has no exact sites: use to_pymc(data, likelihood='rows')"
@@ -76,13 +81,14 @@ def build_graph(prepared: Prepared, likelihood: Likelihood, kind: str) -> Any:
             centred = problem.task_features - problem.scaling.task_feature_center
             z = pm.Data("task_features_centred", centred, dims=("task", "task_feature"))
         noise, reference = add_noise(problem, likelihood)
+        scale = add_task_scale(problem) if mixed else None
         clusters = add_clusters(problem, z, reference) if problem.partition is not None else None
         if clusters is not None and kind == "sites":
             separate = problem.separate_intercept
             population = add_intercept_population(problem, z) if separate else None
             add_cluster_sites(problem, clusters, population, noise)
             return graph
-        coefficients = _add_coefficients(problem, z, reference, clusters)
+        coefficients = _add_coefficients(problem, z, reference, clusters, scale)
         if kind == "rows":
             add_rows(prepared, likelihood, coefficients, noise)
         else:
@@ -91,17 +97,30 @@ def build_graph(prepared: Prepared, likelihood: Likelihood, kind: str) -> Any:
 
 
 def _add_coefficients(
-    problem: Problem, z: Any, reference: Any, clusters: ClusterTensors | None
+    problem: Problem, z: Any, reference: Any, clusters: ClusterTensors | None, scale: Any
 ) -> Coefficients:
-    """Weights and intercepts of the tasks as variables."""
+    """Weights and intercepts of the tasks as variables.
+
+    Where tasks have a ``scale``, those in common units too, before it is multiplied in.
+    """
     import pymc as pm
     import pytensor.tensor as pt
 
     intercept = add_intercept(problem, z) if problem.separate_intercept else None
+    name = "weights" if scale is None else _COMMON
     if clusters is not None:
-        weights = add_cluster_weights(problem, clusters)
+        weights = add_cluster_weights(problem, clusters, name)
     else:
-        weights = add_weights(problem, z, reference) if problem.features else None
+        weights = add_weights(problem, z, reference, name) if problem.features else None
+    if scale is not None and problem.groups is not None:
+        center = pt.as_tensor(problem.groups.center)
+        intercept = None if intercept is None else center + scale * intercept
+        if weights is not None:
+            weights = scale[:, None] * weights
+            if INTERCEPT in problem.features:
+                own = [float(name == INTERCEPT) for name in problem.features]
+                weights = weights + center[:, None] * np.array(own)
+            pm.Deterministic("weights", weights, dims=("task", "feature"))
     if intercept is not None:
         at_zero = intercept
         if weights is not None:
@@ -112,7 +131,7 @@ def _add_coefficients(
 
 def sample_nuts(
     prepared: Prepared,
-    likelihood: Likelihood,
+    likelihood: Likelihood | Mixed,
     *,
     options: NutsOptions,
     draws: int,
@@ -191,6 +210,9 @@ def internal_draws(problem: Problem, posterior: xr.Dataset, lp: np.ndarray) -> D
     per_task = ("task",) if "noise_median" in posterior else ()
     blocks, gaussian = problem.row_parameters.blocks, problem.row_data is None
     learned = gaussian and "noise_sd" in posterior
+    task_scale = None
+    if problem.groups is not None:
+        task_scale = values("task_scale", "task") / problem.groups.unit
     return Draws(
         means=(means - prior.mean_location) / prior.mean_unit,
         scale=scale / prior.scale_unit,
@@ -202,6 +224,7 @@ def internal_draws(problem: Problem, posterior: xr.Dataset, lp: np.ndarray) -> D
         weights=_weights(problem, posterior),
         lp=lp,
         parameters=rescale(blocks, read_parameters(blocks, posterior), unit),
+        task_scale=task_scale,
     )
 
 
@@ -211,8 +234,9 @@ def _weights(problem: Problem, posterior: xr.Dataset) -> np.ndarray:
     if "intercept_at_center" in posterior:
         parts.append(posterior["intercept_at_center"].transpose("chain", "draw", "task").to_numpy())
         parts[0] = parts[0][..., None]
-    if "weights" in posterior:
-        weights = posterior["weights"].transpose("chain", "draw", "task", "feature")
+    name = "weights" if problem.groups is None else _COMMON
+    if name in posterior:
+        weights = posterior[name].transpose("chain", "draw", "task", "feature")
         parts.append(weights.to_numpy())
     if not parts:
         shape = (posterior.sizes["chain"], posterior.sizes["draw"], prior.n_tasks)

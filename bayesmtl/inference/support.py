@@ -73,6 +73,11 @@ def _require_approximate_sites(problem: Problem, likelihood: Any) -> None:
         raise UnsupportedError(
             "the sites of a Gaussian likelihood are exact: use inference='gibbs'"
         )
+    if problem.groups is not None:
+        raise UnsupportedError(
+            "the scales of tasks with different likelihoods change their sites: use "
+            "inference='gibbs'"
+        )
     if problem.row_parameters.start.size:
         raise UnsupportedError(
             f"{likelihood!r} has parameters that its sites depend on: use inference='gibbs'"

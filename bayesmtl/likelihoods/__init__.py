@@ -5,6 +5,7 @@ from typing import Any
 from bayesmtl.likelihoods.bernoulli import Bernoulli
 from bayesmtl.likelihoods.binomial import Binomial
 from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.likelihoods.mixed import Mixed
 from bayesmtl.likelihoods.negative_binomial import NegativeBinomial
 from bayesmtl.likelihoods.ordinal import Ordinal
 from bayesmtl.likelihoods.poisson import Poisson
@@ -16,6 +17,7 @@ __all__ = [
     "Binomial",
     "Gaussian",
     "Likelihood",
+    "Mixed",
     "NegativeBinomial",
     "Ordinal",
     "Poisson",
@@ -28,7 +30,7 @@ Likelihood = Gaussian | Bernoulli | Binomial | Poisson | NegativeBinomial | Ordi
 LIKELIHOODS = (Gaussian, Bernoulli, Binomial, Poisson, NegativeBinomial, Ordinal, StudentT)
 
 
-def response_levels(likelihood: Likelihood) -> tuple[Any, ...] | None:
+def response_levels(likelihood: Likelihood | Mixed) -> tuple[Any, ...] | None:
     """Labels of the response where it holds ordered levels."""
     return likelihood.levels if isinstance(likelihood, Ordinal) else None
 

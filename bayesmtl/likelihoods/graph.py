@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmtl.assembly import Problem
-from bayesmtl.likelihoods import Likelihood, StudentT, resolve_likelihood
+from bayesmtl.likelihoods import Likelihood, Mixed, StudentT, resolve_likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.likelihoods.groups import LOG_SCALE_SD, TaskGroups
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.priors import Prior
 from bayesmtl.relations.exchangeable.graph import (
@@ -20,17 +21,20 @@ from bayesmtl.relations.exchangeable.graph import (
 if TYPE_CHECKING:
     from bayesmtl.assembly import Prepared
 
-__all__ = ["add_noise", "add_rows", "add_sites"]
+__all__ = ["add_noise", "add_rows", "add_sites", "add_task_scale"]
 
 
-def add_noise(problem: Problem, likelihood: Likelihood) -> tuple[Any, Any]:
+def add_noise(problem: Problem, likelihood: Likelihood | Mixed) -> tuple[Any, Any]:
     """Noise sd of each task (None: nothing is learned), and that of reference, in user units.
 
-    The first are the parameters of a likelihood that is not Gaussian.
+    The first are the parameters of a likelihood that is not Gaussian; of each group of tasks, where
+    they differ.
     """
     import pymc as pm
     import pytensor.tensor as pt
 
+    if isinstance(likelihood, Mixed):
+        return _add_group_parameters(problem), 1.0
     unit = problem.scaling.response_scale
     known = float(np.sqrt(problem.reference_noise) * unit)
     if not isinstance(likelihood, Gaussian):
@@ -53,8 +57,77 @@ def add_noise(problem: Problem, likelihood: Likelihood) -> tuple[Any, Any]:
     return noise, median
 
 
+def _add_group_parameters(problem: Problem) -> list[Any]:
+    """Parameters of each group, and all of them under the names of the posterior."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    assert problem.groups is not None
+    each, flat = [], []
+    for group in problem.groups.groups:
+        with pm.Model(name=f"task {problem.rows.tasks[group.tasks[0]]}"):
+            drawn = group.likelihood.add_parameters()
+        each.append(drawn)
+        flat += [] if drawn is None else list(drawn) if isinstance(drawn, tuple) else [drawn]
+    for block in problem.row_parameters.blocks:
+        values = [flat[position] for position in block.positions]
+        value = values[0] if block.dim is None else pt.stack(values)
+        pm.Deterministic(block.name, value, dims=block.dim)
+    return each
+
+
+def add_task_scale(problem: Problem) -> Any:
+    """Units times scales of the tasks."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    assert problem.groups is not None
+    step = pm.Normal("task_scale_offset", dims="task")
+    scale = problem.groups.unit * pt.exp(LOG_SCALE_SD * step)
+    return pm.Deterministic("task_scale", scale, dims="task")
+
+
+def _predictor(problem: Problem, coefficients: Coefficients, known: np.ndarray) -> Any:
+    """Of all rows; ``known`` (row,) is what no coefficient enters."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    rows = problem.rows
+    task = pm.Data("task_index", rows.task, dims="obs")
+    predictor = pt.as_tensor(known)
+    if coefficients.intercept is not None:
+        predictor = predictor + coefficients.intercept[task]
+    if coefficients.weights is not None:
+        centred = rows.features - problem.scaling.feature_center
+        features = pm.Data("features_centred", centred, dims=("obs", "feature"))
+        predictor = predictor + (features * coefficients.weights[task]).sum(axis=1)
+    return predictor
+
+
+def _add_group_rows(
+    prepared: Prepared, groups: TaskGroups, coefficients: Coefficients, parameters: list[Any]
+) -> None:
+    """An observed variable of each group of tasks with one likelihood."""
+    import pymc as pm
+
+    problem, weighted = prepared.problem, prepared.columns["weights"] is not None
+    predictor = _predictor(problem, coefficients, np.zeros(len(problem.rows.task)))
+    for group, own in zip(groups.groups, parameters, strict=True):
+        data = group.data
+        # The centre of the task is part of its intercept.
+        known = data.offset - np.repeat(groups.center[group.tasks], np.diff(data.start))
+        of_rows = predictor[group.rows] + known
+        kind, settings = group.likelihood.variable(of_rows, data.size, own)
+        name = f"{prepared.design.response} of task {problem.rows.tasks[group.tasks[0]]}"
+        if weighted:
+            density = pm.logp(kind.dist(**settings), data.response)
+            pm.Potential(name, data.weight * density)
+        else:
+            kind(name, **settings, observed=data.response)
+
+
 def add_rows(
-    prepared: Prepared, likelihood: Likelihood, coefficients: Coefficients, noise: Any
+    prepared: Prepared, likelihood: Likelihood | Mixed, coefficients: Coefficients, noise: Any
 ) -> None:
     """The response as an observed variable, its features and tasks as data containers."""
     import pymc as pm
@@ -63,15 +136,14 @@ def add_rows(
     problem, design = prepared.problem, prepared.design
     rows = problem.rows
     pm.modelcontext(None).add_coord("obs", np.arange(len(rows.task)))
-    task = pm.Data("task_index", rows.task, dims="obs")
-    predictor = pt.as_tensor(problem.offset + likelihood.offset(problem.size))
-    if coefficients.intercept is not None:
-        predictor = predictor + coefficients.intercept[task]
-    if coefficients.weights is not None:
-        centred = rows.features - problem.scaling.feature_center
-        features = pm.Data("features_centred", centred, dims=("obs", "feature"))
-        predictor = predictor + (features * coefficients.weights[task]).sum(axis=1)
+    if isinstance(likelihood, Mixed):
+        assert problem.groups is not None
+        _add_group_rows(prepared, problem.groups, coefficients, noise)
+        return
+    known = problem.offset + likelihood.offset(problem.size)
+    predictor = _predictor(problem, coefficients, known)
     if isinstance(likelihood, Gaussian):
+        task = pm.modelcontext(None)["task_index"]
         sd = noise[task] if problem.standard_error is None else pt.as_tensor(problem.standard_error)
         kind, parameters = pm.Normal, {"mu": predictor, "sigma": sd}
     else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime
+import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,19 +23,33 @@ __all__ = [
 
 def parameter_coords(blocks: Sequence[ParameterBlock]) -> dict[str, Any]:
     """Labels of each dimension."""
-    return {
-        block.dim: np.array(block.labels, dtype=object) for block in blocks if block.dim is not None
-    }
+    return {block.dim: _labels(block.labels) for block in blocks if block.dim is not None}
+
+
+def _labels(labels: Sequence[Any]) -> np.ndarray:
+    """With the type that labels of tasks have."""
+    if isinstance(labels[0], str):
+        return np.array(labels, dtype=object)
+    return np.array(labels, "datetime64[D]" if isinstance(labels[0], datetime.date) else None)
 
 
 def noise_position(blocks: Sequence[ParameterBlock]) -> int | None:
     """Which parameter is the log of the noise sd that the joint prior refers to."""
+    for block, positions in _places(blocks):
+        if block.noise:
+            return positions[0]
+    return None
+
+
+def _places(
+    blocks: Sequence[ParameterBlock],
+) -> Iterator[tuple[ParameterBlock, Sequence[int]]]:
+    """Each block with the positions of its labels among the parameters."""
     first = 0
     for block in blocks:
-        if block.noise:
-            return first
-        first += max(1, len(block.labels))
-    return None
+        last = first + max(1, len(block.labels))
+        yield block, block.positions or range(first, last)
+        first = last
 
 
 def rescale(blocks: Sequence[ParameterBlock], parameters: np.ndarray, unit: float) -> np.ndarray:
@@ -47,27 +63,28 @@ def rescale(blocks: Sequence[ParameterBlock], parameters: np.ndarray, unit: floa
 def parameter_variables(blocks: Sequence[ParameterBlock], parameters: np.ndarray) -> dict[str, Any]:
     """Variables on the user's scale of draws (chain, draw, parameter)."""
     out: dict[str, Any] = {}
-    first = 0
-    for block in blocks:
-        last = first + max(1, len(block.labels))
-        values = parameters[..., first:last]
+    for block, positions in _places(blocks):
+        values = parameters[..., list(positions)]
         values = np.exp(values) if block.log else values
-        attrs = {"constant": 1} if block.fixed else {}
+        attrs: dict[str, Any] = {"constant": 1} if block.fixed else {}
+        if isinstance(block.fixed, tuple) and block.fixed:
+            attrs = {"constant": json.dumps([str(label) for label in block.fixed])}
         if block.dim is None:
             out[block.name] = (("chain", "draw"), values[..., 0], attrs)
         else:
             out[block.name] = (("chain", "draw", block.dim), values, attrs)
-        first = last
     return out
 
 
 def read_parameters(blocks: Sequence[ParameterBlock], posterior: xr.Dataset) -> np.ndarray:
     """Inverse of `parameter_variables`: (chain, draw, parameter)."""
     sizes = posterior.sizes["chain"], posterior.sizes["draw"]
-    parts = [np.empty((*sizes, 0))]
-    for block in blocks:
+    places = list(_places(blocks))
+    count = 1 + max((max(positions) for _, positions in places), default=-1)
+    out = np.empty((*sizes, count))
+    for block, positions in places:
         dims = () if block.dim is None else (block.dim,)
         values = posterior[block.name].transpose("chain", "draw", *dims).to_numpy()
         values = np.log(values) if block.log else values
-        parts.append(values.reshape(*sizes, -1))
-    return np.concatenate(parts, axis=-1)
+        out[..., list(positions)] = values.reshape(*sizes, -1)
+    return out

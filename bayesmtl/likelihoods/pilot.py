@@ -7,10 +7,13 @@ import numpy as np
 from bayesmtl.likelihoods.gaussian import Sites
 from bayesmtl.likelihoods.rows import RowData, RowKernels
 from bayesmtl.numerics.lanes import pack_tasks, unpack_symmetric, unpack_tasks
+from bayesmtl.priors import Prior
 
 __all__ = [
     "SD_OF_MAD",
+    "inside",
     "maximise",
+    "pilot_noise",
     "pilot_sites",
     "pilot_weights",
     "residual_scale",
@@ -21,6 +24,8 @@ __all__ = [
 SD_OF_MAD = 1.4826022185056018
 
 _STEPS, _HALVINGS = 30, 30
+# At the first modes the noise is that of the response itself.
+_NOISE_ROUNDS = 2
 # Prior sds, in internal units, of the pooled weights and of a task's deviation from them.
 _POOLED_SD, _TASK_SD = 2.5, 1.0
 _CONVERGED = 1e-6
@@ -70,6 +75,23 @@ def residual_scale(rows: RowData, kernels: RowKernels, parameters: np.ndarray) -
     spare = max(_LEAST_SPARE, 1.0 - determined / used.sum())
     size = np.abs(rows.response - rows.offset - fitted)[used]
     return float(SD_OF_MAD * np.median(size) / np.sqrt(spare))
+
+
+def pilot_noise(
+    rows: RowData, kernels: RowKernels, parameters: np.ndarray, prior: Prior, unit: float
+) -> None:
+    """Set the first parameter, the log of the noise sd in units of ``unit``, from the residuals."""
+    for _ in range(_NOISE_ROUNDS):
+        scale = residual_scale(rows, kernels, parameters)
+        parameters[0] = np.log(inside(prior, unit * scale) / unit)
+
+
+def inside(value: Prior | float, estimate: float) -> float:
+    """A known value, or an estimate where the prior allows it, else the median of the prior."""
+    if not isinstance(value, Prior):
+        return value
+    allowed = value.lower < estimate < value.upper
+    return estimate if allowed else float(value.quantile(np.array(0.5)))
 
 
 def sites_at(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,10 @@ class RowData(NamedTuple):
     response, offset, size, weight : (row,)
         ``offset`` is all of the predictor that no coefficient enters; ``size`` the number of
         trials, else 1.
-    start : (task + 1,)
-        The rows of task t are those from ``start[t]`` to before ``start[t + 1]``.
+    start : (group + 1,)
+        The rows of group g are those from ``start[g]`` to before ``start[g + 1]``.
+    task : (group,)
+        The task of each group of rows.
     """
 
     features: np.ndarray
@@ -39,6 +41,7 @@ class RowData(NamedTuple):
     size: np.ndarray
     weight: np.ndarray
     start: np.ndarray
+    task: np.ndarray
 
 
 class RowKernels(NamedTuple):
@@ -47,7 +50,7 @@ class RowKernels(NamedTuple):
     Parameters
     ----------
     evaluate : function (rows, weights, parameters, out)
-        Log-likelihood of each task, (block, lane).
+        Log-likelihood of each task with rows, (block, lane).
     moments : function (rows, weights, parameters, gram, score)
         Adds information (block, p (p + 1) / 2, lane) and gradient (block, p, lane).
     move : function
@@ -78,24 +81,28 @@ class ParameterBlock(NamedTuple):
     Parameters
     ----------
     name : str
-    labels : tuple of str
+    labels : tuple
         Empty for a single number.
     dim : str or None
         Of the labels.
     log : bool
         Whether kernels work on the logarithms.
-    fixed : bool
-        Whether they are known numbers.
+    fixed : bool or tuple
+        Whether they are known numbers, or the labels of those that are.
     noise : bool
         Whether it is the noise sd that the joint prior refers to, in units of the response.
+    positions : tuple of int
+        Where they stand among the parameters, one may have several labels; empty: after those of
+        the block before.
     """
 
     name: str
-    labels: tuple[str, ...] = ()
+    labels: tuple[Any, ...] = ()
     dim: str | None = None
     log: bool = False
-    fixed: bool = False
+    fixed: bool | tuple[Any, ...] = False
     noise: bool = False
+    positions: tuple[int, ...] = ()
 
 
 class RowParameters(NamedTuple):
@@ -139,4 +146,5 @@ def sort_rows(
         size[order],
         weight[order],
         np.concatenate([[0], np.cumsum(counts)]),
+        np.arange(n_tasks),
     )

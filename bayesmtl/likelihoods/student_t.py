@@ -12,7 +12,7 @@ from scipy.special import gammaln
 
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.likelihoods.noise import shared_prior_term
-from bayesmtl.likelihoods.pilot import SD_OF_MAD, residual_scale
+from bayesmtl.likelihoods.pilot import SD_OF_MAD, inside, pilot_noise
 from bayesmtl.likelihoods.protocol import Predicted, Reference
 from bayesmtl.likelihoods.rows import ParameterBlock, RowData, RowKernels
 from bayesmtl.numerics.densities import FIXED, log_density
@@ -26,8 +26,7 @@ from bayesmtl.relations.settings import describe, require_support
 __all__ = ["StudentT"]
 
 _DOF = Prior("Gamma", alpha=2, beta=0.1)
-# At the first modes the noise is that of the response itself.
-_START_DOF, _ROUNDS = 4.0, 2
+_START_DOF = 4.0
 
 
 @dataclass(frozen=True)
@@ -102,15 +101,13 @@ class StudentT:
     def start(self, response: np.ndarray, size: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Known values, the scale of the response and four degrees of freedom."""
         scale = _scale(response) or float(response.std()) or 1.0
-        return np.log([_inside(self.noise_sd, scale), _inside(self.dof, _START_DOF)])
+        return np.log([inside(self.noise_sd, scale), inside(self.dof, _START_DOF)])
 
     def pilot(self, rows: RowData, start: np.ndarray, unit: float) -> np.ndarray:
         """Starting parameters with the scale of the residuals, all in units of ``unit``."""
         out = start.copy()
         if isinstance(self.noise_sd, Prior):
-            for _ in range(_ROUNDS):
-                scale = residual_scale(rows, _KERNELS, out)
-                out[0] = np.log(_inside(self.noise_sd, unit * scale) / unit)
+            pilot_noise(rows, _KERNELS, out, self.noise_sd, unit)
         return out
 
     def draw_parameters(self, rng: np.random.Generator) -> np.ndarray:
@@ -179,14 +176,6 @@ class StudentT:
 def _scale(response: np.ndarray) -> float:
     """From the median absolute deviation from the median."""
     return SD_OF_MAD * float(np.median(np.abs(response - np.median(response))))
-
-
-def _inside(value: Prior | float, estimate: float) -> float:
-    """A known value, or an estimate where the prior allows it, else the median of the prior."""
-    if not isinstance(value, Prior):
-        return value
-    inside = value.lower < estimate < value.upper
-    return estimate if inside else float(value.quantile(np.array(0.5)))
 
 
 @inlined_kernel

@@ -19,9 +19,9 @@ __all__ = ["predict_rows", "row_loops"]
 
 
 @row_kernel
-def _predict(rows, t, w, eta):
-    """Predictor of the rows of task t; returns their number."""
-    first, last = rows.start[t], rows.start[t + 1]
+def _predict(rows, g, w, eta):
+    """Predictor of the rows of group g; returns their number."""
+    first, last = rows.start[g], rows.start[g + 1]
     # Slices: an index that may be negative for all the compiler knows is not vectorised.
     offset = rows.offset[first:last]
     n = offset.shape[0]
@@ -38,10 +38,11 @@ def _predict(rows, t, w, eta):
 def predict_rows(rows, weights, eta):
     """Predictor of all rows."""
     n_lanes, w = weights.shape[2], np.empty(weights.shape[1])
-    for t in range(rows.start.shape[0] - 1):
+    for g in range(rows.start.shape[0] - 1):
+        t = rows.task[g]
         for i in range(w.shape[0]):
             w[i] = weights[t // n_lanes, i, t % n_lanes]
-        _predict(rows, t, w, eta[rows.start[t] : rows.start[t + 1]])
+        _predict(rows, g, w, eta[rows.start[g] : rows.start[g + 1]])
 
 
 @row_kernel
@@ -117,9 +118,9 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
 
     @row_kernel
     @named
-    def task_value(rows, t, w, parameters, eta):
-        n, value = _predict(rows, t, w, eta), 0.0
-        response, size, weight = _of_task(rows, t)
+    def task_value(rows, g, w, parameters, eta):
+        n, value = _predict(rows, g, w, eta), 0.0
+        response, size, weight = _of_group(rows, g)
         for r in range(n):
             density, _, _ = terms(response[r], eta[r], size[r], parameters)
             value += weight[r] * density
@@ -127,14 +128,14 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
 
     @row_kernel
     @named
-    def task_score(rows, t, w, parameters, eta, out):
-        n = _predict(rows, t, w, eta)
-        response, size, weight = _of_task(rows, t)
+    def task_score(rows, g, w, parameters, eta, out):
+        n = _predict(rows, g, w, eta)
+        response, size, weight = _of_group(rows, g)
         for r in range(n):
             _, slope, _ = terms(response[r], eta[r], size[r], parameters)
             eta[r] = weight[r] * slope
         for j in range(w.shape[0]):
-            column = rows.features[j][rows.start[t] : rows.start[t + 1]]
+            column = rows.features[j][rows.start[g] : rows.start[g + 1]]
             total = 0.0
             for r in range(n):
                 total += column[r] * eta[r]
@@ -145,11 +146,12 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
     def evaluate(rows, weights, parameters, out):
         n_lanes = weights.shape[2]
         eta, w = np.empty(_most_rows(rows)), np.empty(weights.shape[1])
-        for t in range(rows.start.shape[0] - 1):
+        for g in range(rows.start.shape[0] - 1):
+            t = rows.task[g]
             k, v = t // n_lanes, t % n_lanes
             for i in range(w.shape[0]):
                 w[i] = weights[k, i, v]
-            out[k, v] = task_value(rows, t, w, parameters, eta)
+            out[k, v] = task_value(rows, g, w, parameters, eta)
 
     @row_kernel
     @named
@@ -158,12 +160,13 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
         most = _most_rows(rows)
         eta, information, weighted = np.empty(most), np.empty(most), np.empty(most)
         w = np.empty(p)
-        for t in range(rows.start.shape[0] - 1):
-            k, v, first, last = t // n_lanes, t % n_lanes, rows.start[t], rows.start[t + 1]
+        for g in range(rows.start.shape[0] - 1):
+            t, first, last = rows.task[g], rows.start[g], rows.start[g + 1]
+            k, v = t // n_lanes, t % n_lanes
             for i in range(p):
                 w[i] = weights[k, i, v]
-            n = _predict(rows, t, w, eta)
-            response, size, weight = _of_task(rows, t)
+            n = _predict(rows, g, w, eta)
+            response, size, weight = _of_group(rows, g)
             for r in range(n):
                 _, slope, fisher = terms(response[r], eta[r], size[r], parameters)
                 eta[r] = weight[r] * slope
@@ -191,7 +194,8 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
         eta, lower = np.empty(_most_rows(rows)), np.empty((p, p))
         shift, w, middle, site = np.empty(p), np.empty(p), np.empty(p), np.empty(p)
         q, momentum, slope = np.empty(p), np.empty(p), np.empty(p)
-        for t in range(rows.start.shape[0] - 1):
+        for g in range(rows.start.shape[0] - 1):
+            t = rows.task[g]
             k, v = t // n_lanes, t % n_lanes
             for i in range(p):
                 middle[i], w[i] = center[k, i, v], weights[k, i, v]
@@ -215,7 +219,7 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
             for _ in range(n):
                 _rotate(q, momentum, 0.5 * angle)
                 _place(lower, shift, scale, middle, q, w)
-                task_score(rows, t, w, parameters, eta, slope)
+                task_score(rows, g, w, parameters, eta, slope)
                 _site_score(sites, k, v, w, site)
                 for i in range(p):
                     slope[i] = scale[i] * (slope[i] - site[i])
@@ -224,7 +228,7 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
                     momentum[i] += angle * slope[i]
                 _rotate(q, momentum, 0.5 * angle)
             _place(lower, shift, scale, middle, q, w)
-            proposed = task_value(rows, t, w, parameters, eta)
+            proposed = task_value(rows, g, w, parameters, eta)
             energy = proposed - _site_score(sites, k, v, w, site) - energy
             for i in range(p):
                 energy -= 0.5 * (q[i] * q[i] + momentum[i] * momentum[i])
@@ -239,15 +243,15 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
 
 
 @row_kernel
-def _of_task(rows, t):
-    """Response, size and weight of the rows of task t."""
-    first, last = rows.start[t], rows.start[t + 1]
+def _of_group(rows, g):
+    """Response, size and weight of the rows of group g."""
+    first, last = rows.start[g], rows.start[g + 1]
     return rows.response[first:last], rows.size[first:last], rows.weight[first:last]
 
 
 @row_kernel
 def _most_rows(rows):
     most = 0
-    for t in range(rows.start.shape[0] - 1):
-        most = max(most, rows.start[t + 1] - rows.start[t])
+    for g in range(rows.start.shape[0] - 1):
+        most = max(most, rows.start[g + 1] - rows.start[g])
     return most

@@ -39,7 +39,10 @@ def require_fit(idata: Any, *groups: str) -> None:
 def has_gaussian_response(idata: xr.DataTree) -> bool:
     """Whether the likelihood is Gaussian, as where a tree does not name it."""
     model = json.loads(idata.attrs.get("model", "{}"))
-    return bool(model.get("likelihood", {}).get("type", "Gaussian") == "Gaussian")
+    likelihood = model.get("likelihood", {})
+    # A mapping of equal likelihoods is that likelihood.
+    first, *others = likelihood.get("tasks", {"": likelihood}).values()
+    return bool(first.get("type", "Gaussian") == "Gaussian" and all(x == first for x in others))
 
 
 def task_relations(idata: xr.DataTree) -> xr.Dataset:

@@ -153,6 +153,8 @@ def _constants(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
     fixed_scales = all(isinstance(scale, float) for scale in block.scale)
     none_common = fixed_means and not any(means)
     share = {"constant": 1} if none_common or (fixed_means and fixed_scales) else {}
+    if problem.groups is not None:
+        return share, borrowed
     noise = problem.fixed_noise is not None or problem.standard_error is not None
     separate = [scale for other in problem.blocks for scale in other.scale]
     if noise and all(isinstance(scale, float) for scale in separate):
@@ -212,6 +214,9 @@ def constant_data(
         if columns[role] is not None:
             out[name] = (("obs",), rows.extra[columns[role]])
     coords: dict[str, Any] = {"obs": np.arange(len(rows.task)), "task": rows.tasks}
+    if problem.groups is not None:
+        out["task_center"] = (("task",), problem.groups.center)
+        out["task_unit"] = (("task",), problem.groups.unit)
     if problem.features:
         coords |= {"feature": names, "feature_bis": names}
         estimate, sd = unpooled_weights(problem)

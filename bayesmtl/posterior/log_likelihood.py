@@ -55,9 +55,10 @@ def compute_log_likelihood(idata: xr.DataTree, data: Any = None) -> xr.DataTree:
     check_size(1, shape[0] * shape[1], shape[2], "thin the draws first, idata.sel(draw=slice(...))")
     values = np.empty((shape[0] * shape[1], shape[2]))
     parameters = shared_parameters(idata, settings.likelihood)
-    for block in predictor_blocks(rows, known_tasks(idata), parameters):
+    draws_of = known_tasks(idata, settings.likelihood)
+    for block in predictor_blocks(rows, draws_of, parameters, settings.likelihood):
         response = rows.response[block.rows, None]  # type: ignore[index]
-        density = settings.likelihood.log_density(response, block.predicted)
+        density = block.likelihood.log_density(response, block.predicted)
         values[:, block.rows] = (rows.weight[block.rows, None] * density).T
     variable = xr.DataArray(
         values.reshape(shape),

@@ -8,10 +8,11 @@ from scipy.special import logsumexp
 
 from bayesmtl.data import read_task_features
 from bayesmtl.errors import InvalidDataError, UnsupportedError
-from bayesmtl.likelihoods import Gaussian
+from bayesmtl.likelihoods import Gaussian, Mixed
 from bayesmtl.posterior.conditional import TaskRows, conditional_draws, prior_draws, reduce_rows
 from bayesmtl.posterior.given_rows import draw_given_rows
 from bayesmtl.posterior.importance import smoothed_weights, systematic
+from bayesmtl.posterior.mixed_tasks import draw_kind, new_kinds
 from bayesmtl.posterior.mixture import (
     chosen,
     log_evidences,
@@ -91,6 +92,20 @@ def new_task_draws(
         )
     if not unseen.size:
         return []
+    if isinstance(settings.likelihood, Mixed):
+        kinds = new_kinds(
+            idata, settings.likelihood, unseen, given=bool(given), need_noise=need_noise
+        )
+        population = read_population(idata, known_noise=True)
+        features = _task_features(settings, unseen, given, frames)
+        return [
+            draw_kind(
+                _draw_task(population, priors_of_task(population, features.get(label)), rng),
+                kind,
+                rng,
+            )
+            for label, kind in zip(unseen.tolist(), kinds, strict=True)
+        ]
     known_noise = settings.standard_error is not None
     known_noise |= not isinstance(settings.likelihood, Gaussian)
     population = read_population(idata, known_noise=known_noise)

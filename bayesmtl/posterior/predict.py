@@ -1,5 +1,6 @@
 """Predictions: of the rows of a fit, of new rows, and of tasks the fit has not seen."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -7,7 +8,8 @@ import pandas as pd
 import xarray as xr
 
 from bayesmtl.errors import InvalidModelError
-from bayesmtl.likelihoods import response_levels
+from bayesmtl.likelihoods import Likelihood, response_levels
+from bayesmtl.posterior.mixed_tasks import name_likelihoods, require_named
 from bayesmtl.posterior.new_tasks import new_task_draws
 from bayesmtl.posterior.prediction_results import (
     add_group,
@@ -36,6 +38,7 @@ def predict(
     given: Any = None,
     kind: Literal["response_params", "response"] = "response_params",
     new_task: Literal["error", "population"] = "error",
+    likelihood: Mapping[Any, Likelihood] | None = None,
     as_frame: Literal[False] = False,
     ci_prob: float = 0.9,
     random_seed: int | np.random.Generator | None = None,
@@ -50,6 +53,7 @@ def predict(
     given: Any = None,
     kind: Literal["response_params", "response"] = "response_params",
     new_task: Literal["error", "population"] = "error",
+    likelihood: Mapping[Any, Likelihood] | None = None,
     as_frame: Literal[True],
     ci_prob: float = 0.9,
     random_seed: int | np.random.Generator | None = None,
@@ -63,6 +67,7 @@ def predict(
     given: Any = None,
     kind: Literal["response_params", "response"] = "response_params",
     new_task: Literal["error", "population"] = "error",
+    likelihood: Mapping[Any, Likelihood] | None = None,
     as_frame: bool = False,
     ci_prob: float = 0.9,
     random_seed: int | np.random.Generator | None = None,
@@ -84,6 +89,9 @@ def predict(
     new_task : {"error", "population"}
         What to do with tasks that are neither in the fit nor in `given`: refuse, or draw their
         weights from the population, once per draw for all rows of a task.
+    likelihood : {task: likelihood}, optional
+        Of tasks that are not in the fit, where its tasks have different likelihoods; each must be
+        one of theirs.
     as_frame : bool
         Return a data frame with the columns task, mean, sd, lower and upper, in the order of the
         rows and indexed by their position in the data. Works for any number of rows. Of ordered
@@ -106,7 +114,8 @@ def predict(
     Raises
     ------
     InvalidModelError
-        If an option has another value than those above.
+        If an option has another value than those above, or a new task another likelihood than those
+        of the fit.
     InvalidTypeError
         If `idata` is not a DataTree.
     InvalidDataError
@@ -122,7 +131,7 @@ def predict(
         rows are dropped.
     """
     _check_options(data, given, kind, new_task, ci_prob)
-    settings = fit_settings(idata)
+    settings = name_likelihoods(fit_settings(idata), likelihood)
     rng = np.random.default_rng(random_seed)
     if data is None:
         rows = training_rows(idata, settings)
@@ -130,11 +139,13 @@ def predict(
         need_noise = kind == "response"
         rows = new_rows(data, idata, settings, need_response=False, need_noise=need_noise)
     n_known = len(task_labels(idata))
+    require_named(likelihood, rows.tasks[n_known:])
     new = new_task_draws(
         idata, settings, rows, (data, given), new_task, need_noise=kind == "response", rng=rng
     )
 
-    known = known_tasks(idata) if (rows.task < n_known).any() else None
+    some_known = (rows.task < n_known).any()
+    known = known_tasks(idata, settings.likelihood) if some_known else None
 
     def draws_of(task: int) -> TaskDraws:
         return new[task - n_known] if known is None or task >= n_known else known(task)
@@ -145,8 +156,9 @@ def predict(
     if not as_frame:
         arrays = (1 if levels is None else len(levels)) + int(kind == "response")
         check_size(arrays, n_samples, rows.task.size, "use as_frame=True")
-    blocks = predictor_blocks(rows, draws_of, shared_parameters(idata, settings.likelihood))
-    values = response_values(blocks, settings.likelihood, rng if kind == "response" else None)
+    parameters = shared_parameters(idata, settings.likelihood)
+    blocks = predictor_blocks(rows, draws_of, parameters, settings.likelihood)
+    values = response_values(blocks, rng if kind == "response" else None)
     if as_frame:
         if levels is not None:
             return level_frame(values, rows, levels)

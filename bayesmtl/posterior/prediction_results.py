@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.levels import level_labels
 from bayesmtl.posterior.predictor import Block
 from bayesmtl.posterior.rows import PredictorRows, feature_names
@@ -23,11 +22,9 @@ class Values(NamedTuple):
     response: np.ndarray | None  # (row, sample)
 
 
-def response_values(
-    blocks: Iterable[Block], likelihood: Likelihood, rng: np.random.Generator | None
-) -> Iterator[Values]:
+def response_values(blocks: Iterable[Block], rng: np.random.Generator | None) -> Iterator[Values]:
     """The expected response of each row and, with ``rng``, draws of it."""
-    for rows, predicted in blocks:
+    for rows, predicted, likelihood in blocks:
         drawn = None if rng is None else likelihood.sample(predicted, rng)
         yield Values(rows, likelihood.expected(predicted), drawn)
 

@@ -102,12 +102,28 @@ def _precisions(problem: Problem, draws: Draws) -> Callable[[tuple[int, int]], n
             np.broadcast_to(np.exp(-2.0 * log_noise[index]), (n_tasks,))
         )
     known = problem.sites.precision
+    if problem.groups is not None:
+        return _scaled_precisions(problem, draws)
     if kernels is None or kernels.information is None:
         return lambda index: known
     assert draws.parameters is not None
     ratio = kernels.information(draws.parameters)
     ratio = ratio / kernels.information(problem.row_parameters.start)
     return lambda index: known * ratio[index]
+
+
+def _scaled_precisions(problem: Problem, draws: Draws) -> Callable[[tuple[int, int]], np.ndarray]:
+    """As `_precisions`, of tasks with scales of their own."""
+    assert problem.groups is not None
+    assert draws.parameters is not None
+    assert draws.task_scale is not None
+    ratio = np.array(draws.task_scale**2)
+    for group in problem.groups.groups:
+        information = group.likelihood.kernels.information
+        if information is not None:
+            change = information(draws.parameters[..., group.parameters]) / information(group.start)
+            ratio[..., group.tasks] *= change[..., None]
+    return lambda index: problem.sites.precision * pack_tasks(ratio[index])
 
 
 def borrowing(problem: Problem, draws: Draws, cores: int) -> tuple[np.ndarray, bool]:
@@ -202,6 +218,8 @@ def _unit(problem: Problem) -> str:
     """What differences of predictors are given in."""
     if problem.row_data is None or noise_position(problem.row_parameters.blocks) is not None:
         return "noise standard deviations"
+    if problem.groups is not None:
+        return "units of which an average row has information one"
     return f"units of {np.sqrt(problem.reference_noise):.2g} of the predictor"
 
 

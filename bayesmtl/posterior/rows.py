@@ -7,8 +7,10 @@ import xarray as xr
 
 from bayesmtl.data import Rows, open_frame, read_rows
 from bayesmtl.errors import InvalidDataError
-from bayesmtl.likelihoods import response_levels
+from bayesmtl.likelihoods import Likelihood, Mixed, response_levels
+from bayesmtl.likelihoods.groups import merge_columns
 from bayesmtl.likelihoods.levels import level_codes
+from bayesmtl.likelihoods.mixed import label_text, partition_tasks
 from bayesmtl.posterior.settings import FitSettings
 
 __all__ = [
@@ -75,17 +77,20 @@ def training_rows(idata: xr.DataTree, settings: FitSettings) -> PredictorRows:
     if names:
         features = data["features"].sel(feature=names).transpose("obs", "feature").to_numpy()
     error = data["standard_error"].to_numpy() if "standard_error" in data else None
-    role = next((role for role in ("trials", "exposure") if role in data), None)
-    size = np.ones(n_rows) if role is None else data[role].to_numpy()
+    trials, exposure = (
+        data[role].to_numpy() if role in data else None for role in ("trials", "exposure")
+    )
+    size = _sizes(trials, exposure, n_rows)
     offset = data["offset"].to_numpy() if "offset" in data else np.zeros(n_rows)
     response = idata["observed_data"][settings.response].to_numpy()
     levels = response_levels(settings.likelihood)
+    tasks = task_labels(idata)
     return PredictorRows(
         features=features,
         task=task,
-        tasks=task_labels(idata),
+        tasks=tasks,
         position=data["row_position"].to_numpy(),
-        offset=offset + settings.likelihood.offset(size),
+        offset=offset + _added(settings.likelihood, tasks, task, size),
         weight=data["row_weight"].to_numpy() if "row_weight" in data else np.ones(n_rows),
         size=size,
         standard_error=error,
@@ -127,22 +132,37 @@ def new_rows(
         wanted.append(settings.standard_error)
     extra = [column for column in wanted if column is not None]
     _check_standard_error(data, settings, need_noise)
+    users: dict[str, frozenset[str]] = {}
+    if isinstance(settings.likelihood, Mixed):
+        users = settings.likelihood.users(need_noise=need_noise)
+        users = {name: some for name, some in users.items() if name not in extra}
     rows = read_rows(
         data,
         settings.design,
         task=settings.task,
         tasks=task_labels(idata),
-        extra=extra,
+        extra=[*extra, *users],
         missing=settings.missing,
         need_response=need_response,
         levels=response_levels(settings.likelihood),
+        users=users,
     )
-    error = _extra(rows, settings.standard_error)
     offset, weight = _extra(rows, settings.offset), _extra(rows, settings.weights)
-    size = _extra(rows, settings.size)
-    size = np.ones(rows.task.size) if size is None else size
-    settings.likelihood.check(rows.response, size, rows.position)
-    added = settings.likelihood.offset(size)
+    if isinstance(settings.likelihood, Mixed):
+        _require_likelihoods(settings.likelihood, rows.tasks, settings.task)
+        rows, columns = merge_columns(settings.likelihood, rows)
+        error = _extra(rows, columns["se"])
+        size = _sizes(
+            _extra(rows, columns["trials"]), _extra(rows, columns["exposure"]), rows.task.size
+        )
+    else:
+        error, size = _extra(rows, settings.standard_error), _extra(rows, settings.size)
+        size = np.ones(rows.task.size) if size is None else size
+    for one, codes in partition_tasks(settings.likelihood, rows.tasks, split_noise=False):
+        mine = np.isin(rows.task, codes)
+        response = None if rows.response is None else rows.response[mine]
+        one.check(response, size[mine], rows.position[mine])
+    added = _added(settings.likelihood, rows.tasks, rows.task, size)
     _check_values(rows, settings.standard_error, error, "standard errors must be positive")
     _check_values(rows, settings.weights, weight, "row weights must not be negative")
     return PredictorRows(
@@ -166,6 +186,38 @@ def _check_standard_error(data: Any, settings: FitSettings, need_noise: bool) ->
             f"the standard errors of the response are read from column '{column}', which the data "
             f'lack: add it, or use kind="response_params" for the expected response'
         )
+
+
+def _require_likelihoods(likelihood: Mixed, tasks: np.ndarray, column: str) -> None:
+    """Refuse tasks of which nobody has said what their response is."""
+    known = {label for label, _ in likelihood.tasks}
+    without = np.array([x for x in tasks.tolist() if label_text(x) not in known], dtype=object)
+    if without.size:
+        raise InvalidDataError(
+            f"{name_labels(without)} in column '{column}' but not in the fit, whose tasks have "
+            "different likelihoods: leave these rows out, or use bm.predict(..., "
+            'new_task="population", likelihood={task: ...})'
+        )
+
+
+def _added(
+    likelihood: Likelihood | Mixed, tasks: np.ndarray, task: np.ndarray, size: np.ndarray
+) -> np.ndarray:
+    """What the sizes add to the predictor of each row."""
+    out = np.empty(len(size))
+    for one, codes in partition_tasks(likelihood, tasks, split_noise=False):
+        mine = np.isin(task, codes)
+        out[mine] = one.offset(size[mine])
+    return out
+
+
+def _sizes(trials: np.ndarray | None, exposure: np.ndarray | None, n_rows: int) -> np.ndarray:
+    """Trials or exposure of each row, 1 without; a row has one of them at most."""
+    size = np.ones(n_rows)
+    for given in (trials, exposure):
+        if given is not None:
+            size = np.where(np.isnan(given), size, given)
+    return size
 
 
 def _extra(rows: Rows, column: str | None) -> np.ndarray | None:

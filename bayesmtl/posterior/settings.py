@@ -7,7 +7,8 @@ import xarray as xr
 
 from bayesmtl.design import Design
 from bayesmtl.errors import InvalidDataError
-from bayesmtl.likelihoods import Likelihood
+from bayesmtl.likelihoods import Likelihood, Mixed
+from bayesmtl.likelihoods.mixed import common_likelihood
 from bayesmtl.posterior.access import require_fit
 from bayesmtl.specification import part_from_dict
 
@@ -25,7 +26,7 @@ class FitSettings(NamedTuple):
     weights: str | None
     standard_error: str | None
     size: str | None  # trials or exposure
-    likelihood: Likelihood
+    likelihood: Likelihood | Mixed  # whose tasks have columns of their own
     response: str  # name of the response in `observed_data`
 
 
@@ -48,8 +49,8 @@ def fit_settings(idata: xr.DataTree) -> FitSettings:
             "model.fit or bm.load returned"
         )
     model, design = json.loads(idata.attrs["model"]), json.loads(idata.attrs["design"])
-    likelihood = part_from_dict(model["likelihood"])
-    columns = likelihood.columns
+    likelihood = common_likelihood(part_from_dict(model["likelihood"]))
+    columns = {} if isinstance(likelihood, Mixed) else likelihood.columns
     task_design = design.get("task_features")
     return FitSettings(
         design=Design.from_dict(design["rows"]),

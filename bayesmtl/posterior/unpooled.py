@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesmtl.assembly import Problem
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
+from bayesmtl.scaling import INTERCEPT
 
 __all__ = ["unpooled_weights"]
 
@@ -49,4 +50,9 @@ def unpooled_weights(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     unit, location = problem.prior.scale_unit, problem.prior.mean_location[:, 0]
     estimate = np.where(determined, location + unit * estimate, np.nan)
     sd = np.where(determined, unit * sd, np.nan)
+    if problem.groups is not None:
+        scale, center = problem.groups.unit[:, None], problem.groups.center
+        estimate, sd = estimate * scale, sd * scale
+        if not first and INTERCEPT in problem.features:
+            estimate[:, problem.features.index(INTERCEPT)] += center
     return estimate[:, first:], sd[:, first:]

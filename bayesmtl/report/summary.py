@@ -4,16 +4,20 @@ Everything is read from the DataTree alone, so that a loaded fit reports like a 
 """
 
 import json
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesmtl.likelihoods import Mixed
+from bayesmtl.likelihoods.groups import group_blocks, row_likelihood
+from bayesmtl.likelihoods.mixed import partition_tasks
 from bayesmtl.posterior.access import has_gaussian_response
+from bayesmtl.posterior.settings import fit_settings
 from bayesmtl.report.clusters import describe_clusters
 from bayesmtl.report.standouts import label_texts, standout_tasks
-from bayesmtl.specification import part_from_dict
 
 __all__ = ["Report", "summarize_fit"]
 
@@ -146,10 +150,18 @@ def _by_label(draws: xr.DataArray, dim: str) -> dict[str, xr.DataArray]:
 
 def _response(idata: xr.DataTree) -> str:
     """The likelihood, and its parameters that all tasks share."""
-    spec = json.loads(idata.attrs["model"])["likelihood"]
-    parts = [f"that of a {spec['type']} response"]
+    likelihood = fit_settings(idata).likelihood
     posterior = idata["posterior"].to_dataset()
-    for block in part_from_dict(spec).parameters:
+    if isinstance(likelihood, Mixed):
+        labels = idata["posterior"]["task"].to_numpy()
+        found = list(partition_tasks(likelihood, labels))
+        kinds = sorted({type(one).__name__ for one, _ in found})
+        parts = [f"that of {_and(kinds)} responses"]
+        blocks = group_blocks([(row_likelihood(one, 1.0), tasks) for one, tasks in found], labels)
+    else:
+        parts = [f"that of a {type(likelihood).__name__} response"]
+        blocks = likelihood.parameters  # type: ignore[union-attr]
+    for block in blocks:
         draws = posterior[block.name]
         numbers = {"": draws} if block.dim is None else _by_label(draws, block.dim)
         for label, values in numbers.items():
@@ -157,6 +169,10 @@ def _response(idata: xr.DataTree) -> str:
             name = f"{block.name} {label}".strip()
             parts.append(f"{name} {mean:.3g} (90% interval {lower:.3g} to {upper:.3g})")
     return ", ".join(parts)
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
 def _noise(posterior: xr.Dataset) -> str:

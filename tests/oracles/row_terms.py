@@ -12,7 +12,7 @@ def single_rows(response: np.ndarray, size: np.ndarray) -> RowData:
     """Rows that are a task each, whose only feature is 1: the weight is the predictor."""
     n = len(response)
     ones = np.ones(n)
-    return RowData(ones[None], response.astype(float), 0.0 * ones, size, ones, np.arange(n + 1))
+    return RowData(ones[None], response.astype(float), 0.0 * ones, size, ones, np.arange(n + 1), np.arange(n))
 
 
 def row_terms(

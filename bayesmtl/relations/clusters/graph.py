@@ -135,7 +135,7 @@ def _log_sum(log_evidence: Any, clusters: ClusterTensors, n_tasks: int) -> Any:
     return logsumexp(state)
 
 
-def add_cluster_weights(problem: Problem, clusters: ClusterTensors) -> Any:
+def add_cluster_weights(problem: Problem, clusters: ClusterTensors, name: str = "weights") -> Any:
     """Weights (task, feature) with the density that is left when the labels are summed out.
 
     Raises
@@ -157,9 +157,7 @@ def add_cluster_weights(problem: Problem, clusters: ClusterTensors) -> Any:
     gap = offset[:, None, :] - pt.sqrt(clusters.between) * clusters.offset
     density = -0.5 * (gap**2 / within + pt.log(2.0 * np.pi * within)).sum(axis=2)
     pm.Potential("partition", _log_sum(density, clusters, problem.prior.n_tasks))
-    return pm.Deterministic(
-        "weights", clusters.center + clusters.sd * offset, dims=("task", "feature")
-    )
+    return pm.Deterministic(name, clusters.center + clusters.sd * offset, dims=("task", "feature"))
 
 
 def add_cluster_sites(

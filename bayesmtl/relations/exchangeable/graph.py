@@ -150,7 +150,7 @@ def add_population(
     return center, sd
 
 
-def add_weights(problem: Problem, z: Any, noise: Any) -> Any:
+def add_weights(problem: Problem, z: Any, noise: Any, name: str = "weights") -> Any:
     """Weights of the tasks; ``noise`` is the sd that the joint prior refers to, user units."""
     import pymc as pm
 
@@ -160,7 +160,7 @@ def add_weights(problem: Problem, z: Any, noise: Any) -> Any:
     if block.covariance != "diagonal":
         root = _correlation_root(problem, block, sd, int(problem.separate_intercept))
         offset = offset @ root.T
-    return pm.Deterministic("weights", center + sd * offset, dims=("task", "feature"))
+    return pm.Deterministic(name, center + sd * offset, dims=("task", "feature"))
 
 
 class _Joint(NamedTuple):
