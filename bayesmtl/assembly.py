@@ -288,21 +288,12 @@ def assemble(
     any_intercept = separate or INTERCEPT in features
     offset, weight = _column(rows, columns["offset"], 0.0), _weights(rows, columns["weights"])
     size = _size(rows, columns)
-    if isinstance(likelihood, Mixed):
-        center, unit, noise = 0.0, 1.0, 1.0
-    elif isinstance(likelihood, Gaussian):
-        noise = 1.0
-        center, unit = response_scaling(
-            rows.response - offset, intercept=any_intercept, standardize=standardize
-        )
-    else:
+    if not isinstance(likelihood, Mixed):
         likelihood.check(rows.response, size, rows.position)
         if isinstance(likelihood, Bernoulli):
             _warn_of_separation(rows, features)
-        center, noise = reference_of(likelihood, rows.response, size, offset, weight)
-        center, unit = center if any_intercept else 0.0, 1.0
-        if isinstance(likelihood, StudentT) and standardize:
-            unit = robust_unit(rows.response - offset, math.sqrt(noise))
+    center, unit, noise = _units(rows, likelihood, size, offset, weight, standardize=standardize)
+    center = center if any_intercept else 0.0
     scaling = learn_scaling(
         rows,
         task_features,
@@ -340,20 +331,32 @@ def assemble(
     if isinstance(likelihood, Gaussian):
         return Problem(**common, **_gaussian_parts(common, likelihood, columns["se"]))
     if isinstance(likelihood, Mixed):
-        groups = learn_groups(
-            likelihood,
-            rows,
-            design,
-            offset=offset,
-            weight=weight,
-            intercept=any_intercept,
-            standardize=standardize,
-        )
-        for group in groups.groups:
-            if isinstance(group.settings, Bernoulli):
-                _warn_of_separation(sub_rows(rows, group.rows), features)
-        return Problem(**common, **_mixed_parts(common, groups))
+        return Problem(**common, **_mixed_parts(common, likelihood, any_intercept, standardize))
     return Problem(**common, **_row_parts(common, resolve_likelihood(likelihood, unit), noise))
+
+
+def _units(
+    rows: Rows,
+    likelihood: Likelihood | Mixed,
+    size: np.ndarray,
+    offset: np.ndarray,
+    weight: np.ndarray,
+    *,
+    standardize: bool,
+) -> tuple[float, float, float]:
+    """Centre and unit of the predictor, noise variance of an average row."""
+    assert rows.response is not None
+    if isinstance(likelihood, Mixed):
+        # Of coefficients in common units; each task has its own beside them.
+        return 0.0, 1.0, 1.0
+    if isinstance(likelihood, Gaussian):
+        measured = rows.response - offset
+        return *response_scaling(measured, intercept=True, standardize=standardize), 1.0
+    center, noise = reference_of(likelihood, rows.response, size, offset, weight)
+    unit = 1.0
+    if isinstance(likelihood, StudentT) and standardize:
+        unit = robust_unit(rows.response - offset, math.sqrt(noise))
+    return center, unit, noise
 
 
 def _row_parts(
@@ -393,9 +396,23 @@ def _row_parts(
     }
 
 
-def _mixed_parts(common: dict[str, Any], groups: TaskGroups) -> dict[str, Any]:
+def _mixed_parts(
+    common: dict[str, Any], likelihood: Mixed, intercept: bool, standardize: bool
+) -> dict[str, Any]:
     """Rows, sites and parameters of tasks with different likelihoods."""
     rows = common["rows"]
+    groups = learn_groups(
+        likelihood,
+        rows,
+        common["design"],
+        offset=common["offset"],
+        weight=common["row_weight"],
+        intercept=intercept,
+        standardize=standardize,
+    )
+    for group in groups.groups:
+        if isinstance(group.settings, Bernoulli):
+            _warn_of_separation(sub_rows(rows, group.rows), common["features"])
     return {
         "response": rows.response,
         "weight": common["row_weight"],

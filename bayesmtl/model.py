@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.assembly import Clusters, Prepared, Relation, assemble
-from bayesmtl.data import read_rows, read_task_features, unused_rows
+from bayesmtl.data import Rows, read_rows, read_task_features, unused_rows
 from bayesmtl.design import Design, formula_columns, learn_design
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.fitting import check_sizes, run
@@ -180,14 +180,8 @@ class Model:
             return Exchangeable()
         return self.intercept
 
-    def prepare(self, data: Any) -> Prepared:
-        """Read the data and put them together with the model.
-
-        Raises
-        ------
-        InvalidDataError, InvalidModelError
-            See the messages: each names the column, task or value and what to do.
-        """
+    def _read(self, data: Any) -> tuple[Design, Rows, dict[str, Any]]:
+        """What the formula learns, the rows, and the column of each role or None."""
         likelihood = common_likelihood(self.likelihood)
         columns: dict[str, Any] = {"se": None, "trials": None, "exposure": None}
         columns |= {} if isinstance(likelihood, Mixed) else likelihood.columns
@@ -218,6 +212,17 @@ class Model:
         if isinstance(likelihood, Mixed):
             rows, of_tasks = merge_columns(likelihood, rows)
             columns |= of_tasks
+        return design, rows, columns
+
+    def prepare(self, data: Any) -> Prepared:
+        """Read the data and put them together with the model.
+
+        Raises
+        ------
+        InvalidDataError, InvalidModelError
+            See the messages: each names the column, task or value and what to do.
+        """
+        design, rows, columns = self._read(data)
         task_design, z = None, np.zeros((len(rows.tasks), 0))
         if self.task_features is not None:
             task_design = learn_design(self.task_features, data)
@@ -250,7 +255,7 @@ class Model:
             z,
             relation=self.relation,
             intercept=None if isinstance(intercept, str) else intercept,
-            likelihood=likelihood,
+            likelihood=common_likelihood(self.likelihood),
             columns=columns,
             standardize=self.standardize,
         )

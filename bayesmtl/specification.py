@@ -112,19 +112,22 @@ def story(
     parts = ["a_t"] if separate else []
     if columns.has_features or not separate:
         parts.append("(x_i - mean(x))'w_t" if separate else "x_i'w_t")
-    linear = " + ".join(parts)
-    if isinstance(likelihood, Mixed):
-        lines += _mixed_lines(likelihood, linear, columns.offset)
-    else:
-        linear = " + ".join([*parts, *([] if columns.offset is None else [columns.offset])])
-        lines += [f"{_row_line(likelihood, linear)}, row i of task t"]
-    if columns.weights is not None:
-        lines += [f"    the log-likelihood of a row is multiplied by {columns.weights}"]
-    if not isinstance(likelihood, Mixed):
-        lines += _noise_lines(likelihood)
+    lines += _row_lines(likelihood, parts, columns)
     if columns.task_features:
         lines += ["", f"z_t: {columns.task_features}, one value per task, centred"]
     return "\n".join([*lines, "", *_legend(likelihood)])
+
+
+def _row_lines(likelihood: Likelihood | Mixed, parts: list[str], columns: Columns) -> list[str]:
+    """The response, its weight, and parameters of its distribution."""
+    weighted = []
+    if columns.weights is not None:
+        weighted = [f"    the log-likelihood of a row is multiplied by {columns.weights}"]
+    if isinstance(likelihood, Mixed):
+        return [*_mixed_lines(likelihood, " + ".join(parts), columns.offset), *weighted]
+    linear = " + ".join([*parts, *([] if columns.offset is None else [columns.offset])])
+    first = f"{_row_line(likelihood, linear)}, row i of task t"
+    return [first, *weighted, *_noise_lines(likelihood)]
 
 
 def _mixed_lines(likelihood: Mixed, linear: str, offset: str | None) -> list[str]:

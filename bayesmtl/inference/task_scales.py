@@ -15,7 +15,6 @@ The first mixes where the data say little of a task, the second where the popula
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,14 +24,12 @@ from bayesmtl.assembly import Problem
 from bayesmtl.likelihoods.groups import LOG_SCALE_SD
 from bayesmtl.likelihoods.rows import RowData
 from bayesmtl.numerics.densities import FIXED
-from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.lanes import pack_tasks, unpack_tasks
-from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.relations.clusters.between import TINY
 from bayesmtl.relations.clusters.collapsed import weight_prior
 from bayesmtl.relations.clusters.state import PartitionState
-from bayesmtl.relations.exchangeable.density import log_structure
 from bayesmtl.relations.exchangeable.moves import standardise
+from bayesmtl.relations.exchangeable.rescaling import divide_population, slice_all, slice_tasks
 from bayesmtl.relations.exchangeable.state import HUANG_WAND, SET, PopulationState
 
 __all__ = [
@@ -142,7 +139,7 @@ def rescale_given_predictors(
         center, scale = np.empty_like(center), np.empty_like(scale)
         weight_prior(prior, population, partition, center, scale)
     if (scale > 0.0).all():
-        slice_tasks(center, scale, population, scales.log_scale, rng)
+        slice_tasks(center, scale, population, scales.log_scale, LOG_SCALE_SD, rng)
         standardise(prior, population)
 
 
@@ -171,7 +168,14 @@ def rescale_all(
         precision=population.precision.copy(),
     )
     arguments = (
-        prior, population, scratch, half_t, dimension, problem.reference_noise, scales.log_scale
+        prior,
+        population,
+        scratch,
+        half_t,
+        dimension,
+        problem.reference_noise,
+        scales.log_scale,
+        LOG_SCALE_SD,
     )
     step = slice_all(arguments, rng)
     divide_population(population, half_t, step, population)
@@ -180,80 +184,12 @@ def rescale_all(
     standardise(prior, population)
 
 
-@inner_kernel
-def _task_target(x, args):
-    """Log density of the step x of a log scale given the predictor, of p coefficients."""
-    deviation, middle, precision, log_scale = args
-    p, factor, value = deviation.shape[0], math.exp(-x), 0.0
-    for i in range(p):
-        z = factor * deviation[i] - middle[i]
-        value -= 0.5 * precision[i, i] * z * z
-        for j in range(i):
-            value -= precision[i, j] * z * (factor * deviation[j] - middle[j])
-    u = (log_scale + x) / LOG_SCALE_SD
-    return value - p * x - 0.5 * u * u
-
-
-_slice_task = slice_sampler(_task_target)
-
-
-@kernel
-def slice_tasks(center, scale, population, log_scale, rng):
-    """A step of each log scale, and its inverse of the weights, in place."""
-    p, n_lanes = scale.shape[0], center.shape[2]
-    deviation, middle = np.empty(p), np.empty(p)
-    for t in range(log_scale.shape[0]):
-        k, v = t // n_lanes, t % n_lanes
-        for i in range(p):
-            deviation[i] = population.weights[k, i, v] / scale[i]
-            middle[i] = center[k, i, v] / scale[i]
-        args = (deviation, middle, population.precision, log_scale[t])
-        step = _slice_task(args, 0.0, _WIDTH, rng)
-        log_scale[t] += step
-        for i in range(p):
-            population.weights[k, i, v] *= math.exp(-step)
-
-
-@kernel
-def divide_population(population, half_t, step, out):
-    """Means and scales of a population divided by ``e^step``."""
-    factor = math.exp(-step)
-    out.means[:] = population.means * factor
-    for i in range(half_t.shape[0]):
-        out.scale[i] = population.scale[i] * (1.0 if half_t[i] else factor)
-        for j in range(half_t.shape[0]):
-            # Others are not correlated with them.
-            both = factor * factor if half_t[i] and half_t[j] else 1.0
-            out.covariance[i, j] = population.covariance[i, j] * both
-            out.precision[i, j] = population.precision[i, j] / both
-
-
-@inner_kernel
-def _all_target(x, args):
-    """Log density of a step x of all log scales given all predictors."""
-    prior, population, scratch, half_t, dimension, noise_variance, log_scale = args
-    divide_population(population, half_t, x, scratch)
-    value = log_structure(prior, scratch, noise_variance) - dimension * x
-    for t in range(log_scale.shape[0]):
-        value -= 0.5 * ((log_scale[t] + x) / LOG_SCALE_SD) ** 2
-    return value
-
-
-_slice_all = slice_sampler(_all_target)
-
-
-@kernel
-def slice_all(args, rng):
-    """A step of all log scales."""
-    return _slice_all(args, 0.0, _WIDTH, rng)
-
-
 def _slices(
     log_density: Callable[[np.ndarray], np.ndarray], size: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Slice samples (size,) of independent quantities side by side, all from 0.
 
-    For densities that are cheap for all at once, and no kernels of their own. Stepping out and shrinkage (Neal 2003, Ann. Statist. 31); ``log_density`` is (size,) each.
+    Stepping out and shrinkage (Neal 2003, Ann. Statist. 31); ``log_density`` is (size,) each.
     """
     level = log_density(np.zeros(size)) + np.log1p(-rng.random(size))
     low = -_WIDTH * rng.random(size)

@@ -350,11 +350,7 @@ def group_blocks(
         noise.sort()
         names = labels[[task for task, _, _ in noise]].tolist()
         known = tuple(name for name, (_, _, fixed) in zip(names, noise, strict=True) if fixed)
-        positions = tuple(place for _, place, _ in noise)
-        out.insert(
-            0,
-            ParameterBlock(
-                "noise_sd", tuple(names), "noise_task", True, known, positions=positions
-            ),
-        )
+        places = tuple(place for _, place, _ in noise)
+        block = ParameterBlock("noise_sd", tuple(names), "noise_task", log=True, fixed=known)
+        out.insert(0, block._replace(positions=places))
     return tuple(out)

@@ -127,7 +127,7 @@ def label_text(label: Any) -> str:
 
 
 def common_likelihood(likelihood: Any) -> Any:
-    """The likelihood that all tasks of a mapping have; itself where they differ, or is no mapping."""
+    """What all tasks of a mapping have in common; itself where they differ, or is no mapping."""
     if not isinstance(likelihood, Mixed):
         return likelihood
     first = likelihood.tasks[0][1]

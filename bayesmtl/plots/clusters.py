@@ -21,6 +21,7 @@ from bayesmtl.plots.common import (
     write_note,
 )
 from bayesmtl.plots.estimates import choose_names
+from bayesmtl.posterior.access import common_units
 from bayesmtl.posterior.clusters import n_clusters_interval
 
 if TYPE_CHECKING:
@@ -97,19 +98,19 @@ def plot_clusters(
     clusters, blocks = get_group(idata, "clusters"), read_blocks(relations)
     shown = blocks[:MAX_BLOCKS]
     names = [str(name) for name in clusters["feature"].to_numpy()]
+    posterior, constant = common_units(posterior, get_group(idata, "constant_data"))
     draws = block_weights(posterior, clusters, shown)
-    scale = get_group(idata, "constant_data").get("feature_scale", 1.0)
-    chosen = _most_different(draws.mean(axis=0) * np.asarray(scale), names, max_features)
-    if features is not None:
-        chosen = choose_names(features, names)
+    means = draws.mean(axis=0) * np.asarray(constant.get("feature_scale", 1.0))
+    ranked = _most_different(means, names, max_features)
+    chosen = ranked if features is None else choose_names(features, names)
     texts = label_texts(relations["task"].to_numpy())
     sizes = _sizes(figsize, len(chosen), blocks, texts)
     figure, matrix, number, weights = _new_figure(sizes, len(chosen))
     _draw_number(number, relations)
     _draw_weights(weights, draws, shown, dict(zip(chosen, map(names.index, chosen), strict=True)))
     dense = "coclustering" in relations
-    notes = [f"{READING} {READING_PAIRS}" if dense else READING]
-    notes += _hidden(len(chosen), len(names), features is None, len(blocks))
+    hidden = _hidden(len(chosen), len(names), features is None, len(blocks))
+    notes = [f"{READING} {READING_PAIRS}" if dense else READING, *hidden]
     if "weights" not in posterior:
         notes.append("The weights are not stored: the means of the tasks' clusters are averaged.")
     write_note(figure, [*notes, " "])  # takes its room before the labels are counted

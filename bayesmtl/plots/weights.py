@@ -33,7 +33,7 @@ from bayesmtl.plots.estimates import (
     read_intercept,
     read_weight,
 )
-from bayesmtl.posterior.access import has_gaussian_response
+from bayesmtl.posterior.access import common_units, has_gaussian_response
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,6 +95,7 @@ def plot_weights(
     """
     posterior = get_group(idata, "posterior")
     constant = get_group(idata, "constant_data")
+    posterior, constant = common_units(posterior, constant)
     if min(max_panels, max_tasks) < 1:
         msg = f"max_panels={max_panels} and max_tasks={max_tasks}: both must be at least 1."
         raise InvalidDataError(msg)
@@ -122,6 +123,8 @@ def plot_weights(
     ]
     _add_legend(figure, panels)
     notes = _notes(panels, len(names) if features is None else 0, max_tasks)
+    if "task_scale" in posterior:
+        notes.append("Tasks have different likelihoods: of each, what its task_scale multiplies.")
     if "task_effects" in posterior or "intercept_task_effects" in posterior:
         notes.append("The shaded band is that of a new task with average task features.")
     write_note(figure, [*notes, " "])  # takes its room before the labels are counted

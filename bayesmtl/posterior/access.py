@@ -8,8 +8,9 @@ from typing import Any
 import xarray as xr
 
 from bayesmtl.errors import InvalidDataError, InvalidTypeError
+from bayesmtl.scaling import INTERCEPT
 
-__all__ = ["has_gaussian_response", "require_fit", "task_relations"]
+__all__ = ["common_units", "has_gaussian_response", "require_fit", "task_relations"]
 
 
 def require_fit(idata: Any, *groups: str) -> None:
@@ -34,6 +35,27 @@ def require_fit(idata: Any, *groups: str) -> None:
                 f"{', '.join(idata.children) or 'none'}): pass the whole xarray.DataTree that "
                 "model.fit or bm.load returned"
             )
+
+
+def common_units(posterior: xr.Dataset, constant: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
+    """The groups posterior and constant_data with coefficients that compare between tasks.
+
+    Where tasks have different likelihoods, those of each are divided by its ``task_scale`` (its
+    estimates from its own rows alone by the posterior mean), after its centre has been taken from
+    the intercept; elsewhere they are as they are.
+    """
+    if "task_scale" not in posterior:
+        return posterior, constant
+    scale, center = posterior["task_scale"], constant["task_center"]
+    if "intercept" in posterior:
+        posterior = posterior.assign(intercept=(posterior["intercept"] - center) / scale)
+    if "weights" in posterior:
+        # Elsewhere the centre is part of an intercept that is one of the features.
+        shift = center * (posterior["feature"] == INTERCEPT)
+        alone = (constant["unpooled_weights"] - shift) / scale.mean(("chain", "draw"))
+        posterior = posterior.assign(weights=(posterior["weights"] - shift) / scale)
+        constant = constant.assign(unpooled_weights=alone)
+    return posterior, constant
 
 
 def has_gaussian_response(idata: xr.DataTree) -> bool:

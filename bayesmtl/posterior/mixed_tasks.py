@@ -63,9 +63,10 @@ def name_likelihoods(
                 f"likelihood: task {label!r} is in the fit, with {of_fit[label]!r}: leave it out"
             )
         if one not in of_fit.values():
+            there = ", ".join(sorted(set(map(repr, of_fit.values()))))
             raise InvalidModelError(
                 f"likelihood: no task of the fit has {one!r}, so it says nothing of the scale of "
-                f"task {label!r}; its tasks have {', '.join(sorted(set(map(repr, of_fit.values()))))}"
+                f"task {label!r}; its tasks have {there}"
             )
     return settings._replace(likelihood=known.extended(dict(new.tasks)))
 
@@ -102,7 +103,7 @@ def new_kinds(
             "of the new task"
         )
     labels, kinds = task_labels(idata), task_kinds(idata, likelihood)
-    data, names = idata["constant_data"], feature_names(idata)
+    data, names = idata["constant_data"].to_dataset(), feature_names(idata)
     intercept = names.index(INTERCEPT) if INTERCEPT in names else None
     out = []
     for label in unseen.tolist():

@@ -12,7 +12,7 @@ from bayesmtl.likelihoods import Gaussian, Mixed
 from bayesmtl.posterior.conditional import TaskRows, conditional_draws, prior_draws, reduce_rows
 from bayesmtl.posterior.given_rows import draw_given_rows
 from bayesmtl.posterior.importance import smoothed_weights, systematic
-from bayesmtl.posterior.mixed_tasks import draw_kind, new_kinds
+from bayesmtl.posterior.mixed_tasks import NewKind, draw_kind, new_kinds
 from bayesmtl.posterior.mixture import (
     chosen,
     log_evidences,
@@ -98,14 +98,7 @@ def new_task_draws(
         )
         population = read_population(idata, known_noise=True)
         features = _task_features(settings, unseen, given, frames)
-        return [
-            draw_kind(
-                _draw_task(population, priors_of_task(population, features.get(label)), rng),
-                kind,
-                rng,
-            )
-            for label, kind in zip(unseen.tolist(), kinds, strict=True)
-        ]
+        return _draw_kinds(population, kinds, features, unseen, rng)
     known_noise = settings.standard_error is not None
     known_noise |= not isinstance(settings.likelihood, Gaussian)
     population = read_population(idata, known_noise=known_noise)
@@ -135,6 +128,21 @@ def new_task_draws(
                     rng,
                 )
             )
+    return drawn
+
+
+def _draw_kinds(
+    population: Population,
+    kinds: list[NewKind],
+    features: dict[Any, np.ndarray],
+    unseen: np.ndarray,
+    rng: np.random.Generator,
+) -> list[TaskDraws]:
+    """Draw new tasks beside others with different likelihoods."""
+    drawn = []
+    for label, kind in zip(unseen.tolist(), kinds, strict=True):
+        components = priors_of_task(population, features.get(label))
+        drawn.append(draw_kind(_draw_task(population, components, rng), kind, rng))
     return drawn
 
 

@@ -148,22 +148,19 @@ def new_rows(
         users=users,
     )
     offset, weight = _extra(rows, settings.offset), _extra(rows, settings.weights)
+    columns = {"se": settings.standard_error, "trials": settings.size, "exposure": None}
     if isinstance(settings.likelihood, Mixed):
         _require_likelihoods(settings.likelihood, rows.tasks, settings.task)
         rows, columns = merge_columns(settings.likelihood, rows)
-        error = _extra(rows, columns["se"])
-        size = _sizes(
-            _extra(rows, columns["trials"]), _extra(rows, columns["exposure"]), rows.task.size
-        )
-    else:
-        error, size = _extra(rows, settings.standard_error), _extra(rows, settings.size)
-        size = np.ones(rows.task.size) if size is None else size
+    error = _extra(rows, columns["se"])
+    trials, exposure = _extra(rows, columns["trials"]), _extra(rows, columns["exposure"])
+    size = _sizes(trials, exposure, rows.task.size)
     for one, codes in partition_tasks(settings.likelihood, rows.tasks, split_noise=False):
         mine = np.isin(rows.task, codes)
         response = None if rows.response is None else rows.response[mine]
         one.check(response, size[mine], rows.position[mine])
     added = _added(settings.likelihood, rows.tasks, rows.task, size)
-    _check_values(rows, settings.standard_error, error, "standard errors must be positive")
+    _check_values(rows, columns["se"], error, "standard errors must be positive")
     _check_values(rows, settings.weights, weight, "row weights must not be negative")
     return PredictorRows(
         features=_columns(rows.features, settings.design.features, feature_names(idata)),

@@ -39,13 +39,11 @@ def posterior_variables(
         With labelled dimensions; quantities that are fixed carry the attribute ``constant``.
     """
     out: dict[str, Any] = {}
-    scale = _task_scale(problem, draws)
     if problem.features:
-        _features(problem, draws, out, bool(task_feature_names), scale)
+        _features(problem, draws, out, bool(task_feature_names))
     if problem.separate_intercept:
-        _intercept(problem, draws, out, bool(task_feature_names), scale)
-    if scale is not None:
-        out["task_scale"] = ((*_SAMPLE, "task"), scale)
+        _intercept(problem, draws, out, bool(task_feature_names))
+    _of_tasks(problem, draws, out)
     _noise(problem, draws, out)
     if draws.shared is not None:
         out["shared_fraction"] = (_SAMPLE, draws.shared)
@@ -66,33 +64,41 @@ def posterior_variables(
     return xr.Dataset(out, coords)
 
 
-def _task_scale(problem: Problem, draws: Draws) -> np.ndarray | None:
-    """u_t s_t (chain, draw, task) where tasks have different likelihoods."""
+def _of_tasks(problem: Problem, draws: Draws, out: dict[str, Any]) -> None:
+    """Coefficients of the tasks on the scale of their own predictors, where these differ."""
     if problem.groups is None or draws.task_scale is None:
-        return None
-    return np.asarray(problem.groups.unit * draws.task_scale)
+        return
+    scale, center = problem.groups.unit * draws.task_scale, problem.groups.center
+    out["task_scale"] = ((*_SAMPLE, "task"), scale)
+    if problem.separate_intercept:
+        dims, values = out["intercept"]
+        out["intercept"] = (dims, center + scale * values)
+    if problem.features:
+        dims, values, same = out["weights"]
+        values = values * scale[..., None]
+        if INTERCEPT in problem.features:
+            values[..., problem.features.index(INTERCEPT)] += center
+        # What is fixed at another number than 0 varies with the scale.
+        names = json.loads(same.get("constant", "[]"))
+        zero = [row[0] == 0.0 for row in problem.blocks[-1].mean]
+        kept = [x for x, is_zero in zip(problem.features, zero, strict=True) if is_zero]
+        still = [x for x in names if x in kept]
+        out["weights"] = (dims, values, {"constant": json.dumps(still)} if still else {})
 
 
-def _features(
-    problem: Problem, draws: Draws, out: dict[str, Any], effects: bool, scale: np.ndarray | None
-) -> None:
+def _features(problem: Problem, draws: Draws, out: dict[str, Any], effects: bool) -> None:
     first = int(problem.separate_intercept)
     prior, block = problem.prior, problem.blocks[-1]
     unit, location = prior.scale_unit[first:], prior.mean_location[first:, 0]
     if draws.weights is not None:
         weights = location + unit * draws.weights[..., first:]
-        known = [
-            row[0] if sd == 0 and all(_is_fixed(value) for value in row) else None
-            for row, sd in zip(block.mean, block.scale, strict=True)
-        ]
-        if problem.groups is not None and scale is not None:
-            weights = weights * scale[..., None]
-            if INTERCEPT in problem.features:
-                own = problem.features.index(INTERCEPT)
-                weights[..., own] += problem.groups.center
-            # Others vary with the scale of the task.
-            known = [value if value == 0.0 else None for value in known]
-        same = _fixed(known, problem.features)
+        same = _fixed(
+            [
+                row[0] if scale == 0 and all(_is_fixed(value) for value in row) else None
+                for row, scale in zip(block.mean, block.scale, strict=True)
+            ],
+            problem.features,
+        )
         out["weights"] = ((*_SAMPLE, "task", "feature"), weights, same)
     fixed_means = _fixed([row[0] for row in block.mean], problem.features)
     fixed_scales = _fixed(block.scale, problem.features)
@@ -118,17 +124,13 @@ def _features(
         out["task_effects"] = ((*_SAMPLE, "feature", "task_feature"), values, fixed_effects)
 
 
-def _intercept(
-    problem: Problem, draws: Draws, out: dict[str, Any], effects: bool, scale: np.ndarray | None
-) -> None:
+def _intercept(problem: Problem, draws: Draws, out: dict[str, Any], effects: bool) -> None:
     unit = problem.scaling.response_scale
     center = problem.scaling.response_center
     block = problem.blocks[0]
     if draws.weights is not None:
         # At the centre of the features, then moved to x = 0.
         at_zero = center + unit * draws.weights[..., 0]
-        if problem.groups is not None and scale is not None:
-            at_zero = problem.groups.center + at_zero * scale
         if problem.features:
             at_zero = at_zero - out["weights"][1] @ problem.scaling.feature_center
         out["intercept"] = ((*_SAMPLE, "task"), at_zero)

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesmtl.posterior.access import common_units
+
 __all__ = ["label_texts", "standout_tasks"]
 
 _MAX_VALUES = 20_000_000  # of weights that are read at once; more draws than that are thinned
@@ -52,7 +54,7 @@ def standout_tasks(idata: xr.DataTree, n_listed: int) -> tuple[pd.DataFrame, pd.
     Where the weights are not stored, ``mainly`` and ``sd`` are absent.
     """
     posterior = idata["posterior"].to_dataset()
-    data = idata["constant_data"].to_dataset()
+    posterior, data = common_units(posterior, idata["constant_data"].to_dataset())
     facts = pd.DataFrame({"task": label_texts(data["task"]), "rows": data["n_rows"].to_numpy()})
     coefficients = None
     if "weights" in posterior or "feature" not in data.dims:

@@ -11,8 +11,8 @@ __all__ = ["row_terms", "single_rows"]
 def single_rows(response: np.ndarray, size: np.ndarray) -> RowData:
     """Rows that are a task each, whose only feature is 1: the weight is the predictor."""
     n = len(response)
-    ones = np.ones(n)
-    return RowData(ones[None], response.astype(float), 0.0 * ones, size, ones, np.arange(n + 1), np.arange(n))
+    ones, starts = np.ones(n), np.arange(n + 1)
+    return RowData(ones[None], response.astype(float), 0.0 * ones, size, ones, starts, starts[:-1])
 
 
 def row_terms(
