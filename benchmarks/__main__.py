@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from benchmarks import clusters, counts, landmine, scaling, school, speed
+from benchmarks import clusters, counts, landmine, mixed, scaling, school, speed
 from benchmarks.reporting import machine
 
 __all__ = ["main"]
 
-NAMES = ("speed", "scaling", "school", "clusters", "landmine", "counts")
-PARTS = (*landmine.PARTS, *counts.PARTS)
+NAMES = ("speed", "scaling", "school", "clusters", "landmine", "counts", "mixed")
+PARTS = (*landmine.PARTS, *counts.PARTS, *mixed.PARTS)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         landmine.run(landmine.LandmineSettings(parts=parts, peers=peers, **box))
     if "counts" in names:
         counts.run(counts.CountsSettings(parts=parts, peers=peers))
+    if "mixed" in names:
+        mixed.run(mixed.MixedSettings(parts=parts))
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -53,7 +55,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         nargs="+",
         choices=PARTS,
         metavar="part",
-        help=f"landmine: any of {', '.join(landmine.PARTS)}; counts: {', '.join(counts.PARTS)}",
+        help=f"landmine: any of {', '.join(landmine.PARTS)}; counts: {', '.join(counts.PARTS)}; "
+        f"mixed: {', '.join(mixed.PARTS)}",
     )
     chosen = parser.parse_args(arguments)
     unknown = sorted(set(chosen.names) - set(NAMES))
