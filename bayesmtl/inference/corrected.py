@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.corrected_partition import update_clusters
+from bayesmtl.inference.corrected_partition import identical_weights, update_clusters
 from bayesmtl.inference.corrected_state import CorrectedState, attempt, row_values, rows_of
 from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.nuisance import log_parameters, noise_variance, update_parameters
@@ -108,7 +108,8 @@ def corrected_sweep(problem: Problem, state: CorrectedState, rng: np.random.Gene
         accepted = _update_population(problem, state, rng)
     else:
         accepted = update_clusters(problem, state, noise_variance(problem, state.parameters), rng)
-    move_weights(problem, state, rng)
+    if state.partition is None or not identical_weights(problem, state):
+        move_weights(problem, state, rng)
     if update_parameters(problem, state.population, state.parameters, state.value, rng):
         _whiten(problem, state)
     return float(np.mean(accepted))

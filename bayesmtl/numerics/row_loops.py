@@ -15,11 +15,11 @@ import numpy as np
 
 from bayesmtl.numerics.jit import named_after, row_kernel
 
-__all__ = ["predict_rows", "row_loops"]
+__all__ = ["most_rows", "predict_rows", "predict_task", "row_loops", "rows_of_task"]
 
 
 @row_kernel
-def _predict(rows, t, w, eta):
+def predict_task(rows, t, w, eta):
     """Predictor of the rows of task t; returns their number."""
     first, last = rows.start[t], rows.start[t + 1]
     # Slices: an index that may be negative for all the compiler knows is not vectorised.
@@ -41,7 +41,7 @@ def predict_rows(rows, weights, eta):
     for t in range(rows.start.shape[0] - 1):
         for i in range(w.shape[0]):
             w[i] = weights[t // n_lanes, i, t % n_lanes]
-        _predict(rows, t, w, eta[rows.start[t] : rows.start[t + 1]])
+        predict_task(rows, t, w, eta[rows.start[t] : rows.start[t + 1]])
 
 
 @row_kernel
@@ -118,8 +118,8 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
     @row_kernel
     @named
     def task_value(rows, t, w, parameters, eta):
-        n, value = _predict(rows, t, w, eta), 0.0
-        response, size, weight = _of_task(rows, t)
+        n, value = predict_task(rows, t, w, eta), 0.0
+        response, size, weight = rows_of_task(rows, t)
         for r in range(n):
             density, _, _ = terms(response[r], eta[r], size[r], parameters)
             value += weight[r] * density
@@ -128,8 +128,8 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
     @row_kernel
     @named
     def task_score(rows, t, w, parameters, eta, out):
-        n = _predict(rows, t, w, eta)
-        response, size, weight = _of_task(rows, t)
+        n = predict_task(rows, t, w, eta)
+        response, size, weight = rows_of_task(rows, t)
         for r in range(n):
             _, slope, _ = terms(response[r], eta[r], size[r], parameters)
             eta[r] = weight[r] * slope
@@ -144,7 +144,7 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
     @named
     def evaluate(rows, weights, parameters, out):
         n_lanes = weights.shape[2]
-        eta, w = np.empty(_most_rows(rows)), np.empty(weights.shape[1])
+        eta, w = np.empty(most_rows(rows)), np.empty(weights.shape[1])
         for t in range(rows.start.shape[0] - 1):
             k, v = t // n_lanes, t % n_lanes
             for i in range(w.shape[0]):
@@ -155,15 +155,15 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
     @named
     def moments(rows, weights, parameters, gram, score):
         p, n_lanes = weights.shape[1], weights.shape[2]
-        most = _most_rows(rows)
+        most = most_rows(rows)
         eta, information, weighted = np.empty(most), np.empty(most), np.empty(most)
         w = np.empty(p)
         for t in range(rows.start.shape[0] - 1):
             k, v, first, last = t // n_lanes, t % n_lanes, rows.start[t], rows.start[t + 1]
             for i in range(p):
                 w[i] = weights[k, i, v]
-            n = _predict(rows, t, w, eta)
-            response, size, weight = _of_task(rows, t)
+            n = predict_task(rows, t, w, eta)
+            response, size, weight = rows_of_task(rows, t)
             for r in range(n):
                 _, slope, fisher = terms(response[r], eta[r], size[r], parameters)
                 eta[r] = weight[r] * slope
@@ -188,7 +188,7 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
     def move(rows, parameters, sites, population, value, kicks, accepted, rng):
         center, scale, prior_precision, weights = population
         p, n_lanes = scale.shape[0], weights.shape[2]
-        eta, lower = np.empty(_most_rows(rows)), np.empty((p, p))
+        eta, lower = np.empty(most_rows(rows)), np.empty((p, p))
         shift, w, middle, site = np.empty(p), np.empty(p), np.empty(p), np.empty(p)
         q, momentum, slope = np.empty(p), np.empty(p), np.empty(p)
         for t in range(rows.start.shape[0] - 1):
@@ -239,14 +239,15 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
 
 
 @row_kernel
-def _of_task(rows, t):
+def rows_of_task(rows, t):
     """Response, size and weight of the rows of task t."""
     first, last = rows.start[t], rows.start[t + 1]
     return rows.response[first:last], rows.size[first:last], rows.weight[first:last]
 
 
 @row_kernel
-def _most_rows(rows):
+def most_rows(rows):
+    """Number of rows of the task that has most."""
     most = 0
     for t in range(rows.start.shape[0] - 1):
         most = max(most, rows.start[t + 1] - rows.start[t])
