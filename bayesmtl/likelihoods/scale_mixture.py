@@ -15,8 +15,8 @@ __all__ = ["draw_given_precisions"]
 def draw_given_precisions(rows, parameters, population, rng):
     """Draw the precision of each row given the weights, then the weights given all precisions.
 
-    Few rows with outliers allow several lines; a row that loses its precision lets the weights go
-    from one to another, which gradients do not (Geweke 1993, J. Appl. Econom. 8). With a row's
+    Few rows with outliers allow several lines; precisions that vanish let the weights go from one
+    to another, where gradients seldom lead (Geweke 1993, J. Appl. Econom. 8). With a row's
     log-likelihood multiplied by a weight, its precision is gamma distributed all the same.
 
     Parameters
