@@ -32,7 +32,7 @@ from bayesmtl.likelihoods.groups import (
 from bayesmtl.likelihoods.mixed import Mixed
 from bayesmtl.likelihoods.parameters import rescale
 from bayesmtl.likelihoods.pilot import pilot_sites
-from bayesmtl.likelihoods.protocol import RowLikelihood
+from bayesmtl.likelihoods.protocol import RowLikelihood, refuse_rows
 from bayesmtl.likelihoods.reference import reference_of, total_exposure
 from bayesmtl.likelihoods.rows import NO_PARAMETERS, RowKernels, RowParameters, sort_rows
 from bayesmtl.numerics.lanes import pack_tasks
@@ -514,10 +514,6 @@ def _size(rows: Rows, columns: dict[str, Any]) -> np.ndarray:
 def _require_positive(rows: Rows, column: str, what: str, *, zero_allowed: bool) -> None:
     values = rows.extra[column]
     bad = values < 0 if zero_allowed else values <= 0
-    if bad.any():
-        first = rows.position[bad][:5].tolist()
-        bound = "not be negative" if zero_allowed else "be positive"
-        raise InvalidDataError(
-            f"{what} in column {column!r} must {bound}: {int(bad.sum())} rows are not, "
-            f"first rows {first}"
-        )
+    bound = "at least 0" if zero_allowed else "positive"
+    rule = f"{what} in column {column!r} must be {bound} in every row"
+    refuse_rows(bad, values, rows.position, rule)

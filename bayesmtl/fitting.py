@@ -187,14 +187,13 @@ def _keeps_weights(problem: Problem, settings: dict[str, Any]) -> bool:
     Raises
     ------
     UnsupportedError
-        When they are too many, and clusters of tasks need them.
+        When they are too many, and sites cannot give them again.
     """
     n_bytes = 8 * problem.prior.n_tasks * problem.design.shape[1]
     n_bytes *= settings["draws"] * settings["chains"]
-    if problem.partition is None and problem.row_data is None:
+    # Only exact sites can give them again.
+    if problem.row_data is None:
         return bool(n_bytes <= _WEIGHT_BYTES)
-    # Cluster means of the draws refer to the weights, so these are kept; and only Gaussian sites
-    # can give them again.
     if n_bytes > _MOST_WEIGHT_BYTES:
         raise UnsupportedError(
             f"the weights of {problem.prior.n_tasks:,} tasks take {n_bytes / 2**30:,.0f} GiB "

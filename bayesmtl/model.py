@@ -282,7 +282,7 @@ class Model:
             One row per observation.
         inference : str
             "gibbs": collapsed and interweaved Gibbs sampling. "nuts": the same model as a PyMC
-            graph, sampled by the No-U-Turn sampler. "cavi": for `DirichletProcess`, a variational
+            graph, sampled by the No-U-Turn sampler. "cavi": for tasks in clusters, a variational
             approximation by coordinate ascent, fast but overconfident, with point estimates of
             scales, noise and ``between``. "laplace_sites": Gibbs sampling with the likelihood of
             each task replaced by a normal density at its mode, so with one pass over the rows.

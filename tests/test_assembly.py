@@ -145,12 +145,13 @@ def test_resolved_blocks_hold_defaults_on_the_users_scale(data: pd.DataFrame) ->
         (
             {"se": [1.0] * 10 + [0.0, -1.0]},
             {"likelihood": Gaussian(se="se")},
-            r"standard errors in column 'se' must be positive: 2 rows are not, .* \[10, 11\]",
+            "standard errors in column 'se' must be positive in every row; 2 rows break this rule: "
+            "row 10 has 0, row 11 has -1",
         ),
         (
             {"w": [1.0] * 11 + [-1.0]},
             {"weights": "w"},
-            r"weights in column 'w' must not be negative: 1 rows are not, first rows \[11\]",
+            "weights in column 'w' must be at least 0 in every row; 1 row breaks this rule: row 11",
         ),
         ({"w": 0.0}, {"weights": "w"}, "weights column 'w' sums to zero"),
     ],

@@ -8,6 +8,7 @@ import pytest
 
 import bayesmtl.fitting
 from bayesmtl import (
+    DirichletProcess,
     Exchangeable,
     Gaussian,
     Model,
@@ -93,12 +94,15 @@ def test_noise_fixed_task_by_task_says_nothing_of_a_new_one() -> None:
             predict(tree, new, **asked)
 
 
-@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize(
+    "relation",
+    [Exchangeable(), Exchangeable(feature_covariance="full"), DirichletProcess(concentration=3.0)],
+    ids=["diagonal", "full", "clusters"],
+)
 def test_weights_drawn_again_predict_as_those_that_were_kept(
-    full: bool, monkeypatch: pytest.MonkeyPatch
+    relation: Exchangeable | DirichletProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = frame().assign(v=lambda d: np.random.default_rng(2).normal(size=len(d)))
-    relation = Exchangeable(feature_covariance="full" if full else "diagonal")
     model = Model("y ~ x + v", "t", relation)
     kept = predict(fit(model, data), data, as_frame=True)
     monkeypatch.setattr(bayesmtl.fitting, "_WEIGHT_BYTES", 0)

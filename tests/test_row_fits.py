@@ -55,7 +55,7 @@ def fitted() -> xr.DataTree:
 @pytest.mark.parametrize(
     ("change", "model", "message"),
     [
-        ({"y": 2}, yes_or_no(), r"bm\.Bernoulli\(\) must be 0 or 1 .* 40 rows do not: row 0 has 2"),
+        ({"y": 2}, yes_or_no(), r"must be 0 or 1 .* 40 rows break this rule: row 0 has 2"),
         ({"y": np.nan}, yes_or_no(), '"y" has 40 missing values'),
         ({"n": -1}, counts(), r"bm\.Poisson\(\) must be a whole number .* row 0 has -1"),
         ({"n": 0.5}, counts(), "whole number of at least 0 .* row 0 has 0.5"),
@@ -63,7 +63,7 @@ def fitted() -> xr.DataTree:
         ({"days": -1.0}, counts(), "exposure in column 'days' must be positive .* row 0 has -1"),
         ({"days": np.nan}, counts(), '"days" has 40 missing values'),
         ({"days": np.inf}, counts(), 'column "days" holds inf in row 0'),
-        ({"w": -1.0}, yes_or_no(weights="w"), "weights in column 'w' must not be negative"),
+        ({"w": -1.0}, yes_or_no(weights="w"), "weights in column 'w' must be at least 0"),
         ({"w": 0.0}, counts(weights="w"), "weights column 'w' sums to zero"),
     ],
 )

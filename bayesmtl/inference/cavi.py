@@ -1,7 +1,8 @@
 """Coordinate-ascent variational inference: restarts, then draws from the best approximation.
 
-Responsibilities, cluster means, sticks and concentration are variational; hyperparameters are point
-estimates (`bayesmtl.relations.clusters.point_estimates`), so their draws are all equal.
+Responsibilities, cluster means, sticks and the hyperparameters of the sticks are variational; the
+other hyperparameters are point estimates (`bayesmtl.relations.clusters.point_estimates`), so their
+draws are all equal.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ import json
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import betaln
-from scipy.stats import gamma
 
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws, PartitionDraws, join_chains
@@ -19,7 +18,6 @@ from bayesmtl.inference.gibbs import start_chain
 from bayesmtl.inference.support import require_supported
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL
-from bayesmtl.numerics.densities import FIXED
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.numerics.partitions import canonical
 from bayesmtl.posterior.importance import reported_pareto_k, smoothed_weights
@@ -43,10 +41,10 @@ from bayesmtl.relations.clusters.point_estimates import (
     task_terms,
     unpack,
 )
+from bayesmtl.relations.clusters.sticks import StickPrior, draw_settings, fit_sticks, stick_prior
 
 __all__ = ["Fit", "Report", "fit_clusters", "sample_cavi"]
 
-_MOST_CLUSTERS = 30
 # Rounds of point estimates, sweeps and moves: in a trial, and until the best trials converge.
 _TRIAL, _ROUNDS, _FINALISTS = 1, 100, 3
 _SWEEPS = 20
@@ -122,36 +120,36 @@ def _update(fit: Fit, q: Approximation) -> Fit:
 
 
 def _estimate(
-    layout: Layout, x: np.ndarray, r: np.ndarray, row: np.ndarray, n_iterations: int
+    layout: Layout, x: np.ndarray, r: np.ndarray, prior: StickPrior, n_iterations: int
 ) -> Fit:
     """Point estimates given the responsibilities."""
     x = maximise(layout, x, r, n_iterations)
     point = unpack(layout, x)
     terms = task_terms(layout, point)
-    q = approximate(terms, r, row)
+    q = approximate(terms, r, prior)
     value = q.elbo + log_prior(layout, point)
     return Fit(x, terms, q, value, (value,))
 
 
 def _climb(
-    layout: Layout, fit: Fit, row: np.ndarray, most: int, n_rounds: int, rng: np.random.Generator
+    layout: Layout, fit: Fit, prior: StickPrior, n_rounds: int, rng: np.random.Generator
 ) -> Fit:
     """Sweeps, moves and point estimates in turn, until nothing rises or for so many rounds."""
     for _ in range(n_rounds):
         before = fit.value
         for _ in range(_SWEEPS):
             last = fit.value
-            fit = _update(fit, sweep(fit.terms, fit.q, row))
+            fit = _update(fit, sweep(fit.terms, fit.q, prior))
             if fit.value - last < _TOLERANCE:
                 break
         for move in (reorder, merge):
-            fit = _update(fit, move(fit.terms, fit.q, row))
+            fit = _update(fit, move(fit.terms, fit.q, prior))
         if fit.x.size:
-            better = _estimate(layout, fit.x, fit.q.responsibilities, row, _ITERATIONS)
+            better = _estimate(layout, fit.x, fit.q.responsibilities, prior, _ITERATIONS)
             fit = better._replace(trace=fit.trace + better.trace)
         if fit.value - before < _CONVERGED:
             # All else has come to rest.
-            fit = _update(fit, birth(fit.terms, fit.q, row, most, rng))
+            fit = _update(fit, birth(fit.terms, fit.q, prior, rng))
         if fit.value - before < _CONVERGED:
             break
     return fit
@@ -160,8 +158,7 @@ def _climb(
 def _starts(terms: TaskTerms, most: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Responsibilities to start from: none and all alone, k-means, allocated, random."""
     n_tasks = len(terms.constant)
-    q = approximate(terms, np.ones((n_tasks, 1)), np.array([FIXED, 1.0, 0, 0, 0, 0]))
-    given = cluster_terms(terms, q.means.shared)
+    given = cluster_terms(terms, fit_means(terms, np.ones((n_tasks, 1))).shared)
     labels = [np.zeros(n_tasks, dtype=np.int64)]
     if n_tasks <= most:
         labels.append(np.arange(n_tasks))
@@ -172,7 +169,7 @@ def _starts(terms: TaskTerms, most: int, rng: np.random.Generator) -> list[np.nd
         allocated = np.empty(n_tasks, dtype=np.int64)
         allocated[order] = allocate(given, order, alpha, most, rng)
         labels.append(allocated)
-    labels += [rng.integers(min(k, n_tasks), size=n_tasks) for k in (2, 4, 8)]
+    labels += [rng.integers(min(k, most), size=n_tasks) for k in (2, 4, 8)]
     return [responsibilities_of(one) for one in labels]
 
 
@@ -195,25 +192,24 @@ def fit_clusters(
     Raises
     ------
     UnsupportedError
-        For anything but a Dirichlet process with a fixed or Gamma concentration.
+        For a relation without clusters, or a likelihood that is not Gaussian.
     """
     require_supported(problem, likelihood, "cavi")
     assert problem.partition is not None
-    row = problem.partition.concentration
     chain = start_chain(problem, likelihood, rng)
     assert chain.partition is not None
     layout, x = layout_of(problem, chain.population, chain.partition, chain.noise)
     n_tasks = problem.prior.n_tasks
-    most = min(n_tasks, _MOST_CLUSTERS)
-    together = _estimate(layout, x, np.ones((n_tasks, 1)), row, _FIRST_ITERATIONS)
+    prior = stick_prior(problem.partition, n_tasks)
+    together = _estimate(layout, x, np.ones((n_tasks, 1)), prior, _FIRST_ITERATIONS)
     # Clusters show where most of the variance may lie between them.
     start = layout.with_between(together.x, _LARGE_SHARE)
     terms = task_terms(layout, unpack(layout, start))
     trials = []
-    for r in _starts(terms, most, rng):
-        trial = _estimate(layout, start, r, row, _ITERATIONS)
-        trials.append(_climb(layout, trial, row, most, _TRIAL, rng))
-    finished = [_climb(layout, trial, row, most, _ROUNDS, rng) for trial in _best_distinct(trials)]
+    for r in _starts(terms, prior.most, rng):
+        trial = _estimate(layout, start, r, prior, _ITERATIONS)
+        trials.append(_climb(layout, trial, prior, _TRIAL, rng))
+    finished = [_climb(layout, trial, prior, _ROUNDS, rng) for trial in _best_distinct(trials)]
     return layout, max(finished, key=lambda trial: trial.value)
 
 
@@ -236,8 +232,8 @@ def sample_cavi(
 ) -> tuple[Draws, Report]:
     """Independent draws from the best approximation.
 
-    Clusters and concentration come from their factors, cluster means and weights from their exact
-    conditionals given these and the point estimates of the hyperparameters.
+    Clusters come from their factor, all else from its exact conditionals given these and the point
+    estimates of the hyperparameters.
 
     Parameters
     ----------
@@ -249,14 +245,14 @@ def sample_cavi(
     Returns
     -------
     draws : Draws
-        (chain, draw, ...), internal units; ``lp`` is the log joint density of data, clusters and
-        concentration, the rest integrated out.
+        (chain, draw, ...), internal units; ``lp`` is the log joint density of data and clusters,
+        the rest integrated out.
     report : Report
 
     Raises
     ------
     UnsupportedError
-        For anything but a Dirichlet process with a fixed or Gamma concentration.
+        For a relation without clusters, or a likelihood that is not Gaussian.
     """
     *seeds, own = np.random.SeedSequence(random_seed).spawn(chains + 1)
     layout, fit = fit_clusters(problem, likelihood, np.random.default_rng(own))
@@ -293,19 +289,22 @@ def _point_estimates(layout: Layout) -> list[str]:
     return [name for name, estimated in names.items() if estimated]
 
 
-class _Means(NamedTuple):
-    """Draws of the standardised means, and of what they are drawn given.
+class _GivenClusters(NamedTuple):
+    """Draws of the standardised means and of the prior of the clusters.
 
     Parameters
     ----------
     shared : (draw, m)
     clusters : (draw, cluster, d)
+    settings : (draw, 3)
+        Concentration, discount and number of components.
     log_joint : (draw,)
-        Of data and clusters given the concentration.
+        Of data and clusters.
     """
 
     shared: np.ndarray
     clusters: np.ndarray
+    settings: np.ndarray
     log_joint: np.ndarray
 
 
@@ -313,27 +312,18 @@ def _draw(
     layout: Layout, fit: Fit, n_draws: int, rng: np.random.Generator
 ) -> tuple[Draws, np.ndarray]:
     """Draws of one chain, and log of posterior over approximation (draw,) up to a constant."""
-    partition = layout.problem.partition
-    assert partition is not None
     point = unpack(layout, fit.x)
-    row, (shape, rate) = partition.concentration, fit.q.concentration
     labels = _draw_labels(fit.q.responsibilities, n_draws, rng)
-    log_q = np.log(fit.q.responsibilities)[np.arange(labels.shape[1]), labels].sum(axis=1)
-    concentration, log_prior_of = np.full(n_draws, shape), np.zeros(n_draws)
-    if np.isfinite(rate):
-        concentration = rng.gamma(shape, 1.0 / rate, n_draws)
-        log_q += gamma.logpdf(concentration, shape, scale=1.0 / rate)
-        log_prior_of = gamma.logpdf(concentration, row[1], scale=1.0 / row[2])
-    means = _draw_means(fit, labels, concentration, rng)
-    log_joint = means.log_joint + log_prior_of
+    log_q = np.log(fit.q.responsibilities[np.arange(labels.shape[1]), labels]).sum(axis=1)
+    given = _draw_given(layout, fit, labels, rng)
     each = np.arange(n_draws)[:, None]
-    of_tasks = means.clusters[each, labels]
+    of_tasks = given.clusters[each, labels]
     renamed = canonical(labels)
-    centers = np.full_like(means.clusters, np.nan)
+    centers = np.full_like(given.clusters, np.nan)
     centers[each, renamed] = of_tasks
     population = np.tile(point.base, (n_draws, 1, 1))
     population[:, point.spread_of_means > 0.0] += (
-        means.shared * point.spread_of_means[point.spread_of_means > 0.0]
+        given.shared * point.spread_of_means[point.spread_of_means > 0.0]
     )
     noise = _noise(layout, point, n_draws)
     drawn = Draws(
@@ -345,17 +335,17 @@ def _draw(
         noise_spread=noise[1],
         log_noise=noise[2],
         weights=_draw_weights(layout.problem, point, population, of_tasks, rng),
-        lp=log_joint,
+        lp=given.log_joint,
         partition=PartitionDraws(
             labels=renamed.astype(np.int32),
-            concentration=concentration,
-            discount=np.zeros(n_draws),
+            concentration=given.settings[:, 0],
+            discount=given.settings[:, 1],
             between=np.full(n_draws, point.between),
-            n_components=np.zeros(n_draws, dtype=np.int32),
+            n_components=given.settings[:, 2].astype(np.int32),
             centers=centers,
         ),
     )
-    return drawn, log_joint - log_q
+    return drawn, given.log_joint - log_q
 
 
 def _noise(layout: Layout, point: Point, n_draws: int) -> list[np.ndarray | None]:
@@ -384,16 +374,19 @@ def _draw_labels(
     return labels
 
 
-def _draw_means(
-    fit: Fit, labels: np.ndarray, concentration: np.ndarray, rng: np.random.Generator
-) -> _Means:
-    """Standardised means given the clusters, weights integrated out."""
+def _draw_given(
+    layout: Layout, fit: Fit, labels: np.ndarray, rng: np.random.Generator
+) -> _GivenClusters:
+    """Standardised means and the prior of the clusters given the clusters (draw, task)."""
+    partition = layout.problem.partition
+    assert partition is not None
     n_draws, n_clusters = len(labels), fit.q.responsibilities.shape[1]
     distinct, which = np.unique(labels, axis=0, return_inverse=True)
     which = which.reshape(-1)
     m, d = fit.terms.n_shared, fit.terms.linear.shape[1] - fit.terms.n_shared
     shared, clusters = np.empty((n_draws, m)), np.empty((n_draws, n_clusters, d))
-    log_joint = np.empty(n_draws)
+    settings, log_joint = np.empty((n_draws, 3)), np.empty(n_draws)
+    prior = stick_prior(partition, labels.shape[1])
     for i, one in enumerate(distinct):
         r = (one[:, None] == np.arange(n_clusters)).astype(np.float64)
         means = fit_means(fit.terms, r)
@@ -404,11 +397,11 @@ def _draw_means(
         noise = np.einsum("kij,skj->ski", roots, rng.normal(size=(own.size, n_clusters, d)))
         shared[own] = u
         clusters[own] = means.center - np.einsum("kij,sj->ski", means.slope, u) + noise
-        first, alpha = r.sum(axis=0), concentration[own, None]
-        below = first[::-1].cumsum()[::-1] - first
-        sticks = np.log(alpha) + betaln(1.0 + first, alpha + below)
-        log_joint[own] = fit.terms.constant.sum() + means.log_evidence + sticks.sum(axis=1)
-    return _Means(shared, clusters, log_joint)
+        sticks = fit_sticks(r.sum(axis=0), prior)
+        renamed = canonical(one[None])[0]
+        settings[own] = draw_settings(renamed, own.size, prior, partition, rng)
+        log_joint[own] = fit.terms.constant.sum() + means.log_evidence + sticks.bound
+    return _GivenClusters(shared, clusters, settings, log_joint)
 
 
 def _draw_weights(

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.corrected_partition import update_clusters
+from bayesmtl.inference.corrected_partition import identical_weights, update_clusters
 from bayesmtl.inference.corrected_state import CorrectedState, attempt, row_values, rows_of
 from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.nuisance import log_parameters, noise_variance, update_parameters
@@ -121,7 +121,8 @@ def corrected_sweep(problem: Problem, state: CorrectedState, rng: np.random.Gene
         accepted = _update_population(problem, state, rng)
     else:
         accepted = update_clusters(problem, state, noise_variance(problem, state.parameters), rng)
-    move_weights(problem, state, rng)
+    if state.partition is None or not identical_weights(problem, state):
+        move_weights(problem, state, rng)
     if _update_parameters(problem, state, rng):
         _whiten(problem, state)
     if state.scales is not None:

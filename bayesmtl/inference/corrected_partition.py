@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import logsumexp
 
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.corrected_state import (
@@ -58,15 +57,16 @@ from bayesmtl.relations.exchangeable.moves import (
     noncentred_scales,
     rescale_joint,
 )
+from bayesmtl.relations.exchangeable.state import learns
 
-__all__ = ["update_clusters"]
+__all__ = ["identical_weights", "update_clusters"]
 
 _PROPOSALS = 3
-# Operations of an update with weights and cluster means integrated out.
+# Operations of an update that may be left out, or repeated.
 _CHEAP = 2_000_000
 _MOST_SHRINKS = 60
 # Moves of the cluster means with the labels summed out, and the gradients of each.
-_SUMMED, _GRADIENTS = 2, 8
+_SUMMED, _GRADIENTS, _FEWEST_GRADIENTS = 2, 24, 8
 
 
 def _parts(problem: Problem, state: CorrectedState) -> tuple[PartitionState, PartitionPrior]:
@@ -107,10 +107,14 @@ def update_clusters(
     _scan(problem, state, a, g, rng)
     accepted = [_split_or_merge(problem, state, a, g, rng) for _ in range(_PROPOSALS)]
     update_partition_prior(partition, partition_prior, rng)
-    _move_centers(problem, state, a, g, rng)
-    if _identical_weights(problem, state):
-        for _ in range(_SUMMED):
-            _move_centers_summed(problem, state, a, rng)
+    _, kernels = rows_of(problem, state)
+    identical = identical_weights(problem, state)
+    if identical and kernels.move_centers is not None:
+        _move_centers_summed(problem, state, kernels.move_centers, a, rng)
+    else:
+        _move_centers(problem, state, a, g, rng)
+    if identical and not learns(prior):
+        return accepted
     accepted += _integrated(problem, state, noise_variance, rng)
     _given_weights(problem, state, noise_variance, rng)
     return accepted + _given_deviations(problem, state, noise_variance, rng)
@@ -248,96 +252,51 @@ def _move_centers(
     place_at(np.where(searching, 0.0, angle))
 
 
-def _identical_weights(problem: Problem, state: CorrectedState) -> bool:
+def identical_weights(problem: Problem, state: CorrectedState) -> bool:
     """Whether the tasks of a cluster have the same weights, with nothing of their own."""
     partition, _ = _parts(problem, state)
     return 1.0 - partition.between[0] < TINY and problem.prior.block == 0
 
 
 def _move_centers_summed(
-    problem: Problem, state: CorrectedState, a: np.ndarray, rng: np.random.Generator
+    problem: Problem,
+    state: CorrectedState,
+    move: Callable[..., float],
+    a: np.ndarray,
+    rng: np.random.Generator,
 ) -> None:
     """All cluster means with the labels summed out, then the labels given the means.
 
     Given the weights of the occupied clusters and that no task is elsewhere, the tasks are
     independent, with likelihood ``sum_k weight_k L_t(b_k)``. Given the labels the means hardly move
-    where a cluster is hard to tell from the next. By Hamiltonian Monte Carlo; its metric is what
-    the sites say of the mean of an average cluster. Labels that leave a cluster empty are refused:
+    where a cluster is hard to tell from the next. Labels that leave a cluster empty are refused:
     from there no move leads back.
     """
     partition, _ = _parts(problem, state)
+    rows, _ = rows_of(problem, state)
+    population = state.population
     n_clusters = int(partition.n_clusters[0])
-    state.center_step[1] = np.nan
-    if n_clusters == 1:
-        return
-    share = rng.standard_gamma(partition.sizes[:n_clusters] - partition.discount[0])
-    log_share = np.log(share / share.sum())
-    d = partition.center.shape[1]
-    average = np.zeros((d, d))
-    row, column = np.tril_indices(d)
-    average[row, column] = average[column, row] = a.sum(axis=0) / n_clusters
-    inverse = np.linalg.inv(np.linalg.cholesky(np.eye(d) + average))
-    center, values = _hamiltonian(problem, state, log_share, inverse, rng)
-    labels = np.argmax(values + rng.gumbel(size=values.shape), axis=1)
-    if np.bincount(labels, minlength=n_clusters).all():
-        partition.center[:n_clusters] = center
-        partition.labels[:] = labels
-        close_gaps(partition)
+    affordable = _CHEAP // (n_clusters * problem.design.size)
+    gradients = min(max(affordable, _FEWEST_GRADIENTS), _GRADIENTS)
+    for _ in range(min(max(affordable // gradients, 1), _SUMMED)):
+        share = rng.standard_gamma(partition.sizes[:n_clusters] - partition.discount[0])
+        center, labels = partition.center[:n_clusters].copy(), partition.labels.copy()
+        state.center_step[1] = move(
+            rows,
+            state.parameters,
+            (population.center, population.scale),
+            (a, np.log(share / share.sum())),
+            (gradients, state.center_step[0] * rng.uniform(0.7, 1.3)),
+            center,
+            labels,
+            rng,
+        )
+        if np.bincount(labels, minlength=n_clusters).all():
+            partition.center[:n_clusters] = center
+            partition.labels[:] = labels
+            close_gaps(partition)
     _place(problem, state)
     state.value[:] = row_values(problem, state)
-
-
-def _hamiltonian(
-    problem: Problem,
-    state: CorrectedState,
-    log_share: np.ndarray,
-    inverse: np.ndarray,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Cluster means (cluster, d) after a move, and `_of_clusters` there.
-
-    ``inverse`` (d, d) is that of the Cholesky factor of the metric.
-    """
-    partition, _ = _parts(problem, state)
-    start = partition.center[: log_share.size].copy()
-    momentum = rng.normal(size=start.shape)
-
-    def log_density(values: np.ndarray, b: np.ndarray) -> float:
-        return float(logsumexp(values, axis=1).sum() - 0.5 * ((b**2).sum() + (momentum**2).sum()))
-
-    before, gradient = _of_clusters(problem, state, start, log_share)
-    level = log_density(before, start)
-    step, b, values = state.center_step[0] * rng.uniform(0.7, 1.3), start.copy(), before
-    for _ in range(_GRADIENTS):
-        momentum += 0.5 * step * gradient @ inverse.T
-        b += step * momentum @ inverse
-        values, gradient = _of_clusters(problem, state, b, log_share)
-        momentum += 0.5 * step * gradient @ inverse.T
-    # A density that is not a number is refused.
-    change = np.nan_to_num(log_density(values, b) - level, nan=-np.inf)
-    state.center_step[1] = np.exp(min(change, 0.0))
-    return (b, values) if np.log1p(-rng.random()) < change else (start, before)
-
-
-def _of_clusters(
-    problem: Problem, state: CorrectedState, b: np.ndarray, log_share: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Log of share times likelihood (task, cluster), and the gradient (cluster, d) of the sum."""
-    rows, kernels = rows_of(problem, state)
-    prior, population = problem.prior, state.population
-    values = np.empty((prior.n_tasks, len(b)))
-    scores = np.empty((len(b), prior.n_tasks, b.shape[1]))
-    gram, score = np.empty_like(state.sites.gram), np.empty_like(state.sites.moment)
-    for k in range(len(b)):
-        _place_at(problem, state, b[k])
-        values[:, k] = unpack_tasks(row_values(problem, state), prior.n_tasks)
-        gram[:], score[:] = 0.0, 0.0
-        kernels.moments(rows, population.weights, state.parameters, gram, score)
-        scores[k] = unpack_tasks(score, prior.n_tasks)
-    values += log_share
-    responsibility = np.exp(values - logsumexp(values, axis=1, keepdims=True))
-    gradient = np.einsum("tk,kti->ki", responsibility, scores) * population.scale - b
-    return values, gradient
 
 
 def _integrated(

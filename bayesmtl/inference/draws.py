@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Draws", "PartitionDraws", "evenly_spaced", "join_chains", "map_draws", "widen"]
+__all__ = ["Draws", "PartitionDraws", "evenly_spaced", "join_chains", "map_draws", "take", "widen"]
 
 
 class PartitionDraws(NamedTuple):
@@ -78,6 +78,11 @@ def evenly_spaced(draws: Draws, n_samples: int) -> tuple[np.ndarray, np.ndarray]
     n_chains, n_draws = draws.lp.shape
     total = n_chains * n_draws
     return np.divmod(np.linspace(0, total - 1, min(n_samples, total)).astype(int), n_draws)
+
+
+def take(draws: Draws, chain: np.ndarray, draw: np.ndarray) -> Draws:
+    """Some of the draws (chain, draw, ...) as one chain (1, sample, ...)."""
+    return map_draws(lambda parts: parts[0][chain, draw][None], [draws])
 
 
 def widen(centers: np.ndarray, n_clusters: int) -> np.ndarray:

@@ -6,7 +6,6 @@ from typing import Any
 
 from bayesmtl.assembly import Problem
 from bayesmtl.errors import UnsupportedError
-from bayesmtl.numerics.densities import CODES, FIXED
 from bayesmtl.relations.clusters.state import fixed_components
 
 __all__ = ["EXACT", "require_supported"]
@@ -31,7 +30,7 @@ def require_supported(problem: Problem, likelihood: Any, method: str) -> None:
         With methods that would work.
     """
     if method == "cavi":
-        _require_dirichlet_process(problem, likelihood)
+        _require_gaussian_clusters(problem, likelihood)
     elif method == "laplace_sites":
         _require_approximate_sites(problem, likelihood)
     elif problem.partition is None or method == "gibbs":
@@ -45,26 +44,16 @@ def require_supported(problem: Problem, likelihood: Any, method: str) -> None:
         )
 
 
-def _require_dirichlet_process(problem: Problem, likelihood: Any) -> None:
-    works = "inference='cavi' works for bm.DirichletProcess()"
-    prior = problem.partition
-    if prior is None:
+def _require_gaussian_clusters(problem: Problem, likelihood: Any) -> None:
+    if problem.partition is None:
         raise UnsupportedError(
-            f"{works}, which lets the tasks fall into clusters; use inference='gibbs' or 'nuts' "
-            "for this relation"
+            "inference='cavi' works for relations in which the tasks fall into clusters, as "
+            "bm.DirichletProcess(): use inference='gibbs' or 'nuts' for this one"
         )
-    if prior.log_components.size or prior.discount[0] != FIXED or prior.discount[1] != 0.0:
-        name = "bm.FiniteMixture()" if prior.log_components.size else "bm.PitmanYor()"
-        raise UnsupportedError(f"{works}, not for {name}: use inference='gibbs' for it")
     if problem.row_data is not None:
         raise UnsupportedError(
             f"inference='cavi' needs a Gaussian likelihood, not {likelihood!r}: use "
             "inference='gibbs' or 'nuts'"
-        )
-    if prior.concentration[0] not in (FIXED, CODES["Gamma"]):
-        raise UnsupportedError(
-            "inference='cavi' needs concentration= to be a number or a Gamma prior: use one, or "
-            "inference='gibbs'"
         )
 
 

@@ -13,6 +13,7 @@ from scipy.special import expit, log_expit, log_ndtr, ndtr
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.likelihoods.protocol import Predicted, Reference, WithoutParameters, refuse_rows
 from bayesmtl.likelihoods.rows import RowKernels
+from bayesmtl.numerics.center_loops import center_loops
 from bayesmtl.numerics.elementary import exp, log_one_plus
 from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.row_loops import row_loops
@@ -130,7 +131,9 @@ def _normal_tail(x):
 
 
 _evaluate_logit, _moments_logit, _move_logit = row_loops(_logit_terms)
+_move_centers_logit = center_loops(_logit_terms)
 _evaluate_probit, _moments_probit, _move_probit = row_loops(_probit_terms)
+_move_centers_probit = center_loops(_probit_terms)
 
 
 @kernel
@@ -152,6 +155,12 @@ def move_logit(rows, parameters, sites, population, value, kicks, accepted, rng)
 
 
 @kernel
+def move_centers_logit(rows, parameters, population, clusters, path, b, labels, rng):
+    """Moves of cluster means."""
+    return _move_centers_logit(rows, parameters, population, clusters, path, b, labels, rng)
+
+
+@kernel
 def evaluate_probit(rows, weights, parameters, out):
     """Log-likelihood."""
     _evaluate_probit(rows, weights, parameters, out)
@@ -169,5 +178,11 @@ def move_probit(rows, parameters, sites, population, value, kicks, accepted, rng
     _move_probit(rows, parameters, sites, population, value, kicks, accepted, rng)
 
 
-_LOGIT = RowKernels(evaluate_logit, moments_logit, move_logit)
-_PROBIT = RowKernels(evaluate_probit, moments_probit, move_probit)
+@kernel
+def move_centers_probit(rows, parameters, population, clusters, path, b, labels, rng):
+    """Moves of cluster means."""
+    return _move_centers_probit(rows, parameters, population, clusters, path, b, labels, rng)
+
+
+_LOGIT = RowKernels(evaluate_logit, moments_logit, move_logit, move_centers=move_centers_logit)
+_PROBIT = RowKernels(evaluate_probit, moments_probit, move_probit, move_centers=move_centers_probit)

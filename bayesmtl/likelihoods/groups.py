@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from bayesmtl.data import Rows
 from bayesmtl.errors import InvalidDataError
 from bayesmtl.likelihoods.gaussian import Gaussian, Sites
 from bayesmtl.likelihoods.gaussian_rows import GaussianRows
+from bayesmtl.likelihoods.group_centers import move_group_centers
 from bayesmtl.likelihoods.mixed import Mixed, partition_tasks
 from bayesmtl.likelihoods.pilot import pilot_sites
 from bayesmtl.likelihoods.protocol import refuse_rows
@@ -303,7 +305,8 @@ def group_kernels(groups: Sequence[Group]) -> RowKernels:
         )
 
     learned = any(kernels.update is not None for kernels, _ in each)
-    return RowKernels(evaluate, moments, move, update if learned else None, log_parameters)
+    whole = RowKernels(evaluate, moments, move, update if learned else None, log_parameters)
+    return whole._replace(move_centers=partial(move_group_centers, whole))
 
 
 def group_parameters(groups: Sequence[Group], labels: np.ndarray) -> RowParameters:

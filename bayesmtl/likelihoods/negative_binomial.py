@@ -13,6 +13,7 @@ from scipy.special import gammaln, log_expit
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.likelihoods.protocol import Predicted, Reference, refuse_rows
 from bayesmtl.likelihoods.rows import ParameterBlock, RowKernels
+from bayesmtl.numerics.center_loops import center_loops
 from bayesmtl.numerics.densities import log_density
 from bayesmtl.numerics.elementary import exp, log_one_plus
 from bayesmtl.numerics.jit import inlined_kernel, inner_kernel, kernel, row_kernel
@@ -214,6 +215,7 @@ def _log_dispersion(x, args):
 
 _slice_dispersion = slice_sampler(_log_dispersion)
 _evaluate, _moments, _move = row_loops(_terms)
+_move_centers = center_loops(_terms)
 
 
 @kernel
@@ -232,6 +234,12 @@ def moments(rows, weights, parameters, gram, score):
 def move(rows, parameters, sites, population, value, kicks, accepted, rng):
     """Hamiltonian moves."""
     _move(rows, parameters, sites, population, value, kicks, accepted, rng)
+
+
+@kernel
+def move_centers(rows, parameters, population, clusters, path, b, labels, rng):
+    """Moves of cluster means."""
+    return _move_centers(rows, parameters, population, clusters, path, b, labels, rng)
 
 
 @kernel
@@ -254,4 +262,4 @@ def log_parameters(rows, parameters, prior):
     return log_density(prior[0], r) + _log_gammas(values, weight, r)
 
 
-_KERNELS = RowKernels(evaluate, moments, move, update, log_parameters)
+_KERNELS = RowKernels(evaluate, moments, move, update, log_parameters, move_centers=move_centers)

@@ -14,6 +14,7 @@ from scipy.special import expit, log_expit, logit
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.likelihoods.protocol import Predicted, Reference
 from bayesmtl.likelihoods.rows import NO_PARAMETERS, ParameterBlock, RowKernels
+from bayesmtl.numerics.center_loops import center_loops
 from bayesmtl.numerics.elementary import exp, log_one_plus
 from bayesmtl.numerics.jit import inlined_kernel, inner_kernel, kernel, row_kernel
 from bayesmtl.numerics.row_loops import predict_rows, row_loops
@@ -232,6 +233,7 @@ def _log_shift(x, args):
 _slice_threshold = slice_sampler(_log_threshold)
 _slice_shift = slice_sampler(_log_shift)
 _evaluate, _moments, _move = row_loops(_terms)
+_move_centers = center_loops(_terms)
 
 
 @kernel
@@ -250,6 +252,12 @@ def moments(rows, weights, parameters, gram, score):
 def move(rows, parameters, sites, population, value, kicks, accepted, rng):
     """Hamiltonian moves."""
     _move(rows, parameters, sites, population, value, kicks, accepted, rng)
+
+
+@kernel
+def move_centers(rows, parameters, population, clusters, path, b, labels, rng):
+    """Moves of cluster means."""
+    return _move_centers(rows, parameters, population, clusters, path, b, labels, rng)
 
 
 @kernel
@@ -302,4 +310,6 @@ def log_parameters(rows, parameters, prior):
     return total
 
 
-_KERNELS = RowKernels(evaluate, moments, move, update, log_parameters, shift)
+_KERNELS = RowKernels(
+    evaluate, moments, move, update, log_parameters, shift, move_centers=move_centers
+)

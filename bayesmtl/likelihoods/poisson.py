@@ -13,6 +13,7 @@ from scipy.special import gammaln
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.likelihoods.protocol import Predicted, Reference, WithoutParameters, refuse_rows
 from bayesmtl.likelihoods.rows import RowKernels
+from bayesmtl.numerics.center_loops import center_loops
 from bayesmtl.numerics.elementary import exp
 from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.row_loops import row_loops
@@ -109,6 +110,7 @@ def _terms(y, eta, size, parameters):
 
 
 _evaluate, _moments, _move = row_loops(_terms)
+_move_centers = center_loops(_terms)
 
 
 @kernel
@@ -129,4 +131,10 @@ def move(rows, parameters, sites, population, value, kicks, accepted, rng):
     _move(rows, parameters, sites, population, value, kicks, accepted, rng)
 
 
-_KERNELS = RowKernels(evaluate, moments, move)
+@kernel
+def move_centers(rows, parameters, population, clusters, path, b, labels, rng):
+    """Moves of cluster means."""
+    return _move_centers(rows, parameters, population, clusters, path, b, labels, rng)
+
+
+_KERNELS = RowKernels(evaluate, moments, move, move_centers=move_centers)

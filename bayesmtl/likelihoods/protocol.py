@@ -156,6 +156,6 @@ def refuse_rows(bad: np.ndarray, values: np.ndarray, position: np.ndarray, rule:
         )
         count = int(bad.sum())
         raise InvalidDataError(
-            f"{rule}; {count} {'row does' if count == 1 else 'rows do'} not: {first}"
+            f"{rule}; {count} {'row breaks' if count == 1 else 'rows break'} this rule: {first}"
             f"{', ...' if count > 5 else ''}"
         )

@@ -64,6 +64,8 @@ class RowKernels(NamedTuple):
         Draws what may be added to all parameters and predictors.
     information : function (..., parameter) -> (...), or None
         Fisher information of a row about its predictor, where it depends on nothing else.
+    move_centers : function, or None
+        Draws means and labels of clusters of equal weights; see `bayesmtl.numerics.center_loops`.
     """
 
     evaluate: Callable[..., None]
@@ -73,6 +75,7 @@ class RowKernels(NamedTuple):
     log_parameters: Callable[..., float] | None = None
     shift: Callable[..., float] | None = None
     information: Callable[[np.ndarray], np.ndarray] | None = None
+    move_centers: Callable[..., float] | None = None
 
 
 class ParameterBlock(NamedTuple):

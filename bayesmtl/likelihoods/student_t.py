@@ -15,6 +15,8 @@ from bayesmtl.likelihoods.noise import shared_prior_term
 from bayesmtl.likelihoods.pilot import SD_OF_MAD, inside, pilot_noise
 from bayesmtl.likelihoods.protocol import Predicted, Reference
 from bayesmtl.likelihoods.rows import ParameterBlock, RowData, RowKernels
+from bayesmtl.likelihoods.scale_mixture import draw_given_precisions
+from bayesmtl.numerics.center_loops import center_loops
 from bayesmtl.numerics.densities import FIXED, log_density
 from bayesmtl.numerics.elementary import log
 from bayesmtl.numerics.jit import inlined_kernel, inner_kernel, kernel, row_kernel
@@ -214,15 +216,31 @@ def _log_sd(x, args):
 
 
 @inner_kernel
+def _ridge(log_dof):
+    """Log of ``dof / (dof + 1)``.
+
+    By Fisher's information (Lange, Little and Taylor 1989, J. Am. Stat. Assoc. 84), the scale over
+    this and the degrees of freedom are orthogonal.
+    """
+    return -math.log1p(math.exp(-log_dof))
+
+
+@inner_kernel
 def _log_dof(x, args):
-    """Log density of the log of the degrees of freedom given residuals and noise sd."""
-    square, weight, total, log_sd, row = args
+    """Log density of the log of the degrees of freedom given residuals and noise sd.
+
+    ``slope`` 1 moves along the ridge, where the noise sd stays in proportion to ``dof / (dof + 1)``
+    (a shear: its Jacobian is 1); 0 keeps the noise sd.
+    """
+    square, weight, total, base, slope, prior_args, row = args
+    log_sd = base + slope * _ridge(x)
     value = _log_tails(square, weight, log_sd, x) + total * _log_constant(log_sd, x)
-    return value + log_density(row, math.exp(x)) + x
+    return value + shared_prior_term(log_sd, prior_args) + log_density(row, math.exp(x)) + x
 
 
 _slice_sd, _slice_dof = slice_sampler(_log_sd), slice_sampler(_log_dof)
 _evaluate, _moments, _move = row_loops(_terms)
+_move_centers = center_loops(_terms)
 
 
 @kernel
@@ -239,13 +257,21 @@ def moments(rows, weights, parameters, gram, score):
 
 @kernel
 def move(rows, parameters, sites, population, value, kicks, accepted, rng):
-    """Hamiltonian moves."""
+    """Hamiltonian moves, and draws given the precisions of the rows."""
     _move(rows, parameters, sites, population, value, kicks, accepted, rng)
+    draw_given_precisions(rows, parameters, population, rng)
+    _evaluate(rows, population[3], parameters, value)
+
+
+@kernel
+def move_centers(rows, parameters, population, clusters, path, b, labels, rng):
+    """Moves of cluster means."""
+    return _move_centers(rows, parameters, population, clusters, path, b, labels, rng)
 
 
 @kernel
 def update(rows, weights, parameters, prior, rng):
-    """Slice sampling of the logs of the noise sd and the degrees of freedom.
+    """Slice sampling of the logs of the noise sd and the degrees of freedom, these on the ridge.
 
     ``prior`` also has what `bayesmtl.likelihoods.noise.shared_prior_term` needs.
     """
@@ -256,13 +282,16 @@ def update(rows, weights, parameters, prior, rng):
     for i in range(square.shape[0]):
         square[i] = (rows.response[i] - square[i]) ** 2
         total += rows.weight[i]
+    prior_args, slope = (unit, table[0], signal, r2_row), 0.0
     if table[0, 0] != FIXED:
-        prior_args = (unit, table[0], signal, r2_row)
         arguments = (square, rows.weight, total, parameters[1], prior_args)
         parameters[0] = _slice_sd(arguments, parameters[0], 0.3, rng)
+        slope = 1.0
     if table[1, 0] != FIXED:
-        arguments = (square, rows.weight, total, parameters[0], table[1])
-        parameters[1] = _slice_dof(arguments, parameters[1], 1.0, rng)
+        base = parameters[0] - slope * _ridge(parameters[1])
+        known = (square, rows.weight, total, base, slope, prior_args, table[1])
+        parameters[1] = _slice_dof(known, parameters[1], 1.0, rng)
+        parameters[0] = base + slope * _ridge(parameters[1])
 
 
 @kernel
@@ -283,4 +312,12 @@ def information(parameters: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(-2.0 * log_sd) * (dof + 1.0) / (dof + 3.0))
 
 
-_KERNELS = RowKernels(evaluate, moments, move, update, log_parameters, information=information)
+_KERNELS = RowKernels(
+    evaluate,
+    moments,
+    move,
+    update,
+    log_parameters,
+    information=information,
+    move_centers=move_centers,
+)

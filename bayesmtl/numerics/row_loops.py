@@ -15,11 +15,11 @@ import numpy as np
 
 from bayesmtl.numerics.jit import named_after, row_kernel
 
-__all__ = ["predict_rows", "row_loops"]
+__all__ = ["most_rows", "predict_rows", "predict_task", "row_loops", "rows_of_task"]
 
 
 @row_kernel
-def _predict(rows, g, w, eta):
+def predict_task(rows, g, w, eta):
     """Predictor of the rows of group g; returns their number."""
     first, last = rows.start[g], rows.start[g + 1]
     # Slices: an index that may be negative for all the compiler knows is not vectorised.
@@ -42,7 +42,7 @@ def predict_rows(rows, weights, eta):
         t = rows.task[g]
         for i in range(w.shape[0]):
             w[i] = weights[t // n_lanes, i, t % n_lanes]
-        _predict(rows, g, w, eta[rows.start[g] : rows.start[g + 1]])
+        predict_task(rows, g, w, eta[rows.start[g] : rows.start[g + 1]])
 
 
 @row_kernel
@@ -119,8 +119,8 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
     @row_kernel
     @named
     def task_value(rows, g, w, parameters, eta):
-        n, value = _predict(rows, g, w, eta), 0.0
-        response, size, weight = _of_group(rows, g)
+        n, value = predict_task(rows, g, w, eta), 0.0
+        response, size, weight = rows_of_task(rows, g)
         for r in range(n):
             density, _, _ = terms(response[r], eta[r], size[r], parameters)
             value += weight[r] * density
@@ -129,8 +129,8 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
     @row_kernel
     @named
     def task_score(rows, g, w, parameters, eta, out):
-        n = _predict(rows, g, w, eta)
-        response, size, weight = _of_group(rows, g)
+        n = predict_task(rows, g, w, eta)
+        response, size, weight = rows_of_task(rows, g)
         for r in range(n):
             _, slope, _ = terms(response[r], eta[r], size[r], parameters)
             eta[r] = weight[r] * slope
@@ -145,7 +145,7 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
     @named
     def evaluate(rows, weights, parameters, out):
         n_lanes = weights.shape[2]
-        eta, w = np.empty(_most_rows(rows)), np.empty(weights.shape[1])
+        eta, w = np.empty(most_rows(rows)), np.empty(weights.shape[1])
         for g in range(rows.start.shape[0] - 1):
             t = rows.task[g]
             k, v = t // n_lanes, t % n_lanes
@@ -157,7 +157,7 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
     @named
     def moments(rows, weights, parameters, gram, score):
         p, n_lanes = weights.shape[1], weights.shape[2]
-        most = _most_rows(rows)
+        most = most_rows(rows)
         eta, information, weighted = np.empty(most), np.empty(most), np.empty(most)
         w = np.empty(p)
         for g in range(rows.start.shape[0] - 1):
@@ -165,8 +165,8 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
             k, v = t // n_lanes, t % n_lanes
             for i in range(p):
                 w[i] = weights[k, i, v]
-            n = _predict(rows, g, w, eta)
-            response, size, weight = _of_group(rows, g)
+            n = predict_task(rows, g, w, eta)
+            response, size, weight = rows_of_task(rows, g)
             for r in range(n):
                 _, slope, fisher = terms(response[r], eta[r], size[r], parameters)
                 eta[r] = weight[r] * slope
@@ -191,7 +191,7 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
     def move(rows, parameters, sites, population, value, kicks, accepted, rng):
         center, scale, prior_precision, weights = population
         p, n_lanes = scale.shape[0], weights.shape[2]
-        eta, lower = np.empty(_most_rows(rows)), np.empty((p, p))
+        eta, lower = np.empty(most_rows(rows)), np.empty((p, p))
         shift, w, middle, site = np.empty(p), np.empty(p), np.empty(p), np.empty(p)
         q, momentum, slope = np.empty(p), np.empty(p), np.empty(p)
         for g in range(rows.start.shape[0] - 1):
@@ -243,14 +243,15 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
 
 
 @row_kernel
-def _of_group(rows, g):
+def rows_of_task(rows, g):
     """Response, size and weight of the rows of group g."""
     first, last = rows.start[g], rows.start[g + 1]
     return rows.response[first:last], rows.size[first:last], rows.weight[first:last]
 
 
 @row_kernel
-def _most_rows(rows):
+def most_rows(rows):
+    """Number of rows of the task that has most."""
     most = 0
     for g in range(rows.start.shape[0] - 1):
         most = max(most, rows.start[g + 1] - rows.start[g])

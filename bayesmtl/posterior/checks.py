@@ -22,6 +22,9 @@ PARETO_K_LIMIT = 0.7
 MARKOV = "laplace_sites"
 # Of the log-likelihood over its approximation, of one task.
 CORRECTION_LIMIT = 0.5
+# Changes under Gibbs sweeps: of the mean number of clusters, beyond twice its error, and of the
+# probability that two tasks are together.
+N_CLUSTERS_LIMIT, CO_CLUSTERING_LIMIT = 0.5, 0.1
 NAMED = 3  # variables named in one problem
 HOPELESS = 20  # times more draws than this is no advice
 BROKEN = "do not use this fit: look for extreme values in the data"
@@ -114,16 +117,35 @@ def _approximation(run: Run) -> list[Problem]:
     """Report an approximation whose error is large or unknown."""
     pareto_k = run.inference.get("pareto_k")
     remedy = "compare with inference='gibbs' or 'nuts'"
-    if pareto_k is None:
+    drift = run.inference.get("drift")
+    problems = _drift(drift) if drift else []
+    if pareto_k is None and not drift:
         return [Problem("how far it is from the posterior is not known (no k-hat)", remedy)]
-    if not pareto_k <= PARETO_K_LIMIT:
-        return [Problem(f"it is far from the posterior (k-hat {pareto_k:.2f} > 0.7)", remedy)]
+    if pareto_k is not None and not pareto_k <= PARETO_K_LIMIT:
+        what = f"it is far from the posterior (k-hat {pareto_k:.2f} > 0.7)"
+        return [Problem(what, remedy), *problems]
     spread = run.inference.get("correction_sd", 0.0)
     if spread > CORRECTION_LIMIT:
         task = run.inference["worst_task"]
         what = f"the site of task {task} misses its log-likelihood by an sd of {spread:.2f} (> 0.5)"
         return [Problem(what, remedy)]
-    return []
+    return problems
+
+
+def _drift(drift: dict[str, float]) -> list[Problem]:
+    """Report partitions that Gibbs sweeps lead away from."""
+    before, after, together = (
+        drift[name] for name in ("n_clusters", "n_clusters_after", "co_clustering")
+    )
+    allowed = N_CLUSTERS_LIMIT + 2.0 * drift["standard_error"]
+    if abs(after - before) <= allowed and together <= CO_CLUSTERING_LIMIT:
+        return []
+    what = (
+        f"its partitions are too sure: a few Gibbs sweeps lead from {before:.1f} to {after:.1f} "
+        f"clusters on average and change the probability that two tasks are together by "
+        f"{together:.2f}"
+    )
+    return [Problem(what, "use inference='gibbs' for the clusters")]
 
 
 def _stuck(run: Run) -> list[Problem]:

@@ -146,8 +146,19 @@ def _verdict(run: Run, problems: list[Problem]) -> str:
         remedies = "; ".join(dict.fromkeys(problem.remedy for problem in problems))
         return f"CHECK: {approximate and approximate + '; '}{whats} {size} -> {remedies}"
     if approximate:
-        return f"{approximate}; k-hat {run.inference['pareto_k']:.2f} {size}"
+        return f"{approximate}; {_closeness(run)} {size}"
     return f"OK: {_summary(run)} {size}"
+
+
+def _closeness(run: Run) -> str:
+    """State how close an approximation is."""
+    parts = []
+    if run.inference.get("pareto_k") is not None:
+        parts.append(f"k-hat {run.inference['pareto_k']:.2f}")
+    if "drift" in run.inference:
+        change = run.inference["drift"]["co_clustering"]
+        parts.append(f"Gibbs sweeps change co-clustering by {change:.2f}")
+    return ", ".join(parts)
 
 
 def _summary(run: Run) -> str:

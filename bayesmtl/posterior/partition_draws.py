@@ -90,21 +90,22 @@ def variance_factors(partition: PartitionDraws) -> np.ndarray:
     return np.where(others > 0, within * (1.0 + share), 1.0)
 
 
-def conditional_means(problem: Problem, draws: Draws, chain: int) -> np.ndarray:
-    """(draw, task, feature) means of weights given the structure and the weights of the others."""
+def conditional_means(problem: Problem, draws: Draws) -> np.ndarray:
+    """Means (chain, draw, task, feature) of weights given structure and weights of the others."""
     assert draws.partition is not None
     assert draws.weights is not None
     prior, first = problem.prior, problem.prior.block
-    labels = draws.partition.labels[chain]
+    labels = draws.partition.labels
     z = unpack_tasks(prior.task_features, prior.n_tasks)
-    center = np.einsum("sja,ta->stj", draws.means[chain][:, first:], z)
-    deviation = draws.weights[chain][..., first:] - center
+    center = np.einsum("csja,ta->cstj", draws.means[..., first:, :], z)
+    deviation = draws.weights[..., first:] - center
     n_clusters = draws.partition.centers.shape[-2]
-    codes = labels + n_clusters * np.arange(len(labels))[:, None]
-    sums = np.zeros((len(labels) * n_clusters, deviation.shape[-1]))
+    samples = np.arange(draws.lp.size).reshape(draws.lp.shape)
+    codes = labels + n_clusters * samples[..., None]
+    sums = np.zeros((draws.lp.size * n_clusters, deviation.shape[-1]))
     np.add.at(sums, codes, deviation)
     _, share = _others(draws.partition)
-    return center + share[chain][..., None] * (sums[codes] - deviation)
+    return center + share[..., None] * (sums[codes] - deviation)
 
 
 def partition_variables(problem: Problem, draws: Draws) -> dict[str, Any]:

@@ -41,11 +41,11 @@ def _population(
         means.append(mean[:, None])
         sds.append(_samples(posterior, "intercept_sd")[:, None])
     if "population_mean" in posterior:
-        mean = _samples(posterior, "population_mean", "feature")
+        mean, sd = _features(idata, posterior, task)
         if z.size:
             mean = mean + _samples(posterior, "task_effects", "feature", "task_feature") @ z
         means.append(mean)
-        sds.append(_samples(posterior, "population_sd", "feature"))
+        sds.append(sd)
     mean, sd = np.concatenate(means, axis=1), np.concatenate(sds, axis=1)
     p = mean.shape[1]
     correlation = np.eye(p)[None]
@@ -56,6 +56,25 @@ def _population(
             posterior, "feature_correlation", "feature", "feature_bis"
         )
     return mean, sd, correlation
+
+
+def _features(
+    idata: xr.DataTree, posterior: xr.Dataset, task: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sd (sample, feature) of the task's cluster where there are any, else of all."""
+    if "clusters" not in idata.children:
+        return (
+            _samples(posterior, "population_mean", "feature"),
+            _samples(posterior, "population_sd", "feature"),
+        )
+    clusters = idata["clusters"].to_dataset()
+    label = _samples(clusters["assignment"].isel(task=task).to_dataset(), "assignment")
+    means = _samples(clusters, "cluster_mean", "cluster", "feature")
+    within = np.sqrt(1.0 - _samples(posterior, "between"))
+    return (
+        means[np.arange(label.size), label],
+        within[:, None] * _samples(posterior, "base_sd", "feature"),
+    )
 
 
 def redraw_task(idata: xr.DataTree, task: int) -> tuple[np.ndarray | None, np.ndarray]:

@@ -11,10 +11,11 @@ import xarray as xr
 from scipy.spatial import cKDTree
 
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.draws import Draws, evenly_spaced
+from bayesmtl.inference.draws import Draws, PartitionDraws, evenly_spaced, take
 from bayesmtl.likelihoods.parameters import noise_position
 from bayesmtl.numerics.lanes import pack_tasks, prior_shares, unpack_tasks
 from bayesmtl.posterior.partition_draws import conditional_means, variance_factors
+from bayesmtl.posterior.redraw import with_weights
 from bayesmtl.sites import square_root
 
 __all__ = ["STATISTICS", "borrowing", "sharing", "summarise", "task_relations"]
@@ -25,6 +26,8 @@ NEIGHBOURS = 5
 _CANDIDATES, _TREE_DIMENSIONS = 40, 5
 _PAIR_BUDGET = 2e7
 _BORROWING_BUDGET = 2e10
+# Weights of so many numbers at a time.
+_NUMBERS = 10_000_000
 
 
 def sharing(problem: Problem, draws: Draws) -> np.ndarray:
@@ -65,15 +68,20 @@ def _sharing_of_clusters(problem: Problem, draws: Draws) -> np.ndarray:
     assert draws.partition is not None
     prior, first = problem.prior, problem.prior.block
     second, unit = _second_moment(problem), prior.scale_unit[first:]
-    out = np.empty(draws.lp.shape)
-    factors = variance_factors(draws.partition).sum(axis=-1)
-    for chain in range(len(out)):
-        mean = prior.mean_location[first:, 0] + unit * conditional_means(problem, draws, chain)
+    chains, rows = np.divmod(np.arange(draws.lp.size), draws.lp.shape[1])
+    n_parts = min(draws.lp.size, 1 + draws.lp.size * prior.n_tasks * unit.size // _NUMBERS)
+    out, rng = [], np.random.default_rng(0)
+    for some in np.array_split(np.arange(draws.lp.size), n_parts):
+        part = take(draws, chains[some], rows[some])
+        if part.weights is None:
+            part = with_weights(problem, part, rng)
+        assert part.partition is not None
+        mean = prior.mean_location[first:, 0] + unit * conditional_means(problem, part)[0]
         common = np.einsum("sti,ij,stj->s", mean, second, mean, optimize=True)
-        own = ((unit * draws.scale[chain][:, first:]) ** 2) @ np.diag(second)
-        total = common + own * factors[chain]
-        out[chain] = np.divide(common, total, out=np.zeros_like(total), where=total > 0)
-    return out
+        own = ((unit * part.scale[0, :, first:]) ** 2) @ np.diag(second)
+        total = common + own * variance_factors(part.partition)[0].sum(axis=-1)
+        out.append(np.divide(common, total, out=np.zeros_like(total), where=total > 0))
+    return np.concatenate(out).reshape(draws.lp.shape)
 
 
 def _task_scales(problem: Problem, draws: Draws) -> Callable[[int, int], np.ndarray]:
@@ -83,11 +91,12 @@ def _task_scales(problem: Problem, draws: Draws) -> Callable[[int, int], np.ndar
         return lambda chain, draw: np.broadcast_to(
             draws.scale[chain, draw], (n_tasks, draws.scale.shape[-1])
         )
-    factors = variance_factors(draws.partition)
+    partition = draws.partition
 
     def scales(chain: int, draw: int) -> np.ndarray:
+        one = PartitionDraws(*(part[chain, draw] for part in partition))
         out = np.tile(draws.scale[chain, draw], (n_tasks, 1))
-        out[:, first:] *= np.sqrt(factors[chain, draw])[:, None]
+        out[:, first:] *= np.sqrt(variance_factors(one))[:, None]
         return out
 
     return scales

@@ -59,7 +59,7 @@ def test_certain_samples(link: str) -> None:
 @pytest.mark.parametrize("value", [0.5, 2.0, -1.0])
 def test_responses_outside_the_support_name_their_rows(value: float) -> None:
     response, position = np.array([0.0, value, 1.0, value]), np.array([3, 7, 8, 11])
-    match = rf"must be 0 or 1 in every row; 2 rows do not: row 7 has {value:g}, row 11 has"
+    match = rf"must be 0 or 1 in every row; 2 rows break this rule: row 7 has {value:g}, row 11 has"
     with pytest.raises(InvalidDataError, match=match):
         Bernoulli().check(response, np.ones(4), position)
     Bernoulli().check(response[::2], np.ones(2), position[::2])

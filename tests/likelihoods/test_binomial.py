@@ -100,10 +100,16 @@ def change(column: str, row: int, value: float) -> pd.DataFrame:
     ("data", "message"),
     [
         (change("n", 2, 0), "trials in column 'n' must be positive whole .* row 2 has 0"),
-        (change("n", 2, 2.5), "trials in column 'n' must be .* 1 row does not: row 2 has 2.5"),
+        (
+            change("n", 2, 2.5),
+            "trials in column 'n' must be .* 1 row breaks this rule: row 2 has 2.5",
+        ),
         (change("y", 4, -1), r"bm.Binomial\(\) must be a whole number from 0 .* row 4 has -1"),
         (change("y", 4, 0.5), "whole number from 0 to the trials in column 'n' .* row 4 has 0.5"),
-        (change("y", 4, 99), "from 0 to the trials in column 'n' in every row; 1 row does not"),
+        (
+            change("y", 4, 99),
+            "from 0 to the trials in column 'n' in every row; 1 row breaks this rule",
+        ),
     ],
 )
 def test_rows_that_are_refused(data: pd.DataFrame, message: str) -> None:

@@ -173,7 +173,7 @@ def test_columns_count_only_where_they_are_used() -> None:
 def test_each_task_is_held_to_its_own_support() -> None:
     rows = data()
     rows.loc[rows.index[rows["task"] == "b"][0], "y"] = 2.0
-    with pytest.raises(InvalidDataError, match="Bernoulli.* must be 0 or 1 in every row; 1 row"):
+    with pytest.raises(InvalidDataError, match=r"Bernoulli.* must be 0 or 1 in every row; 1 row"):
         model().prepare(rows)
     rows = data()
     rows.loc[rows["task"] == "a", "y"] = 7.0

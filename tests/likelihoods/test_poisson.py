@@ -52,7 +52,7 @@ def test_huge_rates_are_capped() -> None:
 
 @pytest.mark.parametrize("value", [-1.0, 2.5])
 def test_responses_that_are_no_counts_name_their_rows(value: float) -> None:
-    match = f"whole number of at least 0 in every row; 1 row does not: row 5 has {value:g}"
+    match = f"whole number of at least 0 in every row; 1 row breaks this rule: row 5 has {value:g}"
     with pytest.raises(InvalidDataError, match=match):
         Poisson().check(np.array([3.0, value]), np.ones(2), np.array([4, 5]))
 

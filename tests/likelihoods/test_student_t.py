@@ -134,13 +134,17 @@ def test_update_draws_from_the_conditional(signal: float) -> None:
     for i in range(len(draws)):
         KERNELS.update(rows, weights, parameters, prior, rng)
         draws[i] = parameters
+    centred = []
     for k in range(2):
         marginal = density.sum(axis=1 - k)
         mean = marginal @ grid[k]
+        centred.append(grid[k] - mean)
         assert abs(draws[:, k].mean() - mean) < 4.0 * mcse(draws[:, k])
-        assert draws[:, k].std() == pytest.approx(
-            np.sqrt(marginal @ (grid[k] - mean) ** 2), rel=0.08
-        )
+        assert draws[:, k].std() == pytest.approx(np.sqrt(marginal @ centred[k] ** 2), rel=0.08)
+        draws[:, k] -= mean
+    # Moves along the ridge change both at once.
+    product, exact = draws.prod(axis=1), centred[0] @ density @ centred[1]
+    assert abs(product.mean() - exact) < 4.0 * mcse(product)
 
 
 def test_posterior_without_data_is_the_prior() -> None:

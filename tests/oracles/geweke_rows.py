@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 from scipy.special import expit, ndtr
 
-from bayesmtl import Bernoulli, Exchangeable, Independent, Model, Poisson, Pooled, Prior
+from bayesmtl import Bernoulli, Exchangeable, Independent, Model, Poisson, Pooled, Prior, StudentT
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.corrected import corrected_sweep, start_corrected
 from bayesmtl.inference.corrected_state import CorrectedState
@@ -29,11 +30,14 @@ from tests.oracles.geweke_case import Structure, constant
 
 __all__ = ["CASES", "RowsCase", "exact_draws", "successive_rows"]
 
-Likelihood = Bernoulli | Poisson
+Likelihood = Bernoulli | Poisson | StudentT
 
 
 class RowsCase(NamedTuple):
-    """``frame`` has responses of the likelihood, and the scales the model sees."""
+    """``frame`` has responses of the likelihood, and the scales the model sees.
+
+    Of Student t noise, ``median`` of a world is the scale and ``spread`` the degrees of freedom.
+    """
 
     frame: Frame
     model: Model
@@ -41,11 +45,13 @@ class RowsCase(NamedTuple):
     structure: Structure
 
 
-def respond(case: RowsCase, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Responses (n, row) given weights (n, task, p)."""
+def respond(case: RowsCase, world: World, rng: np.random.Generator) -> np.ndarray:
+    """Responses (n, row) given weights and noise."""
     layout = case.frame.layout
-    eta = np.einsum("ri,nri->nr", layout.columns, weights[:, layout.task])
+    eta = np.einsum("ri,nri->nr", layout.columns, world.weights[:, layout.task])
     likelihood = case.model.likelihood
+    if isinstance(likelihood, StudentT):
+        return eta + world.median[:, None] * rng.standard_t(world.spread[:, None], eta.shape)
     if isinstance(likelihood, Poisson):
         return rng.poisson(case.exposure * np.exp(eta)).astype(float)
     assert isinstance(likelihood, Bernoulli)
@@ -60,7 +66,7 @@ def exact_draws(case: RowsCase, n: int, rng: np.random.Generator) -> World:
         return {"noise": np.ones((n, len(case.frame.layout.task_columns)))} | case.structure(n, rng)
 
     world = simulate(case.frame.layout, structure, n, rng)
-    return world._replace(response=respond(case, world.weights, rng))
+    return world._replace(response=respond(case, world, rng))
 
 
 def _begin(case: RowsCase, problem: Problem, state: CorrectedState, world: World, i: int) -> None:
@@ -69,6 +75,8 @@ def _begin(case: RowsCase, problem: Problem, state: CorrectedState, world: World
     set_population(case.frame, problem, population, world, i)
     internal = (world.weights[i] - case.frame.location) / case.frame.unit[:, 0]
     population.weights[:] = pack_tasks(internal)
+    if state.parameters.size:
+        state.parameters[:] = np.log([world.median[i] / case.frame.response_sd, world.spread[i]])
     standardise(problem.prior, population)
     whiten(state.sites, problem.prior, population, state.whitened)
 
@@ -81,6 +89,8 @@ def successive_rows(case: RowsCase, start: World, cycles: int, rng: np.random.Ge
     n_tasks, n_chains = problem.prior.n_tasks, len(start.shared)
     out = empty_like(n_chains * cycles, start)
     out.noise[:], out.median[:], out.spread[:] = 1.0, 1.0, 1.0
+    scaled = isinstance(case.model.likelihood, StudentT)
+    center, unit = (case.frame.response_mean, case.frame.response_sd) if scaled else (0.0, 1.0)
     state = start_corrected(problem, rng)
     rates = np.zeros(2)
     for c in range(n_chains):
@@ -88,14 +98,17 @@ def successive_rows(case: RowsCase, start: World, cycles: int, rng: np.random.Ge
         response = start.response[c]
         for i in range(c * cycles, (c + 1) * cycles):
             # Rows of the frame are sorted by task already.
-            rows = problem.row_data._replace(response=response)
+            rows = problem.row_data._replace(response=(response - center) / unit)
             current = problem._replace(row_data=rows)
             weights = state.population.weights
             problem.row_kernels.evaluate(rows, weights, state.parameters, state.value)
             moved = corrected_sweep(current, state, rng)
             rates += moved, state.accepted.mean()
             record_population(case.frame, state.population, n_tasks, out, i)
-            response = respond(case, out.weights[i : i + 1], rng)[0]
+            if scaled:
+                out.median[i], out.spread[i] = np.exp(state.parameters) * [unit, 1.0]
+                out.noise[i] = out.median[i]
+            response = respond(case, World(*(part[i : i + 1] for part in out)), rng)[0]
             out.response[i] = response
     # Neither always nor never accepted: the corrections are at work.
     rates /= n_chains * cycles
@@ -123,7 +136,12 @@ def _frame(
     )
     rng = np.random.default_rng(7)
     n, center, exposure = len(frame.data), 0.0, np.ones(len(frame.data))
-    if isinstance(likelihood, Poisson):
+    unit = 1.0
+    if isinstance(likelihood, StudentT):
+        y = frame.data["y"].to_numpy()
+        unit = float(stats.median_abs_deviation(y, scale="normal"))
+        center = 0.0 if intercept == "none" else float(np.median(y))
+    elif isinstance(likelihood, Poisson):
         y = rng.poisson(1.5, n)
         if likelihood.exposure is not None:
             exposure = rng.uniform(0.5, 3.0, n)
@@ -135,9 +153,9 @@ def _frame(
     return frame._replace(
         data=data,
         response_mean=center,
-        response_sd=1.0,
+        response_sd=unit,
         location=location,
-        unit=frame.unit / frame.response_sd,
+        unit=unit * frame.unit / frame.response_sd,
         known_noise=True,
     ), exposure
 
@@ -163,6 +181,45 @@ def joint_default(likelihood: Likelihood) -> RowsCase:
         mean = 0.2 + 0.7 * rng.normal(size=n) if counts else 2.5 * rng.normal(size=n)
         sd = (0.5 if counts else 1.0) * np.abs(rng.normal(size=n))
         return {
+            "means": np.concatenate([mean[:, None, None], means], axis=1),
+            "sds": np.column_stack([sd, sds]),
+            "shared": shared,
+        }
+
+    return RowsCase(frame, model, exposure, structure)
+
+
+NOISE = StudentT(
+    noise_sd=Prior("LogNormal", mu=0.2, sigma=0.4), dof=Prior("LogNormal", mu=1.2, sigma=0.5)
+)
+
+
+def noise_parameters(
+    likelihood: Likelihood, n: int, n_tasks: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Scale and degrees of freedom of `NOISE`; nothing of another likelihood."""
+    if not isinstance(likelihood, StudentT):
+        return {}
+    scale = rng.lognormal(0.2, 0.4, n)
+    noise = np.tile(scale[:, None], (1, n_tasks))
+    return {"median": scale, "noise": noise, "spread": rng.lognormal(1.2, 0.5, n)}
+
+
+def joint_noise(likelihood: Likelihood) -> RowsCase:
+    """Joint prior, which refers to the scale of the noise that is learned."""
+    frame, exposure = _frame(likelihood, n_tasks=4, n_rows=3, n_features=2)
+    first = Prior("Normal", mu=0.2, sigma=0.7)
+    intercept = Exchangeable(mean=first, scale=Prior("HalfNormal", sigma=0.5))
+    relation = Exchangeable(r2=Prior("Beta", alpha=2, beta=3))
+    model = Model("y ~ x0 + x1", "task", relation, likelihood, intercept=intercept)
+
+    def structure(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        shared, share = rng.uniform(size=n), rng.beta(2.0, 3.0, n)
+        noise = noise_parameters(likelihood, n, 4, rng)
+        scale, features = noise["median"], frame.feature_sd
+        means, sds = joint(share, shared, scale, features, 1, np.ones(0), rng)
+        mean, sd = 0.2 + 0.7 * rng.normal(size=n), 0.5 * np.abs(rng.normal(size=n))
+        return noise | {
             "means": np.concatenate([mean[:, None, None], means], axis=1),
             "sds": np.column_stack([sd, sds]),
             "shared": shared,
@@ -199,7 +256,8 @@ def own_priors(likelihood: Likelihood) -> RowsCase:
         means = rng.normal([0.2, 0.1], [0.7, 0.3], (n, 2))
         effects = rng.normal(0.3, 0.5, (n, 2))
         sds = np.abs(rng.normal(0.0, [0.8, 0.3], (n, 2)))
-        return {"means": np.stack([means, effects], axis=2), "sds": sds}
+        noise = noise_parameters(likelihood, n, 9, rng)
+        return noise | {"means": np.stack([means, effects], axis=2), "sds": sds}
 
     return RowsCase(frame, model, exposure, structure)
 
@@ -329,6 +387,8 @@ CASES: dict[str, tuple[Callable[[Likelihood], RowsCase], Likelihood]] = {
     "joint counts": (joint_default, COUNTS),
     "own priors logit": (own_priors, LOGIT),
     "own priors rates": (own_priors, RATES),
+    "own priors noise": (own_priors, NOISE),
+    "joint noise": (joint_noise, NOISE),
     "heavy tails probit": (heavy_tails, PROBIT),
     "heavy tails rates": (heavy_tails, RATES),
     "huang wand logit": (huang_wand_covariance, LOGIT),

@@ -14,6 +14,7 @@ from bayesmtl import (
     InvalidModelError,
     Model,
     PitmanYor,
+    Poisson,
     UnsupportedError,
     fitting,
     predict,
@@ -66,7 +67,7 @@ def test_a_task_given_the_others_is_conditionally_normal(between: float) -> None
     partition = draws.partition
     assert partition is not None
     assert draws.weights is not None
-    means, factors = conditional_means(problem, draws, 1), variance_factors(partition)[1]
+    means, factors = conditional_means(problem, draws)[1], variance_factors(partition)[1]
     for s in range(4):
         same = partition.labels[1, s][:, None] == partition.labels[1, s]
         unit = between * same + (1.0 - between) * np.eye(6)
@@ -179,5 +180,7 @@ def test_clusters_need_features() -> None:
 
 def test_too_many_weights_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "_MOST_WEIGHT_BYTES", 1000)
+    counts = DATA.assign(y=1.0)
+    poisson = Model("y ~ x0", "task", DirichletProcess(), Poisson())
     with pytest.raises(UnsupportedError, match=r"the weights of 6 tasks take .* use fewer draws"):
-        model(DirichletProcess()).fit(DATA, draws=10, progressbar=False)
+        poisson.fit(counts, draws=10, progressbar=False)

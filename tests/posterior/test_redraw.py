@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bayesmtl import BayesMTLWarning, Exchangeable, Gaussian, Model
+from bayesmtl import BayesMTLWarning, DirichletProcess, Exchangeable, Gaussian, Model
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.draws import Draws
+from bayesmtl.inference.draws import Draws, map_draws
 from bayesmtl.posterior.redraw import redraw, sites_group
 from tests.oracles import dense
 from tests.oracles.cases import draw, regression
@@ -21,6 +21,7 @@ MODELS = {
     ),
     "task features": Model("y ~ x0 + x1", "task", task_features="~ z"),
     "fixed": Model("y ~ x0 + x1", "task", likelihood=Gaussian(noise_sd=list(range(1, 10)))),
+    "clusters": Model("y ~ x0 + x1", "task", DirichletProcess(concentration=2.0)),
 }
 
 
@@ -33,8 +34,7 @@ def prepare(model: Model) -> Problem:
 def repeated(model: Model, n: int) -> tuple[Problem, Draws, Draws]:
     """One draw of the structure, and the weights redrawn n times from it."""
     draws = draw(model, DATA, draws=1, tune=30, chains=1)
-    parts: Any = (None if part is None else np.repeat(part, n, axis=1) for part in draws)
-    copies = Draws(*parts)
+    copies = map_draws(lambda parts: np.repeat(parts[0], n, axis=1), [draws])
     problem = prepare(model)
     return problem, draws, redraw(problem, copies._replace(weights=None), n)
 
@@ -55,6 +55,11 @@ def test_redrawn_weights_have_the_moments_of_the_conditional(kind: str) -> None:
     if draws.log_noise is not None:
         noise = np.broadcast_to(np.exp(draws.log_noise[0, 0]), (9,))
     task = problem.rows.task
+    own, within = np.zeros((9, 3)), np.ones(3)
+    if draws.partition is not None:
+        between = draws.partition.between[0, 0]
+        centers = draws.partition.centers[0, 0, draws.partition.labels[0, 0]]
+        own[:, 1:], within[1:] = np.sqrt(between) * scale[1:] * centers, np.sqrt(1.0 - between)
     for t in range(9):
         x, y = problem.design[task == t], problem.response[task == t]
         tasks = dense.Tasks(
@@ -62,12 +67,12 @@ def test_redrawn_weights_have_the_moments_of_the_conditional(kind: str) -> None:
             moment=(x.T @ y)[None],
             precision=noise[t : t + 1] ** -2.0,
             columns=z[t : t + 1],
-            means=means,
-            scale=scale,
+            means=np.column_stack([means[:, 0] + own[t], means[:, 1:]]),
+            scale=scale * within,
             deviation=np.zeros((1, 3)),
         )
         mean, covariance = dense.conditional_deviations(tasks, np.linalg.inv(correlation))
-        deviation = (again.weights[0, :, t] - tasks.center) / scale
+        deviation = (again.weights[0, :, t] - tasks.center) / (scale * within)
         white = np.linalg.solve(np.linalg.cholesky(covariance[0]), (deviation - mean).T)
         assert np.abs(white.mean(axis=1)).max() < 4.5 / np.sqrt(n)
         assert np.abs(white @ white.T / n - np.eye(3)).max() < 4.5 * np.sqrt(2 / n)

@@ -19,6 +19,7 @@ from bayesmtl.relations.clusters.cavi import (
     log_kernel,
     sweep,
 )
+from bayesmtl.relations.clusters.sticks import StickPrior
 
 __all__ = ["allocate", "birth", "k_means", "responsibilities_of"]
 
@@ -111,8 +112,7 @@ def allocate(
 def birth(
     terms: TaskTerms,
     q: Approximation,
-    concentration: np.ndarray,
-    most: int,
+    prior: StickPrior,
     rng: np.random.Generator,
 ) -> Approximation:
     """Split the clusters that fit worst in two, where that raises the bound.
@@ -124,16 +124,13 @@ def birth(
     ----------
     terms : TaskTerms
     q : Approximation
-    concentration : (6,)
-        Prior row.
-    most : int
-        Clusters.
+    prior : StickPrior
     rng : numpy.random.Generator
     """
     for k in _worst(terms, q):
         labels = q.responsibilities.argmax(axis=1)
         members = np.flatnonzero(labels == k)
-        if members.size < 2 or q.responsibilities.shape[1] >= most:
+        if members.size < 2 or q.responsibilities.shape[1] >= prior.most:
             continue
         given = cluster_terms(terms, q.means.shared)
         order = rng.permutation(members)
@@ -142,9 +139,9 @@ def birth(
         moved = order[side == 1]
         r[moved, -1] = r[moved, k]
         r[moved, k] = 0.0
-        candidate = approximate(terms, r, concentration)
+        candidate = approximate(terms, r, prior)
         for _ in range(_TRIAL):
-            candidate = sweep(terms, candidate, concentration)
+            candidate = sweep(terms, candidate, prior)
         if candidate.elbo > q.elbo + _ROUNDING:
             return candidate
     return q

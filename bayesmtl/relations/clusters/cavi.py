@@ -1,13 +1,14 @@
-"""Coordinate ascent for the clusters of a Dirichlet process, weights integrated out.
+"""Coordinate ascent for clusters, weights of tasks integrated out.
 
 Task t says ``constant_t + f_t'x - x'A_t x / 2`` of ``x = (u, b_c(t))``, the standardised population
 means u and the standardised mean b of its cluster, all standard normal a priori. The approximation
-is ``q(c) q(u, b) q(v) q(alpha)`` with responsibilities r, one joint normal of all means, Beta
-sticks v and a Gamma concentration. Given r all other factors are set to their optimum, so the
+is ``q(c) q(u, b) q(v, alpha, delta, M)`` with responsibilities r, one joint normal of all means,
+and one joint factor of sticks, concentration, discount and number of components, see
+`bayesmtl.relations.clusters.sticks`. Given r all other factors are set to their optimum, so the
 evidence lower bound is a function of r alone, and no step here lets it fall.
 
 Truncation is by assignment: q(c) has K clusters, sticks beyond them keep their prior, which makes
-the bound one of the untruncated process.
+the bound one of the untruncated model.
 
 References
 ----------
@@ -17,13 +18,12 @@ Processing Systems 26 (merges and births).
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import betaln, digamma, gammaln, softmax, xlogy
+from scipy.special import softmax, xlogy
 
-from bayesmtl.numerics.densities import FIXED
+from bayesmtl.relations.clusters.sticks import StickPrior, fit_sticks
 
 __all__ = [
     "Approximation",
@@ -40,7 +40,6 @@ __all__ = [
     "sweep",
 ]
 
-_ITERATIONS = 200
 # Pairs of clusters whose merge is tried in full.
 _MOST_MERGES = 10
 # A move is accepted when the bound rises by more than rounding.
@@ -100,8 +99,6 @@ class Approximation(NamedTuple):
     means : Means
     log_weights : (cluster,)
         Expected log weights of the clusters.
-    concentration : (shape, rate) or (alpha, inf)
-        Gamma q(alpha), or the fixed number.
     elbo : float
         Lower bound of ``log p(y)`` given the hyperparameters.
     """
@@ -109,7 +106,6 @@ class Approximation(NamedTuple):
     responsibilities: np.ndarray
     means: Means
     log_weights: np.ndarray
-    concentration: tuple[float, float]
     elbo: float
 
 
@@ -173,76 +169,32 @@ def log_likelihoods(terms: TaskTerms, means: Means) -> np.ndarray:
     return terms.constant[:, None] + terms.linear @ mean.T - 0.5 * squares
 
 
-class _Sticks(NamedTuple):
-    log_weights: np.ndarray
-    concentration: tuple[float, float]
-    bound: float
-
-
-def _fit_sticks(counts: np.ndarray, row: np.ndarray) -> _Sticks:
-    """The optimal sticks and concentration given the expected numbers of tasks (cluster,)."""
-    below = counts[::-1].cumsum()[::-1] - counts
-    first = 1.0 + counts
-    n = counts.size
-    if row[0] == FIXED:
-        alpha, log_alpha, divergence = row[1], math.log(row[1]), 0.0
-        concentration = (float(alpha), math.inf)
-    else:
-        shape, rate = row[1] + n, row[2] + 1.0
-        for _ in range(_ITERATIONS):
-            alpha = shape / rate
-            before = rate
-            rest = digamma(alpha + below) - digamma(first + alpha + below)
-            rate = row[2] - rest.sum()
-            if abs(rate - before) < 1e-12 * rate:
-                break
-        alpha, log_alpha = shape / rate, digamma(shape) - math.log(rate)
-        divergence = (
-            (shape - row[1]) * digamma(shape)
-            - gammaln(shape)
-            + gammaln(row[1])
-            + row[1] * math.log(rate / row[2])
-            + shape * (row[2] - rate) / rate
-        )
-        concentration = (float(shape), float(rate))
-    second = alpha + below
-    total = digamma(first + second)
-    log_rest = np.cumsum(digamma(second) - total)
-    log_weights = digamma(first) - total
-    log_weights[1:] += log_rest[:-1]
-    bound = betaln(first, second).sum() + n * log_alpha - divergence
-    return _Sticks(log_weights, concentration, float(bound))
-
-
-def approximate(
-    terms: TaskTerms, responsibilities: np.ndarray, concentration: np.ndarray
-) -> Approximation:
+def approximate(terms: TaskTerms, responsibilities: np.ndarray, prior: StickPrior) -> Approximation:
     """Set everything but the responsibilities to its optimum.
 
     Parameters
     ----------
     terms : TaskTerms
     responsibilities : (task, cluster)
-    concentration : (6,)
-        Prior row: a fixed number or a Gamma.
+    prior : StickPrior
     """
     means = fit_means(terms, responsibilities)
-    sticks = _fit_sticks(responsibilities.sum(axis=0), concentration)
+    sticks = fit_sticks(responsibilities.sum(axis=0), prior)
     entropy = -xlogy(responsibilities, responsibilities).sum()
     elbo = float(terms.constant.sum() + means.log_evidence + sticks.bound + entropy)
-    return Approximation(responsibilities, means, sticks.log_weights, sticks.concentration, elbo)
+    return Approximation(responsibilities, means, sticks.log_weights, elbo)
 
 
-def sweep(terms: TaskTerms, q: Approximation, concentration: np.ndarray) -> Approximation:
+def sweep(terms: TaskTerms, q: Approximation, prior: StickPrior) -> Approximation:
     """One round of coordinate ascent: responsibilities, then everything else."""
     scores = log_likelihoods(terms, q.means) + q.log_weights
-    return approximate(terms, softmax(scores, axis=1), concentration)
+    return approximate(terms, softmax(scores, axis=1), prior)
 
 
-def reorder(terms: TaskTerms, q: Approximation, concentration: np.ndarray) -> Approximation:
+def reorder(terms: TaskTerms, q: Approximation, prior: StickPrior) -> Approximation:
     """Sort the clusters by size where that raises the bound: early sticks are the longest."""
     order = np.argsort(-q.responsibilities.sum(axis=0), kind="stable")
-    sorted_q = approximate(terms, q.responsibilities[:, order], concentration)
+    sorted_q = approximate(terms, q.responsibilities[:, order], prior)
     return sorted_q if sorted_q.elbo > q.elbo + _ROUNDING else q
 
 
@@ -253,7 +205,7 @@ def log_kernel(gram: np.ndarray, linear: np.ndarray) -> np.ndarray:
     return 0.5 * ((linear * solved).sum(axis=-1) - np.linalg.slogdet(precision)[1])
 
 
-def merge(terms: TaskTerms, q: Approximation, concentration: np.ndarray) -> Approximation:
+def merge(terms: TaskTerms, q: Approximation, prior: StickPrior) -> Approximation:
     """Merge pairs of clusters as long as that raises the bound.
 
     The evidence of a merged cluster needs the summed terms of its tasks only, so all pairs are
@@ -264,7 +216,7 @@ def merge(terms: TaskTerms, q: Approximation, concentration: np.ndarray) -> Appr
             (
                 candidate
                 for candidate in (
-                    approximate(terms, _join(q.responsibilities, k, j), concentration)
+                    approximate(terms, _join(q.responsibilities, k, j), prior)
                     for k, j in _ranked_pairs(terms, q)
                 )
                 if candidate.elbo > q.elbo + _ROUNDING

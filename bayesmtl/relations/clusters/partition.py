@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from bayesmtl.numerics.categorical import pick
 from bayesmtl.numerics.densities import log_density
 from bayesmtl.numerics.jit import inner_kernel, kernel, lane_kernel
 from bayesmtl.numerics.lanes import factor_lanes
@@ -28,7 +29,6 @@ __all__ = [
     "log_evidences",
     "log_mass_of_new",
     "log_partition",
-    "pick",
     "scan_labels",
     "split_or_merge",
     "update_partition_prior",
@@ -133,23 +133,6 @@ def _evidences(sums_a, sums_g):
     out = np.empty(sums_a.shape[1])
     log_evidences(sums_a.copy(), sums_g.copy(), out)
     return out
-
-
-@inner_kernel
-def pick(log_weights, n, rng):
-    """Index below n with probability proportional to the exponential of its log weight."""
-    largest = log_weights[0]
-    for k in range(1, n):
-        largest = max(largest, log_weights[k])
-    total = 0.0
-    for k in range(n):
-        total += math.exp(log_weights[k] - largest)
-    level = total * rng.random()
-    for k in range(n):
-        level -= math.exp(log_weights[k] - largest)
-        if level < 0.0:
-            return k
-    return np.argmax(log_weights[:n])
 
 
 @inner_kernel

@@ -9,11 +9,12 @@ import math
 
 import numpy as np
 
+from bayesmtl.numerics.categorical import pick
 from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.lanes import place_deviations, whiten_deviations
 from bayesmtl.relations.clusters.between import TINY
 from bayesmtl.relations.clusters.collapsed import weight_prior
-from bayesmtl.relations.clusters.partition import cluster_sums, compress, log_mass_of_new, pick
+from bayesmtl.relations.clusters.partition import cluster_sums, compress, log_mass_of_new
 from bayesmtl.relations.exchangeable.moves import clear_padding, set_weights
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesmtl.numerics.densities import CODES
+from bayesmtl.numerics.densities import CODES, FIXED
 
 __all__ = [
     "DIAGONAL",
@@ -19,6 +19,7 @@ __all__ = [
     "PopulationPrior",
     "PopulationState",
     "initial_state",
+    "learns",
     "support",
 ]
 
@@ -137,6 +138,12 @@ def initial_state(prior: PopulationPrior, rng: np.random.Generator) -> Populatio
         deviation=np.zeros(lanes),
         weights=np.zeros(lanes),
     )
+
+
+def learns(prior: PopulationPrior) -> bool:
+    """Whether any mean or scale is learned."""
+    scales = prior.joint | (prior.scale_prior[:, 0] != FIXED)
+    return bool((prior.mean_kind != SET).any() or scales.any())
 
 
 def support(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
