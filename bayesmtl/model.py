@@ -43,6 +43,14 @@ class Model:
     relation : Independent, Pooled, Exchangeable, DirichletProcess, PitmanYor or FiniteMixture
         Prior of the task weights.
     likelihood : Gaussian, StudentT, Bernoulli, Binomial, Poisson, NegativeBinomial or Ordinal
+        Or a mapping {task: likelihood} that covers every task of the data. Then the relation is of
+        weights w_t in common units: the predictor of a row is ``center_t + task_scale_t (a_t +
+        x_i'w_t)``, where ``task_scale_t`` is the unit of the likelihood, in which an average row
+        has information one, times a learned scale, ``log s_t ~ Normal(0, 0.5)``. Reported weights
+        and intercepts are those of each task's own predictor; population means and sds,
+        differences, correlations and sharing are of w_t. Tasks with equal likelihoods share its
+        parameters, except that each Gaussian task has a noise sd of its own unless
+        ``noise="shared"``.
     intercept : None, "exchangeable", "none", "relation" or a relation
         None follows the formula. "relation" makes the intercept the feature "Intercept"; a relation
         sets the priors of a separate intercept, which speak of the point where all features are at
@@ -67,6 +75,8 @@ class Model:
     >>> import bayesmtl as bm
     >>> model = bm.Model("log_radon ~ floor", task="county", relation=bm.Exchangeable())
     >>> idata = model.fit(bm.load_dataset("radon"), random_seed=1)  # doctest: +SKIP
+    >>> kinds = {"dose": bm.Gaussian(), "cured": bm.Bernoulli(), "visits": bm.Poisson()}
+    >>> mixed = bm.Model("y ~ age + weight", task="outcome", likelihood=kinds)
     """
 
     formula: str
