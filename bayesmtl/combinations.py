@@ -1,7 +1,7 @@
 """Which methods work for which relations and likelihoods: ``python -m bayesmtl.combinations``.
 
-A mapping of different likelihoods works wherever a likelihood that is not Gaussian does, except with
-"laplace_sites".
+A mapping of different likelihoods works wherever a likelihood that is not Gaussian does, except
+with "laplace_sites".
 """
 
 from __future__ import annotations

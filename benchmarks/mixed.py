@@ -13,7 +13,7 @@ import bayesmtl as bm
 from bayesmtl.errors import BayesMTLWarning
 from benchmarks.reporting import heading, print_table
 
-__all__ = ["LIKELIHOODS", "PARTS", "MixedSettings", "compare", "run", "simulate"]
+__all__ = ["COLUMNS", "LIKELIHOODS", "PARTS", "MixedSettings", "compare", "run", "simulate"]
 
 PARTS = ("related", "unrelated")
 LIKELIHOODS: dict[str, Any] = {
@@ -88,13 +88,12 @@ def simulate(
         truth[name] = _UNIT[name] * np.exp(settings.scale_spread * rng.normal()) * weights
         x = rng.normal(size=(n, d))
         eta = _CENTER[name] + x @ truth[name]
-        y = {
-            "measured": lambda eta: eta + _UNIT["measured"] * rng.normal(size=n),
-            "yes or no": lambda eta: (rng.logistic(size=n) < eta).astype(float),
-            "count": lambda eta: rng.poisson(np.exp(eta)).astype(float),
-        }[name](eta)
+        if name == "measured":
+            y = eta + _UNIT[name] * rng.normal(size=n)
+        else:
+            y = rng.logistic(size=n) < eta if name == "yes or no" else rng.poisson(np.exp(eta))
         columns = {f"x{j}": x[:, j] for j in range(d)}
-        frames.append(pd.DataFrame({"task": name, "y": y, **columns}))
+        frames.append(pd.DataFrame({"task": name, "y": 1.0 * y, **columns}))
     return pd.concat(frames, ignore_index=True), truth
 
 

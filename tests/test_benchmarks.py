@@ -14,7 +14,7 @@ from scipy import optimize, stats
 from scipy.special import expit, logsumexp
 
 from benchmarks import __main__ as command
-from benchmarks import clusters, counts, landmine, partitions, scaling, school, speed
+from benchmarks import clusters, counts, landmine, mixed, partitions, scaling, school, speed
 from benchmarks.baselines import BASELINES, Rows, cross_validated, explained_variance
 from benchmarks.data import (
     Example,
@@ -404,6 +404,21 @@ def test_landmine_prints_its_columns(
 def test_parts_run_alone(capsys: pytest.CaptureFixture[str]) -> None:
     counts.run(dataclasses.replace(TINY_COUNTS, parts=("poisson",)))
     assert re.findall(r"^== (\w+)", capsys.readouterr().out, flags=re.MULTILINE) == ["counts"]
+
+
+def test_mixed_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = mixed.MixedSettings(
+        replicates=2, n_rows=20, n_features=2, draws=30, tune=30, chains=1, seed=3
+    )
+    mixed.run(settings)
+    text = capsys.readouterr().out
+    assert len(re.findall(r"^== tasks of different kinds", text, flags=re.MULTILINE)) == 2
+    assert header(text, mixed.COLUMNS)
+    for how in ("together, bm.Exchangeable()", "each alone, bm.Exchangeable()"):
+        found = re.findall(
+            rf"^{re.escape(how)}( +\d\.\d{{3}} ± \d\.\d{{3}}){{4}} +\d+%", text, re.M
+        )
+        assert len(found) == 2
 
 
 def mine_rows(example: Example) -> Rows:

@@ -71,7 +71,7 @@ def test_the_posterior_is_on_the_scale_of_each_predictor(fitted: xr.DataTree) ->
     assert posterior["noise_task"].to_numpy().tolist() == ["a", "d"]
     unit = data["task_unit"]
     assert float(unit.sel(task="b")) == 2.0
-    ratio = np.log(posterior["task_scale"] / unit)
+    ratio: Any = np.log(posterior["task_scale"] / unit)
     assert float(ratio.std(("chain", "draw")).min()) > 0.1
     assert float(ratio.std(("chain", "draw")).max()) < 1.0
     weights = posterior["weights"].mean(("chain", "draw")).sel(feature="x")
@@ -251,7 +251,7 @@ def test_prior_predictive_has_the_prior_of_scales_and_noise(model: bm.Model) -> 
     assert abs(float(scale.mean())) < 0.05
     y = prior["prior_predictive"]["y"].to_numpy()[0]
     assert set(np.unique(y[:, data["task"] == "b"])) == {0.0, 1.0}
-    noise = np.log(prior["prior"]["noise_sd"].sel(noise_task="a"))
+    noise = np.log(prior["prior"]["noise_sd"].sel(noise_task="a").to_numpy())
     own = data.loc[data["task"] == "a", "y"].std(ddof=0)
     assert float(noise.mean()) == pytest.approx(np.log(own), abs=0.2)
     assert np.median(y[:, data["task"] == "a"]) == pytest.approx(100.0, abs=10.0)
@@ -282,7 +282,7 @@ def test_clusters_of_different_kinds() -> None:
     common = posterior["weights"].sel(feature="x") / posterior["task_scale"]
     labels = found["clusters"]["assignment"]
     together = (labels.sel(task="a") == labels.sel(task="d")).to_numpy()
-    gap = np.abs(common.sel(task="a") - common.sel(task="d")).to_numpy()
+    gap = np.abs((common.sel(task="a") - common.sel(task="d")).to_numpy())
     assert together.any()
     np.testing.assert_allclose(gap[together], 0.0, atol=1e-8)
     means = found["clusters"]["cluster_mean"].sel(feature="x").to_numpy()
