@@ -105,6 +105,7 @@ def run(
     try:
         if inference == "gibbs":
             draws, interrupted = _gibbs(problem, likelihood, keep, settings)
+            about = {"sites": "exact" if problem.row_data is None else "corrected"}
         elif isinstance(options, NutsOptions):
             from bayesmtl.inference.nuts import sample_nuts
 

@@ -323,8 +323,11 @@ class Model:
             but "gibbs" and "nuts" it has the attributes ``approximate`` (1) and ``pareto_k`` (above
             0.7 the approximation is far from the posterior, with a warning); from "cavi" and ADVI
             ``elbo``, a lower bound of the log evidence; and from "cavi" ``elbo_trace`` (with the
-            log prior density of the point estimates) and ``point_estimates`` (variables whose
-            draws are all one value).
+            log prior density of the point estimates), ``point_estimates`` (variables whose
+            draws are all one value), and what a few Gibbs sweeps from its draws lead to:
+            ``n_clusters_after_sweeps`` (the mean number of clusters) and ``co_clustering_drift``
+            (root mean square change of the probabilities that two tasks share a cluster; above 0.1
+            there is a warning).
 
         Raises
         ------

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from benchmarks import clusters, counts, landmine, mixed, scaling, school, speed
+from benchmarks import clusters, counts, landmine, mixed, overconfidence, scaling, school, speed
 from benchmarks.reporting import machine
 
 __all__ = ["main"]
 
-NAMES = ("speed", "scaling", "school", "clusters", "landmine", "counts", "mixed")
+NAMES = ("speed", "scaling", "school", "clusters", "overconfidence", "landmine", "counts", "mixed")
 PARTS = (*landmine.PARTS, *counts.PARTS, *mixed.PARTS)
 
 
@@ -29,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         school.run(school.SchoolSettings(n_splits=chosen.splits))
     if "clusters" in names:
         clusters.run(clusters.ClustersSettings(peers=peers, **box))
+    if "overconfidence" in names:
+        overconfidence.run(overconfidence.OverconfidenceSettings())
     parts = tuple(chosen.parts or PARTS)
     if "landmine" in names:
         landmine.run(landmine.LandmineSettings(parts=parts, peers=peers, **box))

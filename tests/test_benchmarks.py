@@ -14,7 +14,17 @@ from scipy import optimize, stats
 from scipy.special import expit, logsumexp
 
 from benchmarks import __main__ as command
-from benchmarks import clusters, counts, landmine, mixed, partitions, scaling, school, speed
+from benchmarks import (
+    clusters,
+    counts,
+    landmine,
+    mixed,
+    overconfidence,
+    partitions,
+    scaling,
+    school,
+    speed,
+)
 from benchmarks.baselines import BASELINES, Rows, cross_validated, explained_variance
 from benchmarks.data import (
     Example,
@@ -240,6 +250,22 @@ def test_clusters_print_their_columns(capsys: pytest.CaptureFixture[str]) -> Non
     assert header(text, partitions.OWN_COLUMNS)
     assert header(text, partitions.SPEED_COLUMNS)
     assert "Rats: partition of least expected VI" in text
+
+
+def test_overconfidence_prints_its_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only = {"DirichletProcess": overconfidence.RELATIONS["DirichletProcess"]}
+    monkeypatch.setattr(overconfidence, "RELATIONS", only)
+    settings = overconfidence.OverconfidenceSettings(n_tasks=(5,), sds=(0.1,), data_sets=1)
+    overconfidence.run(settings)
+    text = capsys.readouterr().out
+    assert header(text, overconfidence.COLUMNS)
+    one, every = re.findall(r"(?:DirichletProcess +0.1|all +-) +(.+)", text)
+    # With so little data the clusters are those of the prior, of which one is the only good bound.
+    assert one == every
+    assert "0 of 1" in one
+    assert "1 of 1" in one
 
 
 def test_sums_of_tasks_give_the_likelihood_of_their_rows() -> None:

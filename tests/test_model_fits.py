@@ -64,6 +64,7 @@ def test_root_attributes() -> None:
         "draws": 4,
         "tune": 3,
         "chains": 2,
+        "sites": "exact",
     }
     assert idata.attrs["random_seed"] == "7"
     assert idata.attrs["weights_stored"] == 1

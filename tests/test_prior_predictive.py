@@ -1,10 +1,16 @@
 """Simulation from the prior."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+import xarray as xr
+from scipy import stats
+from scipy.special import expit
 
 import bayesmtl as bm
 from bayesmtl.datasets import simulate
+from tests.oracles.calibration import MODELS, TEMPLATE, predictor
 
 DATA = simulate(n_tasks=5, n_rows=4, n_features=2, random_seed=1)
 
@@ -59,3 +65,44 @@ def test_same_seed_same_draws() -> None:
     model = bm.Model("y ~ x1", task="task")
     one, other = (model.prior_predictive(DATA.data, draws=5, random_seed=7) for _ in range(2))
     np.testing.assert_array_equal(one["prior_predictive"]["y"], other["prior_predictive"]["y"])
+
+
+def cumulative(likelihood: Any, draws: xr.Dataset, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
+    """P(response <= y) of rows (draw, row) by SciPy."""
+
+    def shared(name: str) -> np.ndarray:
+        return draws[name].to_numpy()[:, None]
+
+    mean = TEMPLATE["exposure"].to_numpy() * np.exp(eta)
+    match likelihood:
+        case bm.StudentT():
+            return stats.t.cdf(y, shared("dof"), eta, shared("noise_sd"))
+        case bm.Bernoulli():
+            return stats.bernoulli.cdf(y, expit(eta))
+        case bm.Binomial():
+            return stats.binom.cdf(y, TEMPLATE["trials"].to_numpy(), expit(eta))
+        case bm.Poisson():
+            return stats.poisson.cdf(y, mean)
+        case bm.NegativeBinomial():
+            r = shared("dispersion")
+            return stats.nbinom.cdf(y, r, r / (r + mean))
+    ends = np.full((eta.shape[0], 1), np.inf)
+    bounds = np.hstack([-ends, draws["thresholds"].to_numpy(), ends])
+    return expit(np.take_along_axis(bounds, y.astype(int) + 1, axis=1) - eta)
+
+
+@pytest.mark.parametrize(
+    "name", ["StudentT", "Bernoulli", "Binomial", "Poisson", "NegativeBinomial", "Ordinal"]
+)
+def test_responses_follow_the_likelihood(name: str) -> None:
+    """With trials and exposures; places of discrete responses are drawn between their steps."""
+    model = MODELS[name]
+    prior = model.prior_predictive(TEMPLATE, draws=100, random_seed=3)
+    draws = prior["prior"].to_dataset().isel(chain=0)
+    y = prior["prior_predictive"]["y"].to_numpy()[0].astype(float)
+    eta = predictor(draws)
+    places = cumulative(model.likelihood, draws, y, eta)
+    if name != "StudentT":
+        below = cumulative(model.likelihood, draws, y - 1.0, eta)
+        places = below + np.random.default_rng(1).random(y.shape) * (places - below)
+    assert stats.kstest(places.ravel(), "uniform").pvalue > 1e-3

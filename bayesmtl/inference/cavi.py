@@ -14,6 +14,7 @@ import numpy as np
 
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws, PartitionDraws, join_chains
+from bayesmtl.inference.drift import Drift, drift_of
 from bayesmtl.inference.gibbs import start_chain
 from bayesmtl.inference.support import require_supported
 from bayesmtl.likelihoods import Likelihood
@@ -91,16 +92,23 @@ class Report(NamedTuple):
         estimates; None where it cannot be told.
     point_estimates : list of str
         Posterior variables whose draws are all one point estimate.
+    drift : Drift
+        Of the partitions under Gibbs sweeps.
     """
 
     elbo: float
     trace: np.ndarray
     pareto_k: float | None
     point_estimates: list[str]
+    drift: Drift
 
     def summary(self) -> dict[str, Any]:
         """What the diagnostics judge by."""
-        return {"pareto_k": self.pareto_k, "point_estimates": self.point_estimates}
+        return {
+            "pareto_k": self.pareto_k,
+            "point_estimates": self.point_estimates,
+            "drift": self.drift._asdict(),
+        }
 
     def attrs(self) -> dict[str, Any]:
         """Root attributes of the result."""
@@ -109,6 +117,8 @@ class Report(NamedTuple):
             "elbo": self.elbo,
             "elbo_trace": self.trace.tolist(),
             "point_estimates": json.dumps(self.point_estimates),
+            "n_clusters_after_sweeps": self.drift.n_clusters_after,
+            "co_clustering_drift": self.drift.co_clustering,
         }
         return out if self.pareto_k is None else out | {"pareto_k": self.pareto_k}
 
@@ -254,17 +264,19 @@ def sample_cavi(
     UnsupportedError
         For a relation without clusters, or a likelihood that is not Gaussian.
     """
-    *seeds, own = np.random.SeedSequence(random_seed).spawn(chains + 1)
+    *seeds, own, sweeps = np.random.SeedSequence(random_seed).spawn(chains + 2)
     layout, fit = fit_clusters(problem, likelihood, np.random.default_rng(own))
     parts = [_draw(layout, fit, draws, np.random.default_rng(seed)) for seed in seeds]
     _, pareto_k = smoothed_weights(np.concatenate([ratios for _, ratios in parts]))
+    joined = join_chains([part for part, _ in parts], draws)
     report = Report(
         elbo=fit.q.elbo,
         trace=np.array(fit.trace),
         pareto_k=reported_pareto_k(pareto_k),
         point_estimates=_point_estimates(layout),
+        drift=drift_of(problem, likelihood, joined, np.random.default_rng(sweeps)),
     )
-    return join_chains([part for part, _ in parts], draws), report
+    return joined, report
 
 
 def _point_estimates(layout: Layout) -> list[str]:

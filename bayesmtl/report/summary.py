@@ -95,10 +95,11 @@ def _heading(idata: xr.DataTree) -> str:
     inference = json.loads(idata.attrs["inference"])
     n_rows = idata["constant_data"]["n_rows"]
     sizes = idata["posterior"].sizes
+    around = " around corrected sites" if inference.get("sites") == "corrected" else ""
     return (
         f"{design['formula']} for each of {n_rows.size:,} tasks ({model['task']}), "
         f"{int(n_rows.sum()):,} rows, relation {model['relation']['type']}\n"
-        f"{sizes['chain']} x {sizes['draw']:,} draws by {inference['method']} "
+        f"{sizes['chain']} x {sizes['draw']:,} draws by {inference['method']}{around} "
         f"in {idata.attrs['sampling_seconds']:.1f} s"
     )
 

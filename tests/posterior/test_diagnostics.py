@@ -215,6 +215,40 @@ def test_an_approximation_is_named_and_judged_by_its_k_hat(
     assert "R-hat" not in diagnosis.verdict  # its draws are independent
 
 
+@pytest.mark.parametrize(
+    ("pareto_k", "after", "co_clustering", "passed", "text"),
+    [
+        (
+            None,
+            1.6,
+            0.04,
+            True,
+            "not of the posterior; Gibbs sweeps change co-clustering by 0.04 (",
+        ),
+        (0.41, 1.6, 0.1, True, "k-hat 0.41, Gibbs sweeps change co-clustering by 0.10 ("),
+        (0.41, 2.1, 0.0, False, "a few Gibbs sweeps lead from 1.0 to 2.1 clusters on average and"),
+        (0.41, 1.6, 0.2, False, "two tasks are together by 0.20 (1 chain"),
+        (1.3, 1.6, 0.2, False, "k-hat 1.30 > 0.7); its partitions are too sure: a few"),
+        (1.3, 1.6, 0.0, False, "k-hat 1.30 > 0.7) (1 chain"),
+    ],
+)
+def test_an_approximation_of_clusters_is_judged_by_its_drift(
+    pareto_k: float | None, after: float, co_clustering: float, passed: bool, text: str
+) -> None:
+    tree = make_tree(chains=1)
+    drift = {
+        "n_clusters": 1.0,
+        "n_clusters_after": after,
+        "standard_error": 0.2,
+        "co_clustering": co_clustering,
+    }
+    record = {"method": "cavi", "pareto_k": pareto_k, "drift": drift}
+    tree.attrs["inference"] = json.dumps(record)
+    diagnosis = diagnose(tree)
+    assert diagnosis.passed is passed
+    assert text in diagnosis.verdict
+
+
 def test_attributes_are_strict_json() -> None:
     tree = changed(make_tree(), "noise_sd", (0, 0), np.nan)
     attrs = diagnosis_attrs(tree)

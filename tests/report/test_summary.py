@@ -1,5 +1,6 @@
 """The sentences and the population table of the report, against a fit made by hand."""
 
+import json
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +17,12 @@ def test_heading_says_what_was_fitted(make_fit: MakeFit) -> None:
         "y ~ u + v for each of 4 tasks (group), 1,221 rows, relation Exchangeable",
         "2 x 50 draws by gibbs in 1.2 s",
     ]
+
+
+def test_heading_says_that_sites_were_corrected(make_fit: MakeFit) -> None:
+    fit = make_fit()
+    fit.attrs["inference"] = json.dumps({"method": "gibbs", "sites": "corrected"})
+    assert "draws by gibbs around corrected sites in" in summarize_fit(fit).heading
 
 
 def test_verdict_is_that_of_the_fit(make_fit: MakeFit) -> None:

@@ -33,7 +33,14 @@ from bayesmtl.priors import Prior, prior_of_row
 from bayesmtl.relations.clusters.partition import update_partition_prior
 from bayesmtl.relations.clusters.state import PartitionPrior, PartitionState
 
-__all__ = ["StickPrior", "Sticks", "draw_settings", "fit_sticks", "stick_prior"]
+__all__ = [
+    "StickPrior",
+    "Sticks",
+    "draw_settings",
+    "fit_sticks",
+    "points_given",
+    "stick_prior",
+]
 
 _MOST_CLUSTERS = 30
 _CONCENTRATIONS, _DISCOUNTS, _COMPONENTS = 40, 20, 60
@@ -158,6 +165,17 @@ def fit_sticks(counts: np.ndarray, prior: StickPrior) -> Sticks:
     return Sticks(log_weights, float(bound), probabilities)
 
 
+def points_given(sizes: np.ndarray, points: StickPrior) -> np.ndarray:
+    """Posterior probabilities of the points given the sizes (cluster,) of a partition."""
+    gained = gammaln(sizes - points.discounts[:, None]).sum(axis=1)
+    gained -= sizes.size * gammaln(1.0 - points.discounts)
+    with np.errstate(divide="ignore"):
+        opened = np.log(points.mass[:, : sizes.size - 1]).sum(axis=1)
+    # The weights have the constant of clusters in size-biased order.
+    log_p = points.log_weight + np.log(points.concentration + points.n_tasks)
+    return softmax(log_p + gained[points.which] + opened)
+
+
 def draw_settings(
     labels: np.ndarray,
     n_draws: int,
@@ -179,13 +197,8 @@ def draw_settings(
     rng : numpy.random.Generator
     """
     sizes = np.bincount(labels)
-    gained = gammaln(sizes - points.discounts[:, None]).sum(axis=1)
-    gained -= sizes.size * gammaln(1.0 - points.discounts)
-    with np.errstate(divide="ignore"):
-        opened = np.log(points.mass[:, : sizes.size - 1]).sum(axis=1)
-    # The weights have the constant of clusters in size-biased order.
-    log_p = points.log_weight + np.log(points.concentration + points.n_tasks)
-    which = rng.choice(log_p.size, n_draws, p=softmax(log_p + gained[points.which] + opened))
+    probabilities = points_given(sizes, points)
+    which = rng.choice(probabilities.size, n_draws, p=probabilities)
     out = np.column_stack([points.concentration, points.discount, points.n_components])[which]
     for draw in out:
         concentration, discount, n_components = draw[:1], draw[1:2], draw[2:].astype(np.int64)

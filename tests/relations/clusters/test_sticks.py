@@ -18,6 +18,7 @@ from bayesmtl.relations.clusters.sticks import (
     Sticks,
     draw_settings,
     fit_sticks,
+    points_given,
     stick_prior,
 )
 
@@ -122,6 +123,7 @@ def test_settings_given_the_clusters_have_their_posterior(relation: Any) -> None
     constant = gammaln(1.0 + alpha) - gammaln(9.0 + alpha)
     each = [log_eppf(sizes, a, d) if m not in (1, 2) else -np.inf for a, d, m in points.T]
     share = softmax(prior.log_weight - constant + each)
+    assert points_given(sizes, prior) == pytest.approx(share)
     for values, point in zip(drawn.T, points, strict=True):
         mean = share @ point
         sd = np.sqrt(share @ (point - mean) ** 2)
