@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from benchmarks import clusters, counts, landmine, mixed, overconfidence, scaling, school, speed
 from benchmarks.reporting import machine
@@ -20,24 +20,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = chosen.names or NAMES
     peers = not chosen.no_peers
     box = {} if chosen.peer_seconds is None else {"nuts_seconds": chosen.peer_seconds}
-    print(machine(), flush=True)
-    if "speed" in names:
-        speed.run(speed.SpeedSettings(peers=peers, **box))
-    if "scaling" in names:
-        scaling.run(scaling.ScalingSettings())
-    if "school" in names:
-        school.run(school.SchoolSettings(n_splits=chosen.splits))
-    if "clusters" in names:
-        clusters.run(clusters.ClustersSettings(peers=peers, **box))
-    if "overconfidence" in names:
-        overconfidence.run(overconfidence.OverconfidenceSettings())
     parts = tuple(chosen.parts or PARTS)
-    if "landmine" in names:
-        landmine.run(landmine.LandmineSettings(parts=parts, peers=peers, **box))
-    if "counts" in names:
-        counts.run(counts.CountsSettings(parts=parts, peers=peers))
-    if "mixed" in names:
-        mixed.run(mixed.MixedSettings(parts=parts))
+    print(machine(), flush=True)
+    runs: dict[str, Callable[[], None]] = {
+        "speed": lambda: speed.run(speed.SpeedSettings(peers=peers, **box)),
+        "scaling": lambda: scaling.run(scaling.ScalingSettings()),
+        "school": lambda: school.run(school.SchoolSettings(n_splits=chosen.splits)),
+        "clusters": lambda: clusters.run(clusters.ClustersSettings(peers=peers, **box)),
+        "overconfidence": lambda: overconfidence.run(overconfidence.OverconfidenceSettings()),
+        "landmine": lambda: landmine.run(
+            landmine.LandmineSettings(parts=parts, peers=peers, **box)
+        ),
+        "counts": lambda: counts.run(counts.CountsSettings(parts=parts, peers=peers)),
+        "mixed": lambda: mixed.run(mixed.MixedSettings(parts=parts)),
+    }
+    for name in NAMES:
+        if name in names:
+            runs[name]()
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
