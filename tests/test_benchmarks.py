@@ -616,6 +616,6 @@ def test_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         command.main(["sped"])
     assert (
-        "no benchmark 'sped'; there are speed, scaling, school, clusters, landmine, counts"
-        in capsys.readouterr().err
+        "no benchmark 'sped'; there are speed, scaling, school, clusters, "
+        "overconfidence, landmine, counts, mixed" in capsys.readouterr().err
     )

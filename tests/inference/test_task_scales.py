@@ -12,10 +12,14 @@ from bayesmtl.assembly import Problem
 from bayesmtl.inference import corrected
 from bayesmtl.inference.corrected import corrected_sweep, sample_corrected, start_corrected
 from bayesmtl.inference.corrected_state import CorrectedState
-from bayesmtl.inference.task_scales import apply_scales
+from bayesmtl.inference.task_scales import (
+    apply_scales,
+    rescale_all,
+    rescale_given_predictors,
+)
 from bayesmtl.numerics.lanes import pack_tasks, unpack_symmetric, unpack_tasks
 from bayesmtl.relations.exchangeable.whitened import place
-from tests.oracles.geweke_mixed import CASES, drift, frame
+from tests.oracles.geweke_mixed import CASES, begin, draw_noise, drift, frame
 from tests.oracles.monte_carlo import mcse
 
 LIKELIHOODS: dict[str, Any] = {
@@ -193,3 +197,56 @@ def test_scales_mix_where_data_and_population_say_much() -> None:
     found = ess(fit["posterior"].to_dataset()[["task_scale", "population_mean"]])
     assert float(found["task_scale"].min()) > 200
     assert float(found["population_mean"].min()) > 200
+
+
+MOVES: dict[str, Any] = {
+    "given predictors": lambda problem, scales, state, rng: rescale_given_predictors(
+        problem, scales, state.population, state.partition, rng
+    ),
+    "all": lambda problem, scales, state, rng: rescale_all(problem, scales, state.population, rng),
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("name", CASES)
+def test_moves_that_the_likelihood_does_not_see_keep_the_prior(name: str, move: str) -> None:
+    """Predictors stay exactly; scales, weights and population keep their distribution."""
+    case, problem = CASES[name](), problem_of(name)
+    rng = np.random.default_rng(8)
+    state = start_corrected(problem, rng)
+    scales, change, moved = state.scales, [], 0
+    assert scales is not None
+    for _ in range(1500):
+        draw = case.structure(problem, rng)
+        log_scale = 0.5 * rng.normal(size=problem.prior.n_tasks)
+        begin(problem, state, draw, log_scale, draw_noise(rng))
+        before = _statistics(state)
+        weights = state.population.weights.copy()
+        MOVES[move](problem, scales, state, rng)
+        lanes = pack_tasks(np.exp(scales.log_scale - log_scale))[:, None]
+        np.testing.assert_allclose(state.population.weights * lanes, weights, atol=1e-9)
+        moved += int((scales.log_scale != log_scale).any())
+        change.append(_statistics(state) - before)
+    stuck = move == "given predictors" and name in ("pooled", "identical")
+    assert moved == (0 if stuck else 1500)
+    mean, error = np.mean(change, axis=0), np.std(change, axis=0) / np.sqrt(1500)
+    z = np.divide(mean, error, out=np.zeros_like(mean), where=error > 1e-9)
+    assert (np.abs(z) < 4.0).all(), z
+
+
+def _statistics(state: CorrectedState) -> np.ndarray:
+    population, scales = state.population, state.scales
+    assert scales is not None
+    size = np.log(np.abs(unpack_tasks(population.weights, len(scales.log_scale))) + 1e-3)
+    spread = np.diag(population.covariance) * population.scale**2
+    return np.array(
+        [
+            scales.log_scale.mean(),
+            (scales.log_scale**2).mean(),
+            scales.log_scale.sum() ** 2,
+            size.mean(),
+            (scales.log_scale * size.mean(axis=1)).mean(),
+            np.log(np.abs(population.means[:, 0]) + 1e-3).mean(),
+            np.log(spread + 1e-6).mean(),
+        ]
+    )

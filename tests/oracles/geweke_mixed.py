@@ -22,7 +22,7 @@ from bayesmtl.relations.exchangeable.moves import standardise
 from bayesmtl.relations.exchangeable.whitened import whiten
 from tests.oracles.generative import huang_wand
 
-__all__ = ["CASES", "Draw", "MixedCase", "drift"]
+__all__ = ["CASES", "Draw", "MixedCase", "begin", "draw_noise", "drift", "frame"]
 
 KINDS: dict[str, Any] = {
     "a": bm.Gaussian(noise_sd=bm.Prior("LogNormal", mu=2, sigma=0.3)),
