@@ -66,7 +66,7 @@ _PROPOSALS = 3
 _CHEAP = 2_000_000
 _MOST_SHRINKS = 60
 # Moves of the cluster means with the labels summed out, and the gradients of each.
-_SUMMED, _GRADIENTS, _FEWEST_GRADIENTS = 2, 24, 8
+_SUMMED, _GRADIENTS, _FEWEST_GRADIENTS = 2, 16, 8
 
 
 def _parts(problem: Problem, state: CorrectedState) -> tuple[PartitionState, PartitionPrior]:
