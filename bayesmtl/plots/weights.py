@@ -60,10 +60,10 @@ def plot_weights(
     """Draw the weights of all tasks beside their unpooled estimates, one panel per feature.
 
     In each panel the tasks are sorted by their posterior mean. Filled: posterior mean with
-    50% and 90% intervals. Hollow: the least-squares estimate from the rows of that task alone,
-    joined to its posterior mean by a thin line whose length is the shrinkage; at the edge, an
-    arrow where it lies outside. Shaded: where the weight of a new task would lie, population
-    mean plus and minus one population sd.
+    50% and 90% intervals. Hollow: the estimate from the rows of that task alone (by least squares
+    where the likelihood is Gaussian), joined to its posterior mean by a thin line whose length is
+    the shrinkage; at the edge, an arrow where it lies outside. Shaded: where the weight of a new
+    task would lie, population mean plus and minus one population sd.
 
     Parameters
     ----------
@@ -103,8 +103,9 @@ def plot_weights(
     names = panel_names(posterior, constant, stored)
     chosen = names[:max_panels] if features is None else choose_names(features, names)
     # Least squares on the response says nothing of other likelihoods.
-    squares = "observed_data" in idata and has_gaussian_response(idata)
-    observed = idata["observed_data"].to_dataset() if squares else xr.Dataset()
+    squares = has_gaussian_response(idata)
+    known = squares and "observed_data" in idata
+    observed = idata["observed_data"].to_dataset() if known else xr.Dataset()
     panels = [
         read_intercept(posterior, constant, observed)
         if name == "intercept" and "intercept" in posterior
@@ -121,8 +122,9 @@ def plot_weights(
     orders = [
         _draw_panel(ax, panel, max_tasks) for ax, panel in zip(axes.flat, panels, strict=False)
     ]
-    _add_legend(figure, panels)
-    notes = _notes(panels, len(names) if features is None else 0, max_tasks)
+    _add_legend(figure, panels, squares=squares)
+    told = [panel for panel in panels if squares or np.isfinite(panel.unpooled).any()]
+    notes = _notes(panels, told, len(names) if features is None else 0, max_tasks)
     if "task_scale" in posterior:
         notes.append("Tasks have different likelihoods: of each, what its task_scale multiplies.")
     if "task_effects" in posterior or "intercept_task_effects" in posterior:
@@ -202,7 +204,7 @@ def _draw_unpooled(
         )
 
 
-def _add_legend(figure: Figure, panels: list[Estimates]) -> None:
+def _add_legend(figure: Figure, panels: list[Estimates], *, squares: bool) -> None:
     """Explain the marks that occur, once for all panels."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -216,15 +218,17 @@ def _add_legend(figure: Figure, panels: list[Estimates]) -> None:
     if any(np.isfinite(panel.population[0]) for panel in panels):
         handles.append(Patch(color=BAND, label="population mean ± sd: a new task"))
     if any(np.isfinite(panel.unpooled).any() for panel in panels):
-        label = "least squares, the task's rows alone"
+        label = f"{'least squares' if squares else 'estimate'}, the task's rows alone"
         handles.append(Line2D([], [], marker="o", **hollow, label=label))
     if any(find_outside(panel).any() for panel in panels):
         handles.append(Line2D([], [], marker=">", **hollow, label="the same, beyond the axis"))
     figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=8, frameon=False)
 
 
-def _notes(panels: list[Estimates], n_names: int, max_tasks: int) -> list[str]:
-    """Say what is not shown."""
+def _notes(
+    panels: list[Estimates], told: list[Estimates], n_names: int, max_tasks: int
+) -> list[str]:
+    """Say what is not shown; ``told`` are the panels that have estimates of tasks alone."""
     notes = []
     if len(panels) < n_names:
         notes.append(
@@ -234,10 +238,10 @@ def _notes(panels: list[Estimates], n_names: int, max_tasks: int) -> list[str]:
     n_tasks = len(panels[0].mean)
     if n_tasks > max_tasks:
         notes.append(f"{max_tasks:,} of {n_tasks:,} tasks, evenly spaced in rank (max_tasks=).")
-    alone = {panel.title: int(np.isnan(panel.unpooled).sum()) for panel in panels}
+    alone = {panel.title: int(np.isnan(panel.unpooled).sum()) for panel in told}
     if any(alone.values()):
         each = ", ".join(f"{title} {count}" for title, count in alone.items() if count)
-        text = each if len(set(alone.values())) > 1 else str(alone[panels[0].title])
+        text = each if len(set(alone.values())) > 1 else str(alone[told[0].title])
         note = f"Tasks whose own rows alone give no estimate, of {n_tasks}: {text}."
         notes.append(note.replace("$", r"\$"))
     return notes

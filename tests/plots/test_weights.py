@@ -1,5 +1,6 @@
 """Weights beside their unpooled estimates."""
 
+import json
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -120,6 +121,14 @@ def test_no_observed_data_leave_the_posterior(make_fit: MakeFit) -> None:
     fit = make_fit(range(6), [])
     del fit["observed_data"]
     assert all(len(points) == 0 for points in dots(plot_weights(fit).axes[0])[1:])
+
+
+def test_other_likelihoods_have_no_least_squares(make_fit: MakeFit) -> None:
+    fit = with_unpooled(make_fit(range(6), ["x"]), np.ones((6, 1)))
+    fit.attrs["model"] = json.dumps({"likelihood": {"type": "Bernoulli"}})
+    figure = plot_weights(fit)
+    assert "estimate, the task's rows alone" in legend(figure)
+    assert "own rows alone give no estimate" not in note(figure)
 
 
 def test_task_features_are_told(make_fit: MakeFit) -> None:
