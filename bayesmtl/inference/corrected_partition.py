@@ -25,6 +25,7 @@ from bayesmtl.inference.corrected_state import (
     row_values,
     rows_of,
 )
+from bayesmtl.likelihoods.gaussian import Sites
 from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.relations.clusters.between import TINY
 from bayesmtl.relations.clusters.centred import (
@@ -104,7 +105,7 @@ def update_clusters(
     prior, population = problem.prior, state.population
     partition, partition_prior = _parts(problem, state)
     a, g = cluster_sites(state.sites, prior, population, partition.between[0])
-    _scan(problem, state, a, g, rng)
+    _scan(problem, state, rng)
     accepted = [_split_or_merge(problem, state, a, g, rng) for _ in range(_PROPOSALS)]
     update_partition_prior(partition, partition_prior, rng)
     _, kernels = rows_of(problem, state)
@@ -120,12 +121,15 @@ def update_clusters(
     return accepted + _given_deviations(problem, state, noise_variance, rng)
 
 
-def _scan(
-    problem: Problem, state: CorrectedState, a: np.ndarray, g: np.ndarray, rng: np.random.Generator
-) -> None:
+def _scan(problem: Problem, state: CorrectedState, rng: np.random.Generator) -> None:
     """The cluster of every task given those of the others and all cluster means."""
     partition, _ = _parts(problem, state)
-    n_tasks = problem.prior.n_tasks
+    n_tasks, sites = problem.prior.n_tasks, state.sites
+    if identical_weights(problem, state) and state.scales is None:
+        # Without q any sites will do. Those at the modes of the tasks by themselves propose better
+        # means of new clusters than those that are adapted to the clusters of all.
+        sites = problem.sites
+    a, g = cluster_sites(sites, problem.prior, state.population, partition.between[0])
     center = partition.center
     opening, b = log_opening(a, g, rng)
     order = rng.permutation(n_tasks)
@@ -136,11 +140,11 @@ def _scan(
         _place_at(problem, state, center[k])
         join[:, k], correction[:, k] = (
             log_joining(a, g, center[k]),
-            _task_corrections(problem, state),
+            _task_corrections(problem, state, sites),
         )
 
     _place(problem, state, partition._replace(labels=np.arange(n_tasks), center=b))
-    correction[:, -1] = _task_corrections(problem, state)
+    correction[:, -1] = _task_corrections(problem, state, sites)
     for k in range(n_clusters):
         fill(k)
     position = 0
@@ -158,9 +162,10 @@ def _scan(
     state.value[:] = row_values(problem, state)
 
 
-def _task_corrections(problem: Problem, state: CorrectedState) -> np.ndarray:
-    """What the sites leave (task,) of the log-likelihood at the current weights."""
-    return unpack_tasks(corrections(state, row_values(problem, state)), problem.prior.n_tasks)
+def _task_corrections(problem: Problem, state: CorrectedState, sites: Sites) -> np.ndarray:
+    """What sites leave (task,) of the log-likelihood at the current weights."""
+    value = row_values(problem, state)
+    return unpack_tasks(corrections(state, value, sites), problem.prior.n_tasks)
 
 
 def _split_or_merge(

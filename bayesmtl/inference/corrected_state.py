@@ -73,10 +73,10 @@ def row_values(problem: Problem, state: CorrectedState) -> np.ndarray:
     return value
 
 
-def corrections(state: CorrectedState, value: np.ndarray) -> np.ndarray:
-    """What the sites leave (block, lane) of log-likelihoods at the current weights."""
-    site = np.empty_like(value)
-    site_values(state.sites.gram, state.sites.moment, state.population.weights, site)
+def corrections(state: CorrectedState, value: np.ndarray, sites: Sites | None = None) -> np.ndarray:
+    """What the sites, of the state or others, leave (block, lane) of log-likelihoods."""
+    of, site = state.sites if sites is None else sites, np.empty_like(value)
+    site_values(of.gram, of.moment, state.population.weights, site)
     return value - site
 
 
