@@ -40,8 +40,10 @@ class Partitions(NamedTuple):
 
     def mixing(self, undecided: np.ndarray) -> Mixing:
         """Of the pairs that are undecided and the number of clusters."""
-        pairs = self.together()[..., undecided].astype(np.float64)
-        return mixing({"n_clusters": self.n_clusters(), "together": pairs})
+        draws = {"n_clusters": self.n_clusters()}
+        if undecided.any():
+            draws["together"] = self.together()[..., undecided].astype(np.float64)
+        return mixing(draws)
 
 
 @dataclass(frozen=True)

@@ -67,13 +67,15 @@ def move_group_centers(
     density, gradient, values = summed(point)
     level = density - 0.5 * float((momentum**2).sum())
     before = values
-    for _ in range(min(most, _MOST_GRADIENTS)):
-        momentum += 0.5 * step * np.einsum("kij,kj->ki", inverse, gradient)
-        point += step * np.einsum("kij,ki->kj", inverse, momentum)
-        density, gradient, values = summed(point)
-        momentum += 0.5 * step * np.einsum("kij,kj->ki", inverse, gradient)
-    # A density that is not a number is refused.
-    change = np.nan_to_num(density - 0.5 * float((momentum**2).sum()) - level, nan=-np.inf)
+    # Paths may diverge.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(min(most, _MOST_GRADIENTS)):
+            momentum += 0.5 * step * np.einsum("kij,kj->ki", inverse, gradient)
+            point += step * np.einsum("kij,ki->kj", inverse, momentum)
+            density, gradient, values = summed(point)
+            momentum += 0.5 * step * np.einsum("kij,kj->ki", inverse, gradient)
+        # A density that is not a number is refused.
+        change = np.nan_to_num(density - 0.5 * float((momentum**2).sum()) - level, nan=-np.inf)
     if np.log1p(-rng.random()) < change:
         b[:] = point
     else:
