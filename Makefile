@@ -14,7 +14,7 @@ COMPILED := $(VENV)/compiled
 demo: $(COMPILED)
 	$(BIN)/python -m bayesmtl.demo
 
-# Calibration runs take hours, not minutes: `make calibrate`.
+# Calibration takes about half an hour on one core: `make calibrate`.
 test: $(COMPILED)
 	$(BIN)/python -m pytest -m "not calibration"
 
