@@ -12,12 +12,13 @@ from bayesmtl.errors import InvalidModelError, UnsupportedError
 from bayesmtl.likelihoods import Gaussian, Likelihood, Mixed
 from bayesmtl.likelihoods.groups import LOG_SCALE_SD
 from bayesmtl.likelihoods.mixed import label_text, own_noise
-from bayesmtl.posterior.predictor import TaskDraws, TaskKind, task_kinds
+from bayesmtl.posterior.population import Component
+from bayesmtl.posterior.predictor import TaskKind, task_kinds
 from bayesmtl.posterior.rows import feature_names, task_labels
 from bayesmtl.posterior.settings import FitSettings
 from bayesmtl.scaling import INTERCEPT
 
-__all__ = ["NewKind", "draw_kind", "name_likelihoods", "new_kinds", "require_named"]
+__all__ = ["NewKind", "in_own_units", "name_likelihoods", "new_kinds", "require_named"]
 
 
 class NewKind(NamedTuple):
@@ -28,7 +29,7 @@ class NewKind(NamedTuple):
     kind : TaskKind
     center, unit : float
     intercept : int or None
-        Which feature is the intercept.
+        Which coefficient is the intercept.
     """
 
     kind: TaskKind
@@ -87,24 +88,20 @@ def require_named(likelihood: Mapping[Any, Likelihood] | None, unseen: np.ndarra
 
 
 def new_kinds(
-    idata: xr.DataTree, likelihood: Mixed, unseen: np.ndarray, *, given: bool, need_noise: bool
+    idata: xr.DataTree, likelihood: Mixed, unseen: np.ndarray, *, need_noise: bool
 ) -> list[NewKind]:
     """What each unseen task takes over from the tasks with its likelihood.
 
     Raises
     ------
     UnsupportedError
-        With given rows; for a Gaussian task where each has a noise sd and unit of its own, or fixed
-        ones, of which one is needed.
+        For a Gaussian task where each has a noise sd and unit of its own, or fixed ones, of which
+        one is needed.
     """
-    if given:
-        raise UnsupportedError(
-            "given= needs one likelihood for all tasks: leave it out, or fit again with the rows "
-            "of the new task"
-        )
     labels, kinds = task_labels(idata), task_kinds(idata, likelihood)
     data, names = idata["constant_data"].to_dataset(), feature_names(idata)
-    intercept = names.index(INTERCEPT) if INTERCEPT in names else None
+    separate = "intercept_mean" in idata["posterior"]
+    intercept = 0 if separate else names.index(INTERCEPT) if INTERCEPT in names else None
     out = []
     for label in unseen.tolist():
         one = likelihood[label]
@@ -125,13 +122,20 @@ def new_kinds(
     return out
 
 
-def draw_kind(draws: TaskDraws, new: NewKind, rng: np.random.Generator) -> TaskDraws:
-    """Draws on the scale of the task's own predictor, from those in common units."""
-    scale = new.unit * np.exp(LOG_SCALE_SD * rng.normal(size=len(draws.intercept)))
-    weights = draws.weights * scale[:, None]
-    intercept = draws.intercept * scale
-    if new.intercept is None:
-        intercept = intercept + new.center
-    else:
-        weights[:, new.intercept] += new.center
-    return TaskDraws(intercept, weights, *new.kind)
+def in_own_units(
+    components: list[Component], new: NewKind, rng: np.random.Generator
+) -> list[Component]:
+    """The distribution of a new task on the scale of its own predictor.
+
+    Each draw of the fit has a task scale from the prior.
+    """
+    n_samples = len(components[0].probability)
+    scale = new.unit * np.exp(LOG_SCALE_SD * rng.normal(size=n_samples))[:, None]
+    out = []
+    for part in components:
+        mean = scale * part.prior.mean
+        if new.intercept is not None:
+            mean[:, new.intercept] += new.center
+        prior = part.prior._replace(mean=mean, sd=scale * part.prior.sd)
+        out.append(part._replace(prior=prior))
+    return out

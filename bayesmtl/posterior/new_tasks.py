@@ -12,7 +12,7 @@ from bayesmtl.likelihoods import Gaussian, Mixed
 from bayesmtl.posterior.conditional import TaskRows, conditional_draws, prior_draws, reduce_rows
 from bayesmtl.posterior.given_rows import draw_given_rows
 from bayesmtl.posterior.importance import smoothed_weights, systematic
-from bayesmtl.posterior.mixed_tasks import NewKind, draw_kind, new_kinds
+from bayesmtl.posterior.mixed_tasks import NewKind, in_own_units, new_kinds
 from bayesmtl.posterior.mixture import (
     chosen,
     log_evidences,
@@ -93,12 +93,11 @@ def new_task_draws(
     if not unseen.size:
         return []
     if isinstance(settings.likelihood, Mixed):
-        kinds = new_kinds(
-            idata, settings.likelihood, unseen, given=bool(given), need_noise=need_noise
-        )
-        population = read_population(idata, known_noise=True)
         features = _task_features(settings, unseen, given, frames)
-        return _draw_kinds(population, kinds, features, unseen, rng)
+        kinds = new_kinds(idata, settings.likelihood, unseen, need_noise=need_noise or bool(given))
+        return _draw_kinds(
+            idata, dict(zip(unseen.tolist(), kinds, strict=True)), given, features, rng
+        )
     known_noise = settings.standard_error is not None
     known_noise |= not isinstance(settings.likelihood, Gaussian)
     population = read_population(idata, known_noise=known_noise)
@@ -116,7 +115,8 @@ def new_task_draws(
         if label not in given:
             drawn.append(_draw_task(population, components, rng))
         elif isinstance(settings.likelihood, Gaussian):
-            drawn.append(_draw_given(population, components, label, given[label], rng))
+            noise = draw_noise(population, NOISE_CANDIDATES, rng)
+            drawn.append(_draw_given(population, components, (label, given[label]), noise, rng))
         else:
             drawn.append(
                 draw_given_rows(
@@ -132,18 +132,41 @@ def new_task_draws(
 
 
 def _draw_kinds(
-    population: Population,
-    kinds: list[NewKind],
+    idata: xr.DataTree,
+    kinds: dict[Any, NewKind],
+    given: dict[Any, PredictorRows],
     features: dict[Any, np.ndarray],
-    unseen: np.ndarray,
     rng: np.random.Generator,
 ) -> list[TaskDraws]:
     """Draw new tasks beside others with different likelihoods."""
+    population = read_population(idata, known_noise=True)
     drawn = []
-    for label, kind in zip(unseen.tolist(), kinds, strict=True):
-        components = priors_of_task(population, features.get(label))
-        drawn.append(draw_kind(_draw_task(population, components, rng), kind, rng))
+    for label, kind in kinds.items():
+        components = in_own_units(priors_of_task(population, features.get(label)), kind, rng)
+        drawn.append(_draw_kind(population, components, kind, (label, given.get(label)), rng))
     return drawn
+
+
+def _draw_kind(
+    population: Population,
+    components: list[Component],
+    new: NewKind,
+    task: tuple[Any, PredictorRows | None],
+    rng: np.random.Generator,
+) -> TaskDraws:
+    """Draw one of them, given rows of it if there are any."""
+    (noise, parameters, likelihood), (label, rows) = new.kind, task
+    if rows is None:
+        draws = _draw_task(population, components, rng)
+        return draws._replace(noise_sd=noise, parameters=parameters, likelihood=likelihood)
+    if not isinstance(likelihood, Gaussian):
+        draws = draw_given_rows(population, components, (label, rows), likelihood, parameters, rng)
+        return draws._replace(likelihood=likelihood)
+    if likelihood.se is None:
+        rows = rows._replace(standard_error=None)
+    candidates = None if noise is None else noise[None]
+    draws = _draw_given(population, components, (label, rows), candidates, rng)
+    return draws._replace(parameters=parameters, likelihood=likelihood)
 
 
 def _given_rows(idata: xr.DataTree, settings: FitSettings, given: Any) -> dict[Any, PredictorRows]:
@@ -199,13 +222,16 @@ def _draw_task(
 def _draw_given(
     population: Population,
     components: list[Component],
-    label: Any,
-    rows: PredictorRows,
+    given: tuple[Any, PredictorRows],
+    noise: np.ndarray | None,
     rng: np.random.Generator,
 ) -> TaskDraws:
-    """Draw the coefficients of one new task given its rows, exactly for each draw of the fit."""
+    """Draw the coefficients of one new task given its rows, exactly for each draw of the fit.
+
+    ``noise`` (candidate, sample) are noise sds, None with known standard errors.
+    """
+    label, rows = given
     n_samples = len(components[0].probability)
-    noise = draw_noise(population, NOISE_CANDIDATES, rng)
     sigma = np.ones((1, n_samples)) if noise is None else noise
     evidence = _reduce(population, rows)
     logs = log_evidences(components, evidence, sigma)
