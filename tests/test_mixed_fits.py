@@ -355,3 +355,13 @@ def test_tasks_of_different_kinds_help_each_other() -> None:
         for how in ("together, bm.Exchangeable()", "each alone, bm.Exchangeable()")
     )
     assert together < 0.8 * alone
+
+
+@pytest.mark.parametrize("method", ["advi", "fullrank_advi"])
+def test_approximations_find_the_weights(fitted: xr.DataTree, method: str) -> None:
+    approximate = fit(bm.Model("y ~ x", "task", likelihood=KINDS), rows(), inference=method)
+    assert approximate.attrs["approximate"] == 1
+    draws = ("chain", "draw")
+    expected, found = fitted["posterior"]["weights"], approximate["posterior"]["weights"]
+    distance: Any = np.abs(found.mean(draws) - expected.mean(draws)) / expected.std(draws)
+    assert float(distance.max()) < 1.0

@@ -161,6 +161,7 @@ def _status(method: str, enabled: bool) -> Iterator[None]:
 
 def _compile(graph: Any) -> Target:
     """The log density of the graph in its unconstrained space."""
+    from pymc.logprob.utils import ParameterValueError
     from pymc.pytensorf import join_nonshared_inputs
     from pytensor.compile.maker import function
     from pytensor.gradient import grad
@@ -175,7 +176,11 @@ def _compile(graph: Any) -> Target:
     joined = np.concatenate([np.ravel(value) for _, value in named]) if named else np.zeros(0)
 
     def value(x: np.ndarray) -> tuple[float, np.ndarray]:
-        log_density, slope = compiled(x)
+        try:
+            log_density, slope = compiled(x)
+        except ParameterValueError:
+            # So far out that a parameter of a distribution is not a number.
+            return -np.inf, np.zeros_like(x)
         return float(log_density), slope
 
     return Target(value, joined, names)

@@ -194,3 +194,16 @@ def test_samplers_agree() -> None:
     sd = first["posterior"]["weights"].std(("chain", "draw"))
     assert float(abs((means[0] - means[1]) / sd).max()) < 0.15
     assert json.loads(second.attrs["inference"])["sampler"] == "pymc"
+
+
+def test_points_where_a_parameter_is_no_number_have_no_density() -> None:
+    import pymc as pm
+
+    with pm.Model() as graph:
+        x = pm.Normal("x")
+        pm.Poisson("y", mu=pm.math.sqrt(x), observed=1)
+    target = _compile(graph)
+    assert np.isfinite(target.value(np.array([0.3]))[0])
+    density, slope = target.value(np.array([-1.0]))
+    assert density == -np.inf
+    np.testing.assert_array_equal(slope, 0.0)
