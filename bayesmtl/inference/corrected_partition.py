@@ -105,7 +105,7 @@ def update_clusters(
     prior, population = problem.prior, state.population
     partition, partition_prior = _parts(problem, state)
     a, g = cluster_sites(state.sites, prior, population, partition.between[0])
-    _scan(problem, state, rng)
+    _scan(problem, state, a, g, rng)
     accepted = [_split_or_merge(problem, state, a, g, rng) for _ in range(_PROPOSALS)]
     update_partition_prior(partition, partition_prior, rng)
     _, kernels = rows_of(problem, state)
@@ -121,7 +121,9 @@ def update_clusters(
     return accepted + _given_deviations(problem, state, noise_variance, rng)
 
 
-def _scan(problem: Problem, state: CorrectedState, rng: np.random.Generator) -> None:
+def _scan(
+    problem: Problem, state: CorrectedState, a: np.ndarray, g: np.ndarray, rng: np.random.Generator
+) -> None:
     """The cluster of every task given those of the others and all cluster means."""
     partition, _ = _parts(problem, state)
     n_tasks, sites = problem.prior.n_tasks, state.sites
@@ -129,7 +131,7 @@ def _scan(problem: Problem, state: CorrectedState, rng: np.random.Generator) -> 
         # Without q any sites will do. Those at the modes of the tasks by themselves propose better
         # means of new clusters than those that are adapted to the clusters of all.
         sites = problem.sites
-    a, g = cluster_sites(sites, problem.prior, state.population, partition.between[0])
+        a, g = cluster_sites(sites, problem.prior, state.population, partition.between[0])
     center = partition.center
     opening, b = log_opening(a, g, rng)
     order = rng.permutation(n_tasks)

@@ -33,13 +33,13 @@ __all__ = [
     "LOG_SCALE_SD",
     "Group",
     "TaskGroups",
-    "group_blocks",
     "group_kernels",
     "group_parameters",
     "group_rows",
     "group_sites",
     "learn_groups",
     "merge_columns",
+    "mixed_blocks",
     "row_likelihood",
     "sub_rows",
 ]
@@ -318,11 +318,17 @@ def group_parameters(groups: Sequence[Group], labels: np.ndarray) -> RowParamete
         scaled = isinstance(group.likelihood, StudentT | GaussianRows)
         priors.append((prior, 1.0, 0.0, none) if scaled else prior)
     start = np.concatenate([group.start for group in groups])
-    blocks = group_blocks([(group.likelihood, group.tasks) for group in groups], labels)
+    blocks = _group_blocks([(group.likelihood, group.tasks) for group in groups], labels)
     return RowParameters(blocks, start, priors)  # type: ignore[arg-type]
 
 
-def group_blocks(
+def mixed_blocks(likelihood: Mixed, labels: np.ndarray) -> tuple[ParameterBlock, ...]:
+    """Posterior variables of the parameters of a mapping, for its tasks (task,)."""
+    found = partition_tasks(likelihood, labels)
+    return _group_blocks([(row_likelihood(one, 1.0), tasks) for one, tasks in found], labels)
+
+
+def _group_blocks(
     groups: Sequence[tuple[Any, np.ndarray]], labels: np.ndarray
 ) -> tuple[ParameterBlock, ...]:
     """Posterior variables of the parameters of all groups, in their order.

@@ -1,6 +1,6 @@
 """Predictor and noise of rows, draw by draw: a_t + x'w_t + offset, in blocks of rows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -9,10 +9,11 @@ import xarray as xr
 
 from bayesmtl.errors import UnsupportedError
 from bayesmtl.likelihoods import Gaussian, Likelihood, Mixed
-from bayesmtl.likelihoods.groups import group_blocks, row_likelihood
+from bayesmtl.likelihoods.groups import mixed_blocks, row_likelihood
 from bayesmtl.likelihoods.mixed import partition_tasks
 from bayesmtl.likelihoods.parameters import read_parameters
 from bayesmtl.likelihoods.protocol import Predicted
+from bayesmtl.likelihoods.rows import ParameterBlock
 from bayesmtl.posterior.redraw_task import redraw_task
 from bayesmtl.posterior.rows import PredictorRows
 
@@ -114,9 +115,7 @@ def task_kinds(idata: xr.DataTree, likelihood: Mixed) -> list[TaskKind]:
         (settings, row_likelihood(settings, 1.0), tasks)
         for settings, tasks in partition_tasks(likelihood, labels)
     ]
-    blocks = group_blocks([(one, tasks) for _, one, tasks in groups], labels)
-    values = read_parameters(blocks, idata["posterior"].to_dataset())
-    stacked = values.reshape(values.shape[0] * values.shape[1], values.shape[2]).T
+    stacked = _stacked_parameters(idata, mixed_blocks(likelihood, labels))
     out: dict[int, TaskKind] = {}
     first = 0
     for settings, one, tasks in groups:
@@ -133,9 +132,13 @@ def task_kinds(idata: xr.DataTree, likelihood: Mixed) -> list[TaskKind]:
 
 def shared_parameters(idata: xr.DataTree, likelihood: Likelihood | Mixed) -> np.ndarray:
     """Parameters of the likelihood (parameter, sample) that all tasks share, if there are any."""
-    posterior = idata["posterior"].to_dataset()
     blocks = () if isinstance(likelihood, Gaussian | Mixed) else likelihood.parameters
-    values = read_parameters(blocks, posterior)
+    return _stacked_parameters(idata, blocks)
+
+
+def _stacked_parameters(idata: xr.DataTree, blocks: Sequence[ParameterBlock]) -> np.ndarray:
+    """(parameter, sample) of all chains."""
+    values = read_parameters(blocks, idata["posterior"].to_dataset())
     return values.reshape(values.shape[0] * values.shape[1], values.shape[2]).T
 
 

@@ -12,8 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesmtl.likelihoods import Mixed
-from bayesmtl.likelihoods.groups import group_blocks, row_likelihood
-from bayesmtl.likelihoods.mixed import partition_tasks
+from bayesmtl.likelihoods.groups import mixed_blocks
 from bayesmtl.posterior.access import has_gaussian_response
 from bayesmtl.posterior.settings import fit_settings
 from bayesmtl.report.clusters import describe_clusters
@@ -155,10 +154,9 @@ def _response(idata: xr.DataTree) -> str:
     posterior = idata["posterior"].to_dataset()
     if isinstance(likelihood, Mixed):
         labels = idata["posterior"]["task"].to_numpy()
-        found = list(partition_tasks(likelihood, labels))
-        kinds = sorted({type(one).__name__ for one, _ in found})
+        kinds = sorted({type(one).__name__ for _, one in likelihood.tasks})
         parts = [f"that of {_and(kinds)} responses"]
-        blocks = group_blocks([(row_likelihood(one, 1.0), tasks) for one, tasks in found], labels)
+        blocks = mixed_blocks(likelihood, labels)
     else:
         parts = [f"that of a {type(likelihood).__name__} response"]
         blocks = likelihood.parameters  # type: ignore[union-attr]

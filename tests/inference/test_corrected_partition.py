@@ -109,7 +109,7 @@ def scan_alone(problem: Any, state: Any, rng: np.random.Generator) -> None:
     """Labels one by one and cluster means, the tasks' q from its prior."""
     move_weights(problem, state, rng)
     a, g = cluster_sites(state.sites, problem.prior, state.population, state.partition.between[0])
-    _scan(problem, state, rng)
+    _scan(problem, state, a, g, rng)
     _move_centers(problem, state, a, g, rng)
 
 
