@@ -29,6 +29,7 @@ from bayesmtl.posterior.predict import predict
 from bayesmtl.posterior.storage import load, save
 from bayesmtl.priors import Prior
 from bayesmtl.relations.clusters.prior import DirichletProcess, FiniteMixture, PitmanYor
+from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
 
 __all__ = [
@@ -45,6 +46,8 @@ __all__ = [
     "InvalidDataError",
     "InvalidModelError",
     "InvalidTypeError",
+    "LowRank",
+    "MatrixNormal",
     "Model",
     "NegativeBinomial",
     "Ordinal",

@@ -39,6 +39,8 @@ from bayesmtl.numerics.lanes import pack_tasks
 from bayesmtl.priors import Prior, PriorLike, table_row
 from bayesmtl.relations.clusters.prior import DirichletProcess, FiniteMixture, PitmanYor
 from bayesmtl.relations.clusters.state import PartitionPrior, partition_prior
+from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
+from bayesmtl.relations.covariance.state import TaskCovariancePrior
 from bayesmtl.relations.exchangeable.prior import Block, Exchangeable, Features, Independent, Pooled
 from bayesmtl.relations.exchangeable.state import (
     DIAGONAL,
@@ -52,10 +54,19 @@ from bayesmtl.relations.exchangeable.state import (
 )
 from bayesmtl.scaling import INTERCEPT, Scaling, learn_scaling, response_scaling, robust_unit
 
-__all__ = ["Clusters", "Prepared", "Problem", "Relation", "assemble", "resolve_blocks"]
+__all__ = [
+    "Clusters",
+    "Correlated",
+    "Prepared",
+    "Problem",
+    "Relation",
+    "assemble",
+    "resolve_blocks",
+]
 
 Clusters = DirichletProcess | PitmanYor | FiniteMixture
-Relation = Independent | Pooled | Exchangeable | Clusters
+Correlated = MatrixNormal | LowRank
+Relation = Independent | Pooled | Exchangeable | Clusters | Correlated
 # More features than these, with fewer rows a task than so many times their number, say little of a
 # partition (Chandra, Canale and Dunson 2023, J. Mach. Learn. Res. 24).
 _MANY_FEATURES, _FEW_ROWS = 15, 3
@@ -81,6 +92,8 @@ class Problem(NamedTuple):
     prior : PopulationPrior
     partition : PartitionPrior or None
         Where tasks fall into clusters.
+    task_covariance : TaskCovariancePrior or None
+        Where tasks are correlated.
     design : (row, p)
         Internal features of the rows, intercept column first where it is separate.
     response, weight : (row,)
@@ -123,6 +136,7 @@ class Problem(NamedTuple):
     blocks: list[Block]
     prior: PopulationPrior
     partition: PartitionPrior | None
+    task_covariance: TaskCovariancePrior | None
     design: np.ndarray
     response: np.ndarray
     weight: np.ndarray
@@ -140,6 +154,12 @@ class Problem(NamedTuple):
     row_kernels: RowKernels | None
     row_parameters: RowParameters
     groups: TaskGroups | None = None
+
+    @property
+    def correlated_features(self) -> bool:
+        """Whether the deviations of the features have correlations, learned or given."""
+        given = self.blocks[-1].correlation is not None
+        return given or self.prior.covariance != DIAGONAL
 
 
 class Prepared(NamedTuple):
@@ -321,6 +341,7 @@ def assemble(
         "partition": partition_prior(relation.partition(len(rows.tasks)))
         if isinstance(relation, Clusters) and features
         else None,
+        "task_covariance": _task_covariance(relation, rows, features),
         "design": design,
         "row_weight": weight,
         "size": size,
@@ -333,6 +354,17 @@ def assemble(
     if isinstance(likelihood, Mixed):
         return Problem(**common, **_mixed_parts(common, likelihood, any_intercept, standardize))
     return Problem(**common, **_row_parts(common, resolve_likelihood(likelihood, unit), noise))
+
+
+def _task_covariance(
+    relation: Relation, rows: Rows, features: tuple[str, ...]
+) -> TaskCovariancePrior | None:
+    if not (isinstance(relation, Correlated) and features):
+        return None
+    settings = relation.task_settings(rows.tasks, len(features))
+    if settings.kind in ("full", "lkj"):
+        _warn_of_vague_correlations(rows)
+    return TaskCovariancePrior.of(settings, len(rows.tasks))
 
 
 def _units(
@@ -489,6 +521,22 @@ def _warn_of_vague_partitions(rows: Rows, features: tuple[str, ...]) -> None:
             f"{_MANY_FEATURES} features and few rows the clusters follow from the prior of the "
             "weights' scale more than from the data, and tend to one for all tasks or one for each;"
             " use fewer features, or compare the posterior with the prior beside it"
+        )
+
+
+def _warn_of_vague_correlations(rows: Rows) -> None:
+    """Warn where the features are too few to tell the correlations of the tasks."""
+    n_tasks = len(rows.tasks)
+    effective = int(np.linalg.matrix_rank(rows.features - rows.features.mean(axis=0)))
+    if n_tasks > 1 and effective < 2 * n_tasks:
+        # Every feature is one replicate; the prior counts as three.
+        sd = 1.0 / math.sqrt(effective + 3.0)
+        warn(
+            f"a full covariance of {n_tasks} tasks is learned from {effective} effective "
+            f"features, fewer than {2 * n_tasks}: even if the weights were known, a correlation of "
+            f"0 would have a posterior sd of about {sd:.2f} (prior 0.58); compare task_correlation "
+            "with prior_task_correlation in the task relations, or use "
+            "task_covariance='low_rank'"
         )
 
 

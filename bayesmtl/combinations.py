@@ -27,6 +27,7 @@ from bayesmtl.likelihoods import (
 )
 from bayesmtl.model import Model
 from bayesmtl.relations.clusters.prior import DirichletProcess, FiniteMixture, PitmanYor
+from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
 
 __all__ = ["table"]
@@ -47,6 +48,8 @@ _RELATIONS: tuple[Any, ...] = (
     DirichletProcess(),
     PitmanYor(),
     FiniteMixture(),
+    MatrixNormal(),
+    LowRank(),
 )
 
 

@@ -94,6 +94,8 @@ def _sites_of_means(problem: Problem) -> Iterable[tuple[GaussianSites, np.ndarra
     sites = task_sites(problem, problem.fixed_noise)
     variance = (prior.scale_prior[:, 1] / prior.scale_unit) ** 2
     z = unpack_tasks(prior.task_features, prior.n_tasks)
+    if problem.task_covariance is not None:
+        return [(_sites_of_correlated(problem, sites, z, variance), np.zeros(1))]
     if problem.partition is not None:
         between = np.where(
             np.arange(variance.size) < prior.block, 0.0, problem.partition.between[1]
@@ -112,6 +114,40 @@ def _sites_of_means(problem: Problem) -> Iterable[tuple[GaussianSites, np.ndarra
     return [(add_sites(of_means), np.zeros(1))]
 
 
+def _sites_of_correlated(
+    problem: Problem, sites: GaussianSites, z: np.ndarray, variance: np.ndarray
+) -> GaussianSites:
+    """The site (1, p q) of the means, all weights integrated out together."""
+    first = problem.prior.block
+    assert problem.task_covariance is not None
+    n_tasks, p = sites.moment.shape
+    scale = np.sqrt(variance)
+    features = np.diag(variance[first:])
+    given = problem.blocks[-1].correlation
+    if given is not None:
+        features = scale[first:, None] * given * scale[first:]
+    covariance = np.zeros((n_tasks, p, n_tasks, p))
+    covariance[:, first:, :, first:] = np.einsum(
+        "st,ij->sitj", problem.task_covariance.given, features
+    )
+    tasks, whole = np.arange(n_tasks), np.zeros((n_tasks, p, n_tasks, p))
+    for i in range(first):
+        covariance[tasks, i, tasks, i] = variance[i]
+    whole[tasks, :, tasks] = sites.gram
+    size = n_tasks * p
+    joint = GaussianSites(
+        whole.reshape(1, size, size),
+        sites.moment.reshape(1, size),
+        sites.constant.sum(keepdims=True),
+    )
+    collapsed = collapse(joint, covariance.reshape(size, size))
+    # Coefficient i of task t has mean sum_a means[i, a] z_ta.
+    design = np.einsum("ij,ta->tija", np.eye(p), z).reshape(size, -1)
+    return GaussianSites(
+        design.T @ collapsed.gram @ design, collapsed.moment @ design, collapsed.constant
+    )
+
+
 def _learned(problem: Problem, likelihood: Gaussian) -> list[str]:
     """Names of the hyperparameters that are not fixed."""
     names = [INTERCEPT] * int(problem.separate_intercept) + list(problem.features)
@@ -126,6 +162,8 @@ def _learned(problem: Problem, likelihood: Gaussian) -> list[str]:
         for value in row:
             if value is None or (isinstance(value, Prior) and value.family != "Normal"):
                 out.append(f"the mean of {name!r}")
+    if problem.task_covariance is not None and problem.task_covariance.kind != "given":
+        out.append("the covariance of the tasks")
     if problem.partition is not None:
         parts = ("concentration", "discount", "between")
         out += [f"{part}=" for part in parts if getattr(problem.partition, part)[0] != FIXED]

@@ -14,6 +14,7 @@ from bayesmtl.assembly import Prepared, Problem
 from bayesmtl.errors import InvalidModelError, UnsupportedError, warn
 from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.options import NutsOptions, Options
+from bayesmtl.inference.support import require_supported
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 
@@ -86,6 +87,8 @@ def run(
 
     Raises
     ------
+    UnsupportedError
+        When the method does not work for the model.
     KeyboardInterrupt
         When Ctrl-C comes before there is a draw to keep.
 
@@ -97,6 +100,7 @@ def run(
     from bayesmtl.posterior.build import FitRecord, build_tree
 
     problem = prepared.problem
+    require_supported(problem, likelihood, inference)
     keep = _keeps_weights(problem, settings)
     started = time.perf_counter()
     stats: dict[str, np.ndarray] = {}
@@ -192,8 +196,8 @@ def _keeps_weights(problem: Problem, settings: dict[str, Any]) -> bool:
     """
     n_bytes = 8 * problem.prior.n_tasks * problem.design.shape[1]
     n_bytes *= settings["draws"] * settings["chains"]
-    # Only exact sites can give them again.
-    if problem.row_data is None:
+    # Only exact sites of tasks that are not correlated can give them again.
+    if problem.row_data is None and problem.task_covariance is None:
         return bool(n_bytes <= _WEIGHT_BYTES)
     if n_bytes > _MOST_WEIGHT_BYTES:
         raise UnsupportedError(

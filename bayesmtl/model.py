@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 import xarray as xr
 
-from bayesmtl.assembly import Clusters, Prepared, Relation, assemble
+from bayesmtl.assembly import Clusters, Correlated, Prepared, Relation, assemble
 from bayesmtl.data import Rows, read_rows, read_task_features, unused_rows
 from bayesmtl.design import Design, formula_columns, learn_design
 from bayesmtl.errors import InvalidModelError
@@ -40,8 +40,9 @@ class Model:
         ``"y ~ x1 + x2"``; the right side holds the features of every task.
     task : str
         Column that names the task.
-    relation : Independent, Pooled, Exchangeable, DirichletProcess, PitmanYor or FiniteMixture
-        Prior of the task weights.
+    relation : relation
+        Prior of the task weights: Independent, Pooled, Exchangeable, DirichletProcess, PitmanYor,
+        FiniteMixture, MatrixNormal or LowRank.
     likelihood : Gaussian, StudentT, Bernoulli, Binomial, Poisson, NegativeBinomial or Ordinal
         Or a mapping {task: likelihood} that covers every task of the data. Then the relation is of
         weights w_t in common units: the predictor of a row is ``center_t + task_scale_t (a_t +
@@ -94,10 +95,11 @@ class Model:
         formula_columns(self.formula)
         if not isinstance(self.task, str):
             raise InvalidModelError(f"task must be the name of a column, got {self.task!r}")
-        if not isinstance(self.relation, (*_RELATIONS, *get_args(Clusters))):
+        if not isinstance(self.relation, get_args(Relation)):
             raise InvalidModelError(
                 "relation must be one of bm.Independent(), bm.Pooled(), bm.Exchangeable(), "
-                "bm.DirichletProcess(), bm.PitmanYor(), bm.FiniteMixture(), got "
+                "bm.DirichletProcess(), bm.PitmanYor(), bm.FiniteMixture(), bm.MatrixNormal(), "
+                "bm.LowRank(), got "
                 f"{self.relation!r}"
             )
         self._check_likelihood()
@@ -137,7 +139,7 @@ class Model:
         formula_columns(formula)
         separate_population = self.intercept in (None, "exchangeable")
         parts = (self.relation, self.intercept)
-        populations = (Exchangeable, *get_args(Clusters))
+        populations = (Exchangeable, *get_args(Clusters), *get_args(Correlated))
         if not separate_population and not any(isinstance(part, populations) for part in parts):
             raise InvalidModelError(
                 "task_features predict what is drawn from a population: use bm.Exchangeable() for "
@@ -190,6 +192,14 @@ class Model:
             return Exchangeable()
         return self.intercept
 
+    def _declared_tasks(self) -> np.ndarray | None:
+        """Labels (task,) that a fixed covariance of the tasks names."""
+        declared = self.relation.declared_tasks if isinstance(self.relation, Correlated) else ()
+        if not declared:
+            return None
+        labels = np.array(sorted(declared))
+        return labels.astype(object) if labels.dtype.kind == "U" else labels
+
     def _read(self, data: Any) -> tuple[Design, Rows, dict[str, Any]]:
         """What the formula learns, the rows, and the column of each role or None."""
         likelihood = common_likelihood(self.likelihood)
@@ -213,6 +223,7 @@ class Model:
             extra=extra,
             also=also,
             missing=self.missing,  # type: ignore[arg-type]
+            tasks=self._declared_tasks(),
             levels=response_levels(likelihood),
             warn_single=isinstance(likelihood, Gaussian) and likelihood.se is None,
             users=users,

@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.draws import Draws, join_chains, map_draws
+from bayesmtl.inference.draws import Draws, PartitionDraws, TaskDraws, join_chains, map_draws
+from bayesmtl.inference.recording import task_draw
 from bayesmtl.likelihoods import Likelihood, Mixed, resolve_likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.groups import LOG_SCALE_SD, TaskGroups
@@ -20,6 +21,7 @@ from bayesmtl.posterior.build import constant_data, observed_data
 from bayesmtl.posterior.user_scale import posterior_variables
 from bayesmtl.priors import sample_value
 from bayesmtl.relations.clusters.simulate import simulate_partition
+from bayesmtl.relations.covariance.simulate import simulate_deviations, simulate_tasks
 from bayesmtl.relations.exchangeable.simulate import simulate_population
 
 if TYPE_CHECKING:
@@ -123,6 +125,26 @@ def _parameters(
     return np.asarray(resolve_likelihood(likelihood, problem.reference_sd).draw_parameters(rng))
 
 
+def _deviations(
+    problem: Problem, root: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, PartitionDraws | None, TaskDraws | None]:
+    """Standardised deviations (task, p), and what makes tasks alike."""
+    prior, first = problem.prior, problem.prior.block
+    deviation = rng.normal(size=(prior.n_tasks, len(root))) @ root.T
+    if problem.partition is not None:
+        partition = simulate_partition(problem.partition, prior.n_tasks, len(root) - first, rng)
+        of_cluster, share = partition.centers[partition.labels], partition.between
+        within = np.sqrt(1.0 - share) * deviation[:, first:]
+        deviation[:, first:] = np.sqrt(share) * of_cluster + within
+        return deviation, partition, None
+    if problem.task_covariance is not None:
+        inner = root[first:, first:]
+        tasks = simulate_tasks(problem.task_covariance, inner, rng)
+        deviation[:, first:] = simulate_deviations(tasks, inner, rng)
+        return deviation, None, task_draw(tasks, None)
+    return deviation, None, None
+
+
 def _one(
     problem: Problem, likelihood: Likelihood | Mixed, rng: np.random.Generator
 ) -> tuple[Draws, np.ndarray]:
@@ -137,15 +159,7 @@ def _one(
     means = (drawn.means - prior.mean_location) / prior.mean_unit
     scale = drawn.scale / prior.scale_unit
     z = unpack_tasks(prior.task_features, prior.n_tasks)
-    root = np.linalg.cholesky(drawn.correlation)
-    deviation = rng.normal(size=(prior.n_tasks, scale.size)) @ root.T
-    partition = None
-    if problem.partition is not None:
-        first = prior.block
-        partition = simulate_partition(problem.partition, prior.n_tasks, scale.size - first, rng)
-        of_cluster, share = partition.centers[partition.labels], partition.between
-        within = np.sqrt(1.0 - share) * deviation[:, first:]
-        deviation[:, first:] = np.sqrt(share) * of_cluster + within
+    deviation, partition, tasks = _deviations(problem, np.linalg.cholesky(drawn.correlation), rng)
     weights = z @ means.T + scale * deviation
     task_scale = None
     if problem.groups is not None:
@@ -158,7 +172,7 @@ def _one(
     draw = Draws(
         means=means,
         scale=scale,
-        correlation=drawn.correlation if prior.covariance != 0 else None,
+        correlation=drawn.correlation if problem.correlated_features else None,
         shared=None if drawn.shared is None else np.array(drawn.shared),
         noise_median=None if spread is None or median is None else np.array(median / unit),
         noise_spread=None if spread is None else np.array(spread),
@@ -168,5 +182,6 @@ def _one(
         parameters=parameters,
         task_scale=task_scale,
         partition=partition,
+        tasks=tasks,
     )
     return draw, response

@@ -15,15 +15,16 @@ from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.groups import LOG_SCALE_SD
 from bayesmtl.likelihoods.mixed import common_likelihood, own_noise, partition_tasks
 from bayesmtl.relations.clusters.prior import FiniteMixture, PitmanYor
+from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
+from bayesmtl.relations.matrices import FixedMatrix, matrix_from_json, matrix_to_json
 from bayesmtl.relations.settings import describe, from_json, to_json
 
 __all__ = ["Columns", "part_from_dict", "part_to_dict", "story"]
 
 Part = Relation | Likelihood
 _PARTS: dict[str, type[Part]] = {
-    part.__name__: part
-    for part in (Independent, Pooled, Exchangeable, *get_args(Clusters), *LIKELIHOODS)
+    part.__name__: part for part in (*get_args(Relation), *LIKELIHOODS)
 }
 
 
@@ -33,9 +34,20 @@ def part_to_dict(part: Part | Mixed) -> dict[str, Any]:
         return {"type": "Mixed", "tasks": {label: part_to_dict(one) for label, one in part.tasks}}
     out: dict[str, Any] = {"type": type(part).__name__}
     for field in fields(part):
-        value = getattr(part, field.name)
-        out[field.name] = value if isinstance(value, str) else to_json(value)
+        out[field.name] = _setting_to_json(getattr(part, field.name))
     return out
+
+
+def _setting_to_json(value: Any) -> Any:
+    if isinstance(value, FixedMatrix):
+        return matrix_to_json(value)
+    return value if isinstance(value, str) else to_json(value)
+
+
+def _setting_from_json(value: Any) -> Any:
+    if isinstance(value, Mapping) and "matrix" in value:
+        return matrix_from_json(value)
+    return value if isinstance(value, str) else from_json(value)
 
 
 def part_from_dict(spec: Mapping[str, Any]) -> Any:
@@ -59,12 +71,7 @@ def part_from_dict(spec: Mapping[str, Any]) -> Any:
         raise InvalidModelError(
             f"{kind} has no setting {unknown[0]!r}; its settings are {', '.join(sorted(known))}"
         )
-    return part(
-        **{
-            key: value if isinstance(value, str) else from_json(value)
-            for key, value in settings.items()
-        }
-    )
+    return part(**{key: _setting_from_json(value) for key, value in settings.items()})
 
 
 class Columns(NamedTuple):
@@ -238,6 +245,10 @@ def _relation_lines(
         ]
     if isinstance(relation, Clusters):
         return _cluster_lines(symbol, relation, effects, defaults)
+    if isinstance(relation, LowRank):
+        return _low_rank_lines(symbol, relation, effects, defaults)
+    if isinstance(relation, MatrixNormal):
+        return _matrix_lines(symbol, relation, effects, defaults)
     lines = [f"{symbol} ~ Normal(mean{effects}, D)   [{name}]"]
     no_own = relation.mean is None and relation.scale is None and symbol == "w_t"
     joint = no_own and relation.feature_covariance == "diagonal"
@@ -260,6 +271,51 @@ def _cluster_lines(symbol: str, relation: Clusters, effects: str, defaults: _Def
         mean=relation.mean, scale=relation.scale, r2=relation.r2, shared=relation.shared
     )
     lines += _joint_lines(plain, defaults) if joint else _population_lines(plain, defaults)
+    if effects:
+        default = "as the mean" if joint else f"Normal(0, {_times('2.5', defaults.unit)} / s_z)"
+        lines.append(f"    effects ~ {describe(relation.task_effects, default)}")
+    return lines
+
+
+_TASK_COVARIANCE = {
+    "full": "Omega ~ Huang-Wand: sds half-t(2) of scale 1, uniform correlations",
+    "lkj": "Omega: sds half-t(2) of scale 1, correlations LKJ(2)",
+    "low_rank": "Omega = A A' + diag(psi): a number of factors to be learned; sqrt(psi) half-t(3)",
+    None: "Omega: up to 12 tasks as task_covariance='full', of more as 'low_rank'",
+}
+
+
+def _matrix_lines(
+    symbol: str, relation: MatrixNormal, effects: str, defaults: _Defaults
+) -> list[str]:
+    kind, features = relation.task_covariance, relation.feature_covariance
+    lines = [
+        f"{symbol} ~ Normal(mean{effects}, Omega_tt D), cov({symbol}, w_s) = Omega_ts D   "
+        "[MatrixNormal]",
+        f"    {f'Omega = {kind}' if isinstance(kind, FixedMatrix) else _TASK_COVARIANCE[kind]}",
+    ]
+    if isinstance(features, FixedMatrix) or features == "identity":
+        fixed = f"diag({defaults.unit})^2" if features == "identity" else str(features)
+        lines += [f"    mean ~ {describe(relation.mean, defaults.mean)}", f"    D = {fixed}"]
+        joint = False
+    else:
+        plain = relation.population()
+        joint = plain.mean is None and plain.scale is None and features == "diagonal"
+        lines += _joint_lines(plain, defaults) if joint else _population_lines(plain, defaults)
+    if effects:
+        default = "as the mean" if joint else f"Normal(0, {_times('2.5', defaults.unit)} / s_z)"
+        lines.append(f"    effects ~ {describe(relation.task_effects, default)}")
+    return lines
+
+
+def _low_rank_lines(symbol: str, relation: LowRank, effects: str, defaults: _Defaults) -> list[str]:
+    plain = relation.population()
+    joint = plain.mean is None and plain.scale is None and plain.feature_covariance == "diagonal"
+    lines = [
+        f"{symbol} ~ Normal(mean{effects} + sum_h a_th b_h, psi D), b_h ~ Normal(0, D)   [LowRank]",
+        "    a_th ~ Normal(0, theta_h): of a number of factors to be learned; sqrt(psi) half-t(3)",
+        *(_joint_lines(plain, defaults) if joint else _population_lines(plain, defaults)),
+    ]
     if effects:
         default = "as the mean" if joint else f"Normal(0, {_times('2.5', defaults.unit)} / s_z)"
         lines.append(f"    effects ~ {describe(relation.task_effects, default)}")

@@ -15,6 +15,7 @@ from bayesmtl.numerics.partition_priors import n_clusters_prior
 from bayesmtl.numerics.partitions import optimal_partition
 from bayesmtl.priors import Prior
 from bayesmtl.relations.clusters.prior import DirichletProcess
+from bayesmtl.relations.covariance.prior import MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable
 
 __all__ = ["main"]
@@ -28,6 +29,8 @@ def main() -> None:
         Exchangeable(feature_covariance="full"),
         Exchangeable(feature_covariance="full", scale=Prior("HalfNormal", sigma=1)),
         DirichletProcess(),
+        MatrixNormal("full"),
+        MatrixNormal("low_rank"),
     )
     with warnings.catch_warnings():
         # Ten draws are no fit, and the verdict says so.

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Draws", "PartitionDraws", "evenly_spaced", "join_chains", "map_draws", "take", "widen"]
+__all__ = [
+    "Draws",
+    "PartitionDraws",
+    "TaskDraws",
+    "evenly_spaced",
+    "join_chains",
+    "map_draws",
+    "take",
+    "widen",
+]
 
 
 class PartitionDraws(NamedTuple):
@@ -30,6 +39,32 @@ class PartitionDraws(NamedTuple):
     between: np.ndarray
     n_components: np.ndarray
     centers: np.ndarray
+
+
+class TaskDraws(NamedTuple):
+    """Draws of the covariance of the tasks, dense or by factors; (..., ) as in `Draws`.
+
+    Parameters
+    ----------
+    covariance : (..., task, task) or None
+        Omega.
+    loadings : (..., task, factor) or None
+    factors : (..., factor, d) or None
+        Standardised, as deviations are.
+    specific : (..., task) or None
+        Variances of the tasks' own parts.
+    variance : (..., factor) or None
+        Of the loadings.
+    rank : (...,) int or None
+        Number of active factors.
+    """
+
+    covariance: np.ndarray | None
+    loadings: np.ndarray | None = None
+    factors: np.ndarray | None = None
+    specific: np.ndarray | None = None
+    variance: np.ndarray | None = None
+    rank: np.ndarray | None = None
 
 
 class Draws(NamedTuple):
@@ -57,6 +92,8 @@ class Draws(NamedTuple):
         s_t, where tasks have different likelihoods.
     partition : PartitionDraws or None
         Where tasks fall into clusters.
+    tasks : TaskDraws or None
+        Where tasks are correlated.
     """
 
     means: np.ndarray
@@ -71,6 +108,7 @@ class Draws(NamedTuple):
     parameters: np.ndarray | None = None
     task_scale: np.ndarray | None = None
     partition: PartitionDraws | None = None
+    tasks: TaskDraws | None = None
 
 
 def evenly_spaced(draws: Draws, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -98,13 +136,18 @@ def join_chains(chains: list[Draws], n_draws: int) -> Draws:
 
 def map_draws(combine: Callable[[list[np.ndarray]], np.ndarray], draws: Sequence[Draws]) -> Draws:
     """Combine the same part of several draws; parts that are absent stay so."""
-    *parts, _ = (list(part) for part in zip(*draws, strict=True))
-    out = Draws(*(combine(part) if part[0] is not None else None for part in parts))  # type: ignore[arg-type]
+
+    def parts(rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+        columns = zip(*rows, strict=True)
+        return [None if part[0] is None else combine(list(part)) for part in columns]
+
+    out = Draws(*parts([draw[: Draws._fields.index("partition")] for draw in draws]))
+    tasks = [draw.tasks for draw in draws if draw.tasks is not None]
+    if tasks:
+        out = out._replace(tasks=TaskDraws(*parts(tasks)))
     partitions = [draw.partition for draw in draws if draw.partition is not None]
     if not partitions:
         return out
     most = max(part.centers.shape[-2] for part in partitions)
     wide = [part._replace(centers=widen(part.centers, most)) for part in partitions]
-    return out._replace(
-        partition=PartitionDraws(*(combine(list(part)) for part in zip(*wide, strict=True)))
-    )
+    return out._replace(partition=PartitionDraws(*parts(wide)))

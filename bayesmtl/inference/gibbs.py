@@ -8,7 +8,12 @@ import numpy as np
 
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws
-from bayesmtl.inference.recording import record_structure, structure_storage
+from bayesmtl.inference.recording import (
+    record_structure,
+    record_tasks,
+    structure_storage,
+    task_storage,
+)
 from bayesmtl.inference.sampling import sample_chains
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.collapsed_noise import update_collapsed_noise
@@ -19,10 +24,17 @@ from bayesmtl.relations.clusters import density as cluster_density
 from bayesmtl.relations.clusters import gibbs as cluster_gibbs
 from bayesmtl.relations.clusters.collapsed import weight_prior
 from bayesmtl.relations.clusters.state import PartitionState, initial_partition
-from bayesmtl.relations.exchangeable.density import log_joint
+from bayesmtl.relations.covariance import density as covariance_density
+from bayesmtl.relations.covariance import gibbs as covariance_gibbs
+from bayesmtl.relations.covariance.factors import independent_tasks
+from bayesmtl.relations.covariance.gibbs import TaskChain, start_tasks
+from bayesmtl.relations.covariance.state import DenseTasks
+from bayesmtl.relations.covariance.task_noise import update_task_noise
+from bayesmtl.relations.exchangeable.density import log_joint, log_noise, log_rows
 from bayesmtl.relations.exchangeable.gibbs import Moves, collapsing, sweep
 from bayesmtl.relations.exchangeable.population import signal_variance
 from bayesmtl.relations.exchangeable.state import (
+    PopulationPrior,
     PopulationState,
     initial_state,
 )
@@ -54,6 +66,8 @@ class ChainState(NamedTuple):
         Residual sums of squares at the current weights.
     partition : PartitionState or None
         Where tasks fall into clusters.
+    tasks : TaskChain or None
+        Where tasks are correlated.
     """
 
     sites: Any
@@ -61,6 +75,7 @@ class ChainState(NamedTuple):
     noise: NoiseState
     square: np.ndarray
     partition: PartitionState | None
+    tasks: TaskChain | None = None
 
 
 def start_chain(problem: Problem, likelihood: Likelihood, rng: np.random.Generator) -> ChainState:
@@ -76,10 +91,17 @@ def start_chain(problem: Problem, likelihood: Likelihood, rng: np.random.Generat
     )
     sites = problem.sites._replace(precision=noise.precision)
     population = initial_state(problem.prior, rng)
-    partition = None
+    partition, tasks = None, None
     if problem.partition is not None:
         partition = initial_partition(problem.partition, problem.prior, rng)
-    return ChainState(sites, population, noise, np.zeros_like(noise.log_sd), partition)
+    if problem.task_covariance is not None:
+        tasks = start_tasks(problem.task_covariance, problem.sites, problem.prior, rng)
+    given = problem.blocks[-1].correlation
+    if given is not None:
+        first = problem.prior.block
+        population.covariance[first:, first:] = given
+        population.precision[first:, first:] = np.linalg.inv(given)
+    return ChainState(sites, population, noise, np.zeros_like(noise.log_sd), partition, tasks)
 
 
 def _noise_variance(problem: Problem, noise: NoiseState) -> float:
@@ -106,20 +128,14 @@ def gibbs_step(problem: Problem, chain: ChainState, moves: Moves, rng: np.random
         The costlier updates of the population to make.
     rng : numpy.random.Generator
     """
-    sites, population, noise, square, partition = chain
+    sites, population, noise, square, partition, tasks = chain
     prior = problem.prior
     if noise.kind != FIXED_NOISE and _collapsed_noise_work(population) <= _COLLAPSED_LIMIT:
-        center, scale = population.center, population.scale.copy()
-        if partition is None:
-            task_means(population.means, prior.task_features, center)
-        else:
-            weight_prior(prior, population, partition, center, scale)
-        signal = signal_variance(prior, population)
-        update_collapsed_noise(
-            noise, sites, center, scale, population.precision, signal, prior.r2_prior, rng
-        )
+        _collapsed_noise(prior, chain, rng)
     variance = _noise_variance(problem, noise)
-    if partition is None or problem.partition is None:
+    if tasks is not None:
+        covariance_gibbs.sweep(sites, prior, population, tasks, variance, rng)
+    elif partition is None or problem.partition is None:
         sweep(sites, prior, population, variance, moves, rng)
     else:
         cluster_gibbs.sweep(sites, prior, population, partition, problem.partition, variance, rng)
@@ -127,6 +143,27 @@ def gibbs_step(problem: Problem, chain: ChainState, moves: Moves, rng: np.random
     if noise.kind != FIXED_NOISE:
         signal = signal_variance(prior, population)
         update_noise(noise, square, signal, prior.r2_prior, rng)
+
+
+def _collapsed_noise(prior: PopulationPrior, chain: ChainState, rng: np.random.Generator) -> None:
+    """Noise with the weights integrated out, where the tasks are independent given the rest."""
+    sites, population, noise, _, partition, tasks = chain
+    center, scale = population.center, population.scale.copy()
+    if tasks is not None:
+        if isinstance(tasks.tasks, DenseTasks):
+            if noise.kind == HIERARCHICAL:
+                update_task_noise(noise, sites, prior, population, tasks.tasks, rng)
+            return
+        gram, moment, center = independent_tasks(sites, prior, population, tasks.tasks)
+        sites = sites._replace(gram=gram, moment=moment)
+    elif partition is None:
+        task_means(population.means, prior.task_features, center)
+    else:
+        weight_prior(prior, population, partition, center, scale)
+    signal = signal_variance(prior, population)
+    update_collapsed_noise(
+        noise, sites, center, scale, population.precision, signal, prior.r2_prior, rng
+    )
 
 
 class _Policy:
@@ -248,6 +285,8 @@ class _Chain(NamedTuple):
 def storage_for(problem: Problem, chain: ChainState, draws: int, keep_weights: bool) -> Draws:
     """Empty arrays for the draws of one chain."""
     storage = structure_storage(problem, chain.partition, draws, keep_weights=keep_weights)
+    if chain.tasks is not None:
+        storage = storage._replace(tasks=task_storage(chain.tasks.tasks, draws))
     kind = chain.noise.kind
     if kind == FIXED_NOISE:
         return storage
@@ -274,7 +313,17 @@ def record(problem: Problem, chain: ChainState, storage: Draws, draw: int) -> Dr
         )
         storage.log_noise[draw] = flat
     variance = _noise_variance(problem, noise)
-    if partition is None:
+    if chain.tasks is not None and storage.tasks is not None:
+        record_tasks(chain.tasks.tasks, population, storage.tasks, draw)
+        structure = covariance_density.log_population(
+            problem.prior,
+            population,
+            chain.tasks.tasks,
+            chain.tasks.prior,
+            variance,
+        )
+        storage.lp[draw] = structure + log_noise(noise) + log_rows(noise, chain.square)
+    elif partition is None:
         storage.lp[draw] = log_joint(problem.prior, population, noise, chain.square, variance)
     else:
         storage.lp[draw] = cluster_density.log_joint(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import xarray as xr
 
 from bayesmtl.assembly import Problem
 from bayesmtl.errors import UnsupportedError
-from bayesmtl.inference.draws import Draws
+from bayesmtl.inference.draws import Draws, TaskDraws
 from bayesmtl.inference.options import NutsOptions
 from bayesmtl.inference.samplers import run_sampler
 from bayesmtl.likelihoods import Likelihood, Mixed
@@ -23,6 +24,8 @@ from bayesmtl.relations.clusters.graph import (
     add_cluster_weights,
     add_clusters,
 )
+from bayesmtl.relations.covariance.graph import add_task_covariance, draw_active
+from bayesmtl.relations.covariance.state import SPIKE
 from bayesmtl.relations.exchangeable.graph import (
     Coefficients,
     add_intercept,
@@ -69,13 +72,7 @@ def build_graph(prepared: Prepared, likelihood: Likelihood | Mixed, kind: str) -
         raise UnsupportedError(
             f"{likelihood!r} has no exact sites: use to_pymc(data, likelihood='rows')"
         )
-    coords: dict[str, Any] = {"task": problem.rows.tasks}
-    if problem.features:
-        coords |= {"feature": list(problem.features), "feature_bis": list(problem.features)}
-    if prepared.task_design is not None:
-        coords["task_feature"] = list(prepared.task_design.features)
-    coords |= parameter_coords(problem.row_parameters.blocks)
-    with pm.Model(coords=coords) as graph:
+    with pm.Model(coords=_coords(prepared)) as graph:
         z = None
         if prepared.task_design is not None:
             centred = problem.task_features - problem.scaling.task_feature_center
@@ -96,6 +93,19 @@ def build_graph(prepared: Prepared, likelihood: Likelihood | Mixed, kind: str) -
     return graph
 
 
+def _coords(prepared: Prepared) -> dict[str, Any]:
+    problem = prepared.problem
+    coords: dict[str, Any] = {"task": problem.rows.tasks}
+    if problem.features:
+        coords |= {"feature": list(problem.features), "feature_bis": list(problem.features)}
+    if prepared.task_design is not None:
+        coords["task_feature"] = list(prepared.task_design.features)
+    if problem.task_covariance is not None:
+        number = problem.task_covariance.n_factors
+        coords |= {"task_bis": problem.rows.tasks, "factor": np.arange(number)}
+    return coords | parameter_coords(problem.row_parameters.blocks)
+
+
 def _add_coefficients(
     problem: Problem, z: Any, reference: Any, clusters: ClusterTensors | None, scale: Any
 ) -> Coefficients:
@@ -111,7 +121,10 @@ def _add_coefficients(
     if clusters is not None:
         weights = add_cluster_weights(problem, clusters, name)
     else:
-        weights = add_weights(problem, z, reference, name) if problem.features else None
+        couple = None
+        if problem.task_covariance is not None:
+            couple = partial(add_task_covariance, problem)
+        weights = add_weights(problem, z, reference, name, couple) if problem.features else None
     if scale is not None and problem.groups is not None:
         center = pt.as_tensor(problem.groups.center)
         intercept = None if intercept is None else center + scale * intercept
@@ -188,6 +201,7 @@ def internal_draws(problem: Problem, posterior: xr.Dataset, lp: np.ndarray) -> D
     means, scale = np.zeros((*shape, p, q)), np.zeros((*shape, p))
     effects = "task_feature" in posterior.dims
     prefix = "population" if problem.partition is None else "base"
+    prefix = prefix if problem.task_covariance is None else "typical"
 
     def values(name: str, *dims: str) -> np.ndarray:
         return posterior[name].transpose("chain", "draw", *dims).to_numpy()
@@ -225,6 +239,27 @@ def internal_draws(problem: Problem, posterior: xr.Dataset, lp: np.ndarray) -> D
         lp=lp,
         parameters=rescale(blocks, read_parameters(blocks, posterior), unit),
         task_scale=task_scale,
+        tasks=None if problem.task_covariance is None else _tasks(posterior),
+    )
+
+
+def _tasks(posterior: xr.Dataset) -> TaskDraws:
+    """The covariance of the tasks; whether a factor is active is drawn given its loadings."""
+
+    def values(name: str, *dims: str) -> np.ndarray:
+        return posterior[name].transpose("chain", "draw", *dims).to_numpy()
+
+    if "task_covariance" in posterior:
+        return TaskDraws(values("task_covariance", "task", "task_bis"))
+    loadings, slab = values("loadings", "task", "factor"), values("slab_variance", "factor")
+    active = draw_active(loadings, slab, values("sticks", "factor"), np.random.default_rng(0))
+    return TaskDraws(
+        None,
+        loadings,
+        values("factors", "factor", "feature"),
+        values("specific_sd", "task") ** 2,
+        np.where(active, slab, SPIKE),
+        active.sum(axis=-1).astype(np.int32),
     )
 
 

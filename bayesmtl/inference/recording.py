@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.draws import Draws, PartitionDraws, widen
+from bayesmtl.inference.draws import Draws, PartitionDraws, TaskDraws, widen
 from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.relations.clusters.state import PartitionState
-from bayesmtl.relations.exchangeable.state import DIAGONAL, HUANG_WAND, PopulationState
+from bayesmtl.relations.covariance.state import DenseTasks, FactorTasks
+from bayesmtl.relations.exchangeable.state import HUANG_WAND, PopulationState
 
-__all__ = ["record_structure", "structure_storage"]
+__all__ = ["record_structure", "record_tasks", "structure_storage", "task_draw", "task_storage"]
 
 # Clusters that a draw has room for at first.
 _FEW_CLUSTERS = 16
@@ -25,7 +26,7 @@ def structure_storage(
     return Draws(
         means=np.empty((draws, p, q)),
         scale=np.empty((draws, p)),
-        correlation=np.empty((draws, p, p)) if prior.covariance != DIAGONAL else None,
+        correlation=np.empty((draws, p, p)) if problem.correlated_features else None,
         shared=np.empty(draws) if prior.joint.any() else None,
         noise_median=None,
         noise_spread=None,
@@ -88,3 +89,38 @@ def _record_partition(
         storage = storage._replace(centers=widen(storage.centers, 2 * count))
     storage.centers[draw, :count] = partition.center[:count]
     return storage
+
+
+def task_draw(tasks: DenseTasks | FactorTasks, population: PopulationState | None) -> TaskDraws:
+    """The covariance of the tasks as one draw.
+
+    Parameters
+    ----------
+    tasks : DenseTasks or FactorTasks
+    population : PopulationState or None
+        Factors are divided by the sds of its covariance, if it is given.
+    """
+    if isinstance(tasks, DenseTasks):
+        return TaskDraws(tasks.covariance)
+    factors = tasks.factors
+    if population is not None:
+        factors = factors / np.sqrt(np.diag(population.covariance))[-factors.shape[1] :]
+    rank = np.array(tasks.active.sum(), dtype=np.int32)
+    return TaskDraws(None, tasks.loadings, factors, tasks.specific, tasks.variance, rank)
+
+
+def task_storage(tasks: DenseTasks | FactorTasks, draws: int) -> TaskDraws:
+    """Empty arrays for the draws of one chain."""
+    parts = task_draw(tasks, None)
+    return TaskDraws(
+        *(None if x is None else np.empty((draws, *x.shape), dtype=x.dtype) for x in parts)
+    )
+
+
+def record_tasks(
+    tasks: DenseTasks | FactorTasks, population: PopulationState, storage: TaskDraws, draw: int
+) -> None:
+    """Write the covariance of the tasks as one draw."""
+    for values, part in zip(task_draw(tasks, population), storage, strict=True):
+        if part is not None:
+            part[draw] = values

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from bayesmtl.inference.chains import ChainControl, run_chains
 from bayesmtl.inference.draws import Draws, join_chains
@@ -63,14 +64,16 @@ def sample_chains(
             control.advance()
         return storage, draws
 
-    done = run_chains(
-        run,
-        chains=chains,
-        cores=cores,
-        iterations=tune + draws,
-        random_seed=random_seed,
-        progressbar=progressbar,
-    )
+    # Chains are what runs in parallel.
+    with threadpool_limits(1, "blas"):
+        done = run_chains(
+            run,
+            chains=chains,
+            cores=cores,
+            iterations=tune + draws,
+            random_seed=random_seed,
+            progressbar=progressbar,
+        )
     finished = [(storage, count) for storage, count in done.results if count > 0]
     if not finished:
         raise KeyboardInterrupt("interrupted before any draw was finished")

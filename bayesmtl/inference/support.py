@@ -29,7 +29,9 @@ def require_supported(problem: Problem, likelihood: Any, method: str) -> None:
     UnsupportedError
         With methods that would work.
     """
-    if method == "cavi":
+    if problem.task_covariance is not None:
+        _require_correlated(problem.task_covariance.kind, problem, likelihood, method)
+    elif method == "cavi":
         _require_gaussian_clusters(problem, likelihood)
     elif method == "laplace_sites":
         _require_approximate_sites(problem, likelihood)
@@ -41,6 +43,24 @@ def require_supported(problem: Problem, likelihood: Any, method: str) -> None:
         raise UnsupportedError(
             f"inference={method!r} is one normal distribution, and tasks in clusters have a "
             "posterior with a mode for each partition: use inference='gibbs' or 'nuts', or 'cavi'"
+        )
+
+
+def _require_correlated(kind: str, problem: Problem, likelihood: Any, method: str) -> None:
+    if method in ("cavi", "laplace_sites"):
+        raise UnsupportedError(
+            f"inference={method!r} does not work for correlated tasks: use inference='gibbs' or "
+            "'nuts'"
+        )
+    if method == "gibbs" and problem.row_data is not None:
+        raise UnsupportedError(
+            f"inference='gibbs' of correlated tasks needs a Gaussian likelihood, not "
+            f"{likelihood!r}: use inference='nuts'"
+        )
+    if method == "gibbs" and kind == "lkj":
+        raise UnsupportedError(
+            "task_covariance='lkj' is for inference='nuts': use it, or task_covariance='full' with "
+            "inference='gibbs'"
         )
 
 

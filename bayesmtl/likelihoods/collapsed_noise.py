@@ -14,7 +14,7 @@ from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.lanes import ROUNDING
 from bayesmtl.numerics.slicing import slice_sampler
 
-__all__ = ["update_collapsed_noise"]
+__all__ = ["gather_task", "slice_task_noise", "update_collapsed_noise"]
 
 
 @inner_kernel
@@ -48,7 +48,7 @@ def _evidence(x, gram, score, square, rows, prior_precision, lower):
 
 
 @inner_kernel
-def _gather(sites, k, v, center, scale, gram, score):
+def gather_task(sites, k, v, center, scale, gram, score):
     """Fill in the task's gram and score in standardised deviations; return the sum of squares."""
     p = scale.shape[0]
     square = sites.total[k, v]
@@ -94,7 +94,7 @@ def _spread_target(x, args):
 
 
 _slice_spread = slice_sampler(_spread_target)
-_slice_task = slice_sampler(_task_target)
+slice_task_noise = slice_sampler(_task_target)
 _slice_shared = slice_sampler(_shared_target)
 
 
@@ -122,7 +122,7 @@ def update_collapsed_noise(noise, sites, center, scale, prior_precision, signal,
     squares, rows, offsets = np.empty(n_tasks), np.empty(n_tasks), np.zeros(n_tasks)
     for t in range(n_tasks):
         k, v = t // n_lanes, t % n_lanes
-        squares[t] = _gather(sites, k, v, center, scale, grams[t], scores[t])
+        squares[t] = gather_task(sites, k, v, center, scale, grams[t], scores[t])
         rows[t] = noise.rows[k, v]
         if noise.kind == 2:
             args = (
@@ -135,7 +135,7 @@ def update_collapsed_noise(noise, sites, center, scale, prior_precision, signal,
                 noise.log_median[0],
                 noise.spread[0],
             )
-            log_sd = _slice_task(args, noise.log_sd[k, v], noise.spread[0], rng)
+            log_sd = slice_task_noise(args, noise.log_sd[k, v], noise.spread[0], rng)
             offsets[t] = log_sd - noise.log_median[0]
     if noise.sd_prior[0] != 0.0:
         # The shared noise, or the median with the tasks' deviations from it held fixed.

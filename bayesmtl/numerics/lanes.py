@@ -12,7 +12,9 @@ import numpy as np
 from bayesmtl.numerics.jit import lane_kernel
 
 __all__ = [
+    "LANES",
     "ROUNDING",
+    "VECTOR",
     "draw_deviations",
     "factor_lanes",
     "mean_moments",
@@ -33,8 +35,8 @@ __all__ = [
 
 # Fewer lanes leave the vector units idle; more, or a power of two, thrash the first-level cache. As
 # the number is not known to the compiler, it keeps loops over lanes and vectorises them.
-_MOST_LANES = 24
-_VECTOR = 8
+LANES = 24
+VECTOR = 8
 # Relative error of a difference of sums of squares: a residual below it cannot be told from zero.
 ROUNDING = 1e-13
 
@@ -45,8 +47,8 @@ def pack_tasks(values: np.ndarray) -> np.ndarray:
     As many lanes as the fewest blocks need, in multiples of 8.
     """
     n_tasks = values.shape[0]
-    n_blocks = max(1, math.ceil(n_tasks / _MOST_LANES))
-    n_lanes = _VECTOR * max(1, math.ceil(n_tasks / (n_blocks * _VECTOR)))
+    n_blocks = max(1, math.ceil(n_tasks / LANES))
+    n_lanes = VECTOR * max(1, math.ceil(n_tasks / (n_blocks * VECTOR)))
     padded = np.zeros((n_blocks * n_lanes, *values.shape[1:]))
     padded[:n_tasks] = values
     split = padded.reshape(n_blocks, n_lanes, *values.shape[1:])

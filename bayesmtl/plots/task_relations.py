@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_task_relations"]
 
-KINDS = ("difference", "correlation")
+KINDS = ("difference", "correlation", "task_correlation")
 MAX_TASKS_WITH_NUMBERS = 10
 MAX_COLUMN_LABELS = 30
 FONT_SIZE = 7.0
@@ -52,6 +52,7 @@ class Map(NamedTuple):
     lower: NDArray[np.float64]  # (task, task)
     upper: NDArray[np.float64]  # (task, task)
     unit: str = ""  # of differences
+    prior: str = ""  # interval of one correlation
 
 
 @quiet_glyphs()
@@ -75,7 +76,9 @@ def plot_task_relations(
         ``"difference"`` (root-mean-square difference of two tasks' predictors over the pooled
         features, in noise standard deviations or, where the likelihood has none, in units of the
         predictor that the figure gives), ``"correlation"`` (of two tasks' feature effects over the
-        pooled features) or None for both where both exist.
+        pooled features), ``"task_correlation"`` (of two tasks' weights around the common mean,
+        where the relation learns or fixes their covariance) or None: the last two where both
+        exist, else the first with those that exist.
     figsize
         Width and height in inches; more room shows more task labels.
 
@@ -92,15 +95,22 @@ def plot_task_relations(
     InvalidTypeError
         If `idata` is not a DataTree.
     UnsupportedError
-        If `kind="correlation"` and the fit has no correlations.
+        If the fit has no correlations of the kind that is asked for.
     """
     relations = get_group(idata, "task_relations")
     if kind is not None and kind not in KINDS:
-        msg = f"kind={kind!r} is unknown: use 'difference', 'correlation' or None for both."
+        names = ", ".join(map(repr, KINDS))
+        msg = f"kind={kind!r} is unknown: use {names} or None."
         raise InvalidDataError(msg)
     reason = _reason_without_correlation(relations)
     if kind == "correlation" and reason:
         msg = f"There is no correlation to plot: {reason} Use kind='difference'."
+        raise UnsupportedError(msg)
+    if kind == "task_correlation" and kind not in relations:
+        msg = (
+            "The relation of this fit has no covariance of the tasks, as bm.MatrixNormal() has, or "
+            "too many tasks to store it: use kind='correlation' or 'difference'."
+        )
         raise UnsupportedError(msg)
     if "difference" in relations:
         return _draw_dense(relations, kind, reason, figsize)
@@ -136,7 +146,7 @@ def _draw_dense(
         figure, axes = new_figure(1, 1, figsize or (6.0, 2.5))
         state(axes[0, 0], f"There is one task only ({texts[0]}): it has no relations to show.")
         return figure
-    kinds = [kind] if kind else ["difference"] if reason else list(KINDS)
+    kinds = [kind] if kind else [name for name in KINDS if name in relations][-2:]
     maps = [_read_map(relations, name, order) for name in kinds]
     figure, axes = new_figure(1, len(maps), figsize or _default_size(n_tasks, len(maps), texts))
     for panel, ax in zip(maps, axes[0], strict=True):
@@ -158,7 +168,16 @@ def _read_map(relations: xr.Dataset, kind: str, order: NDArray[np.int64]) -> Map
         np.asarray(pairs.sel(statistic=name), dtype=np.float64)[np.ix_(order, order)]
         for name in ("mean", "lower", "upper")
     )
-    return Map(kind, mean, lower, upper, difference_unit(relations))
+    return Map(kind, mean, lower, upper, difference_unit(relations), _prior_interval(relations))
+
+
+def _prior_interval(relations: xr.Dataset) -> str:
+    """The 90% interval of one correlation of tasks under the prior, where it is learned."""
+    if "prior_task_correlation" not in relations:
+        return ""
+    prior = relations["prior_task_correlation"]
+    lower, upper = (float(prior.sel(statistic=name)) for name in ("lower", "upper"))
+    return f"; prior 90%: {lower:.2f} to {upper:.2f}"
 
 
 def _default_size(n_tasks: int, n_maps: int, texts: list[str]) -> tuple[float, float]:
@@ -194,6 +213,8 @@ def _draw_map(figure: Figure, ax: Axes, panel: Map) -> None:
         settled = int((np.abs(certain_part(panel)[below]) > 0).sum())
         title = "Correlation between the tasks' feature effects"
         subtitle = f"90% interval excludes 0 in {settled:,} of {pairs.size:,} pairs"
+        if panel.kind == "task_correlation":
+            title, subtitle = "Correlation of the weights around their mean", subtitle + panel.prior
     from matplotlib import colormaps
 
     image = ax.imshow(

@@ -16,6 +16,7 @@ from bayesmtl.inference.draws import Draws, PartitionDraws
 from bayesmtl.likelihoods.levels import level_labels
 from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.posterior.clusters import cluster_relations
+from bayesmtl.posterior.covariance import covariance_relations
 from bayesmtl.posterior.diagnostics import diagnosis_attrs
 from bayesmtl.posterior.manifest import SCHEMA_VERSION
 from bayesmtl.posterior.partition_draws import cluster_group
@@ -108,17 +109,14 @@ def build_tree(
         ),
         "observed_data": observed_data(problem, record.design),
         "constant_data": constant_data(problem, record.columns, z_names),
-        "task_relations": task_relations(problem, full, share, borrowed, cores),
+        "task_relations": _relations(
+            problem, draws, task_relations(problem, full, share, borrowed, cores)
+        ),
     }
     if not stored:
         groups["sites"] = sites_group(problem)
     if draws.partition is not None:
         groups["clusters"] = cluster_group(problem, draws)
-        groups["task_relations"] = xr.merge(
-            [groups["task_relations"], _clusters(problem, draws.partition)],
-            join="exact",
-            combine_attrs="no_conflicts",
-        )
     inference_attrs = {
         "inference_library": "bayesmtl",
         "inference_library_version": version("bayesmtl"),
@@ -131,6 +129,16 @@ def build_tree(
     tree.attrs.update(_root_attrs(record, stored))
     tree.attrs.update(diagnosis_attrs(tree))
     return tree
+
+
+def _relations(problem: Problem, draws: Draws, common: xr.Dataset) -> xr.Dataset:
+    """What is summarised for every model, and what the relation adds."""
+    parts = [common]
+    if draws.partition is not None:
+        parts.append(_clusters(problem, draws.partition))
+    if draws.tasks is not None:
+        parts.append(covariance_relations(problem, draws))
+    return xr.merge(parts, join="exact", combine_attrs="no_conflicts")
 
 
 def _clusters(problem: Problem, partition: PartitionDraws) -> xr.Dataset:
@@ -147,12 +155,16 @@ def _constants(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
     borrowed: dict[str, Any] = {"constant": json.dumps(labels)} if labels else {}
     if problem.partition is not None:
         return {}, borrowed
+    if problem.task_covariance is not None and problem.task_covariance.kind != "given":
+        return {}, borrowed
     block = problem.blocks[-1] if problem.features else problem.blocks[0]
     means = [value for row in block.mean for value in row]
     fixed_means = all(isinstance(value, float) for value in means)
     fixed_scales = all(isinstance(scale, float) for scale in block.scale)
     none_common = fixed_means and not any(means)
     share = {"constant": 1} if none_common or (fixed_means and fixed_scales) else {}
+    if problem.task_covariance is not None:
+        share = {}
     if problem.groups is not None:
         return share, borrowed
     noise = problem.fixed_noise is not None or problem.standard_error is not None

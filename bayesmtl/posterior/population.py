@@ -118,10 +118,11 @@ def _prior(posterior: xr.Dataset, prefix: str, *, separate: bool, features: bool
         means.append(stack_draws(posterior[f"{prefix}_mean"]))
         sds.append(stack_draws(posterior[f"{prefix}_sd"]))
     root = None
-    if "feature_correlation" in posterior:
-        correlation = stack_draws(
-            posterior["feature_correlation"].transpose(..., "feature", "feature_bis")
-        )
+    # Factors that the tasks share make the weights of a new one more correlated than given them.
+    names = [f"{whose}_correlation" for whose in ("population", "feature")]
+    found = [name for name in names if name in posterior]
+    if found:
+        correlation = stack_draws(posterior[found[0]].transpose(..., "feature", "feature_bis"))
         shift, n_features = int(separate), correlation.shape[1]
         root = np.zeros((len(correlation), shift + n_features, shift + n_features))
         root[:, :shift, :shift] = 1.0

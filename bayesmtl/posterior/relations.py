@@ -11,9 +11,10 @@ import xarray as xr
 from scipy.spatial import cKDTree
 
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.draws import Draws, PartitionDraws, evenly_spaced, take
+from bayesmtl.inference.draws import Draws, PartitionDraws, TaskDraws, evenly_spaced, take
 from bayesmtl.likelihoods.parameters import noise_position
 from bayesmtl.numerics.lanes import pack_tasks, prior_shares, unpack_tasks
+from bayesmtl.posterior import task_draws
 from bayesmtl.posterior.partition_draws import conditional_means, variance_factors
 from bayesmtl.posterior.redraw import with_weights
 from bayesmtl.sites import square_root
@@ -37,8 +38,8 @@ def sharing(problem: Problem, draws: Draws) -> np.ndarray:
     weights of task t given the structure, C the pooled second moment of the features. Without
     features it speaks of the intercept.
     """
-    if draws.partition is not None:
-        return _sharing_of_clusters(problem, draws)
+    if draws.partition is not None or draws.tasks is not None:
+        return _sharing_given_others(problem, draws)
     first = int(problem.separate_intercept and bool(problem.features))
     prior = problem.prior
     # Task features stay standardised, as in task_cross.
@@ -63,9 +64,8 @@ def _second_moment(problem: Problem) -> np.ndarray:
     return np.asarray(design.T @ design / max(1, len(design)))
 
 
-def _sharing_of_clusters(problem: Problem, draws: Draws) -> np.ndarray:
-    """As `sharing`, with each task's moments given the partition and the other tasks' weights."""
-    assert draws.partition is not None
+def _sharing_given_others(problem: Problem, draws: Draws) -> np.ndarray:
+    """As `sharing`, with each task's moments given the structure and the other tasks' weights."""
     prior, first = problem.prior, problem.prior.block
     second, unit = _second_moment(problem), prior.scale_unit[first:]
     chains, rows = np.divmod(np.arange(draws.lp.size), draws.lp.shape[1])
@@ -75,11 +75,17 @@ def _sharing_of_clusters(problem: Problem, draws: Draws) -> np.ndarray:
         part = take(draws, chains[some], rows[some])
         if part.weights is None:
             part = with_weights(problem, part, rng)
-        assert part.partition is not None
-        mean = prior.mean_location[first:, 0] + unit * conditional_means(problem, part)[0]
+        if part.tasks is not None:
+            means, factors = task_draws.conditional_means(problem, part), part.tasks
+            variance = task_draws.variance_factors(factors)
+        else:
+            assert part.partition is not None
+            means = conditional_means(problem, part)
+            variance = variance_factors(part.partition)
+        mean = prior.mean_location[first:, 0] + unit * means[0]
         common = np.einsum("sti,ij,stj->s", mean, second, mean, optimize=True)
         own = ((unit * part.scale[0, :, first:]) ** 2) @ np.diag(second)
-        total = common + own * variance_factors(part.partition)[0].sum(axis=-1)
+        total = common + own * variance[0].sum(axis=-1)
         out.append(np.divide(common, total, out=np.zeros_like(total), where=total > 0))
     return np.concatenate(out).reshape(draws.lp.shape)
 
@@ -87,6 +93,8 @@ def _sharing_of_clusters(problem: Problem, draws: Draws) -> np.ndarray:
 def _task_scales(problem: Problem, draws: Draws) -> Callable[[int, int], np.ndarray]:
     """Function of chain and draw that gives the sds (task, p) of the weights given the others."""
     n_tasks, first = problem.prior.n_tasks, problem.prior.block
+    if draws.tasks is not None:
+        return _scales_of_correlated(problem, draws)
     if draws.partition is None:
         return lambda chain, draw: np.broadcast_to(
             draws.scale[chain, draw], (n_tasks, draws.scale.shape[-1])
@@ -97,6 +105,20 @@ def _task_scales(problem: Problem, draws: Draws) -> Callable[[int, int], np.ndar
         one = PartitionDraws(*(part[chain, draw] for part in partition))
         out = np.tile(draws.scale[chain, draw], (n_tasks, 1))
         out[:, first:] *= np.sqrt(variance_factors(one))[:, None]
+        return out
+
+    return scales
+
+
+def _scales_of_correlated(problem: Problem, draws: Draws) -> Callable[[int, int], np.ndarray]:
+    assert draws.tasks is not None
+    n_tasks, first = problem.prior.n_tasks, problem.prior.block
+    parts = draws.tasks
+
+    def scales(chain: int, draw: int) -> np.ndarray:
+        one = TaskDraws(*(None if part is None else part[chain, draw] for part in parts))
+        out = np.tile(draws.scale[chain, draw], (n_tasks, 1))
+        out[:, first:] *= np.sqrt(task_draws.variance_factors(one))[:, None]
         return out
 
     return scales

@@ -13,6 +13,7 @@ from bayesmtl.inference.draws import Draws
 from bayesmtl.likelihoods.parameters import parameter_coords, parameter_variables, rescale
 from bayesmtl.numerics.densities import FIXED
 from bayesmtl.posterior.partition_draws import mixture_moments, partition_variables
+from bayesmtl.posterior.task_draws import population_moments, task_variables
 from bayesmtl.priors import Prior
 from bayesmtl.scaling import INTERCEPT
 
@@ -47,21 +48,30 @@ def posterior_variables(
     _noise(problem, draws, out)
     if draws.shared is not None:
         out["shared_fraction"] = (_SAMPLE, draws.shared)
-    n_chains, n_draws = draws.lp.shape
     blocks = problem.row_parameters.blocks
-    coords: dict[str, Any] = {"chain": np.arange(n_chains), "draw": np.arange(n_draws)}
-    coords["task"] = problem.rows.tasks
-    if problem.features:
-        coords["feature"] = np.array(problem.features, dtype=object)
-        if draws.correlation is not None:
-            coords["feature_bis"] = np.array(problem.features, dtype=object)
-    if task_feature_names:
-        coords["task_feature"] = np.array(task_feature_names, dtype=object)
+    coords = _coords(problem, draws, out, task_feature_names)
     if draws.parameters is not None:
         user = rescale(blocks, draws.parameters, 1.0 / problem.scaling.response_scale)
         out |= parameter_variables(blocks, user)
     coords |= parameter_coords(blocks)
     return xr.Dataset(out, coords)
+
+
+def _coords(
+    problem: Problem, draws: Draws, out: dict[str, Any], task_feature_names: tuple[str, ...]
+) -> dict[str, Any]:
+    n_chains, n_draws = draws.lp.shape
+    coords: dict[str, Any] = {"chain": np.arange(n_chains), "draw": np.arange(n_draws)}
+    coords["task"] = problem.rows.tasks
+    if "task_correlation" in out:
+        coords["task_bis"] = problem.rows.tasks
+    if problem.features:
+        coords["feature"] = np.array(problem.features, dtype=object)
+        if "feature_correlation" in out or "population_correlation" in out:
+            coords["feature_bis"] = np.array(problem.features, dtype=object)
+    if task_feature_names:
+        coords["task_feature"] = np.array(task_feature_names, dtype=object)
+    return coords
 
 
 def _of_tasks(problem: Problem, draws: Draws, out: dict[str, Any]) -> None:
@@ -100,28 +110,56 @@ def _features(problem: Problem, draws: Draws, out: dict[str, Any], effects: bool
             problem.features,
         )
         out["weights"] = ((*_SAMPLE, "task", "feature"), weights, same)
-    fixed_means = _fixed([row[0] for row in block.mean], problem.features)
-    fixed_scales = _fixed(block.scale, problem.features)
-    mean, sd = draws.means[..., first:, 0], draws.scale[..., first:]
-    prefix = "population" if draws.partition is None else "base"
-    out[f"{prefix}_mean"] = ((*_SAMPLE, "feature"), location + unit * mean, fixed_means)
-    out[f"{prefix}_sd"] = ((*_SAMPLE, "feature"), unit * sd, fixed_scales)
-    if draws.partition is not None:
-        mean, sd = mixture_moments(problem, draws)
-        out["population_mean"] = ((*_SAMPLE, "feature"), location + unit * mean)
-        out["population_sd"] = ((*_SAMPLE, "feature"), unit * sd)
-        out |= partition_variables(problem, draws)
+    _population(problem, draws, out)
     if draws.correlation is not None:
         correlation = draws.correlation[..., first:, first:]
         fixed = [
             name for name, scale in zip(problem.features, block.scale, strict=True) if scale == 0
         ]
         attrs: dict[str, Any] = {"constant": json.dumps(fixed)} if fixed else {}
+        attrs = attrs if block.correlation is None else {"constant": 1}
         out["feature_correlation"] = ((*_SAMPLE, "feature", "feature_bis"), correlation, attrs)
     if effects:
         values = prior.mean_unit[first:, 1:] * draws.means[..., first:, 1:]
         fixed_effects = _all_fixed(value for row in block.mean for value in row[1:])
         out["task_effects"] = ((*_SAMPLE, "feature", "task_feature"), values, fixed_effects)
+
+
+def _population(problem: Problem, draws: Draws, out: dict[str, Any]) -> None:
+    """Means and sds of the weights of a new task."""
+    prior, block, first = problem.prior, problem.blocks[-1], int(problem.separate_intercept)
+    unit, location = prior.scale_unit[first:], prior.mean_location[first:, 0]
+    fixed_means = _fixed([row[0] for row in block.mean], problem.features)
+    fixed_scales = _fixed(block.scale, problem.features)
+    mean, sd = draws.means[..., first:, 0], draws.scale[..., first:]
+    prefix = "population" if draws.partition is None else "base"
+    out[f"{prefix}_mean"] = ((*_SAMPLE, "feature"), location + unit * mean, fixed_means)
+    if draws.tasks is not None:
+        _correlated_tasks(problem, draws, out, fixed_scales)
+        return
+    out[f"{prefix}_sd"] = ((*_SAMPLE, "feature"), unit * sd, fixed_scales)
+    if draws.partition is not None:
+        mean, sd = mixture_moments(problem, draws)
+        out["population_mean"] = ((*_SAMPLE, "feature"), location + unit * mean)
+        out["population_sd"] = ((*_SAMPLE, "feature"), unit * sd)
+        out |= partition_variables(problem, draws)
+
+
+def _correlated_tasks(
+    problem: Problem, draws: Draws, out: dict[str, Any], fixed_scales: dict[str, Any]
+) -> None:
+    """Spread of the weights of a new task, and the covariance of the tasks."""
+    assert problem.task_covariance is not None
+    sd, correlation = population_moments(problem, draws)
+    unit = problem.prior.scale_unit[int(problem.separate_intercept) :]
+    zero = [scale == 0.0 for scale in problem.blocks[-1].scale]
+    still = _fixed([0.0 if z else None for z in zero], problem.features)
+    attrs = fixed_scales if problem.task_covariance.kind == "given" else still
+    out["population_sd"] = ((*_SAMPLE, "feature"), unit * sd, attrs)
+    if problem.task_covariance.kind == "low_rank":
+        dims = (*_SAMPLE, "feature", "feature_bis")
+        out["population_correlation"] = (dims, correlation, still)
+    out |= task_variables(problem, draws)
 
 
 def _intercept(problem: Problem, draws: Draws, out: dict[str, Any], effects: bool) -> None:

@@ -40,6 +40,8 @@ def print_report(idata: xr.DataTree, console: Console | None = None) -> None:
     parts = [("Diagnostics", report.verdict), ("Sharing", report.sharing), ("Noise", report.noise)]
     for title, text in parts:
         _say(console, text, f"\n{title}: ")
+    if report.correlations:
+        _say(console, report.correlations, "\nCorrelations of the tasks' weights: ")
     _print_clusters(console, report)
     _show(console, "Population of tasks, with 90% intervals", _population_cells(report.population))
     different = report.different.rename(columns={"at_least": "at least (95%)"})

@@ -18,7 +18,7 @@ from bayesmtl.posterior.settings import fit_settings
 from bayesmtl.report.clusters import describe_clusters
 from bayesmtl.report.standouts import label_texts, standout_tasks
 
-__all__ = ["Report", "summarize_fit"]
+__all__ = ["Report", "describe_correlations", "summarize_fit"]
 
 _NO_SPREAD = (float("nan"),) * 3  # an effect of a task feature is the same for every task
 _SHARE_WORDS = {0.8: "nearly all", 0.6: "most", 0.4: "about half", 0.2: "some", 0.0: "little"}
@@ -29,8 +29,9 @@ class Report(NamedTuple):
 
     Attributes
     ----------
-    heading, verdict, sharing, noise, clusters
-        One sentence or two each; ``clusters`` is empty where the tasks form none.
+    heading, verdict, sharing, noise, clusters, correlations
+        One sentence or two each; ``clusters`` is empty where the tasks form none, ``correlations``
+        where the relation has no covariance of the tasks.
     members
         The table of ``bayesmtl.report.clusters.describe_clusters``, else empty.
     population
@@ -47,6 +48,7 @@ class Report(NamedTuple):
     verdict: str
     sharing: str
     clusters: str
+    correlations: str
     members: pd.DataFrame
     population: pd.DataFrame
     noise: str
@@ -79,6 +81,7 @@ def summarize_fit(idata: xr.DataTree, n_listed: int = 5) -> Report:
         verdict=str(idata.attrs["verdict"]),
         sharing=_sharing(posterior),
         clusters=clusters,
+        correlations=describe_correlations(relations),
         members=members,
         population=_population(posterior),
         noise=_noise(posterior) if has_gaussian_response(idata) else _response(idata),
@@ -121,6 +124,30 @@ def _sharing(posterior: xr.Dataset) -> str:
         f"{word} of what the features explain is common to the tasks: "
         f"{mean:.2f} (90% interval {lower:.2f} to {upper:.2f}; 0 = nothing, 1 = everything)"
     )
+
+
+def describe_correlations(relations: xr.Dataset) -> str:
+    """How many pairs of tasks are correlated, and the pair that is most surely so."""
+    if "task_correlation" not in relations or relations.sizes["task"] < 2:
+        return ""
+    pairs = relations["task_correlation"].transpose("task", "task_bis", "statistic")
+    row, column = np.triu_indices(pairs.sizes["task"], 1)
+    mean, lower, upper = (
+        pairs.sel(statistic=name).to_numpy()[row, column] for name in ("mean", "lower", "upper")
+    )
+    sure = np.maximum(lower, 0.0) - np.minimum(upper, 0.0)
+    best = int(sure.argmax()) if sure.any() else int(np.abs(mean).argmax())
+    labels = label_texts(pairs["task"])
+    text = (
+        f"90% interval without 0 in {int((sure > 0).sum()):,} of {sure.size:,} pairs of tasks; "
+        f"{'surest' if sure.any() else 'largest'}: {labels[row[best]]} and {labels[column[best]]}, "
+        f"{mean[best]:.2f} ({lower[best]:.2f} to {upper[best]:.2f})"
+    )
+    if "prior_task_correlation" in relations:
+        prior = relations["prior_task_correlation"]
+        low, high = (float(prior.sel(statistic=name)) for name in ("lower", "upper"))
+        text += f"; prior of a pair {low:.2f} to {high:.2f}"
+    return text
 
 
 def _population(posterior: xr.Dataset) -> pd.DataFrame:

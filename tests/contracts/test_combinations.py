@@ -18,7 +18,12 @@ RELATIONS: dict[str, Any] = {
     "dirichlet": bm.DirichletProcess(),
     "pitman_yor": bm.PitmanYor(),
     "mixture": bm.FiniteMixture(),
+    "matrix": bm.MatrixNormal("full"),
+    "factors": bm.MatrixNormal("low_rank", "full"),
+    "low_rank": bm.LowRank(),
 }
+# Correlated tasks: Gibbs sampling of Gaussian responses only.
+CORRELATED = ("matrix", "factors", "low_rank")
 LIKELIHOODS: dict[str, Any] = {
     "gaussian": bm.Gaussian(),
     "student_t": bm.StudentT(),
@@ -51,6 +56,7 @@ def rows_of(likelihood: Any) -> pd.DataFrame:
     return data.assign(y=response)
 
 
+@pytest.mark.filterwarnings("ignore:.*effective features:bayesmtl.BayesMTLWarning")
 @pytest.mark.parametrize("relation", RELATIONS)
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_every_combination_is_fitted_and_predicts(relation: str, likelihood: str) -> None:
@@ -61,6 +67,10 @@ def test_every_combination_is_fitted_and_predicts(relation: str, likelihood: str
     )
     assert bm.Model.from_dict(model.to_dict()) == model
     assert "y_i" in str(model)
+    if relation in CORRELATED and likelihood != "gaussian":
+        with pytest.raises(bm.UnsupportedError, match="needs a Gaussian likelihood"):
+            fit(model, data)
+        return
     tree = fit(model, data, draws=30, tune=20, chains=2)
     posterior = tree["posterior"].to_dataset()
     assert all(np.isfinite(value).all() for value in posterior.data_vars.values())
@@ -77,6 +87,7 @@ def test_every_combination_is_fitted_and_predicts(relation: str, likelihood: str
     assert posterior.equals(again["posterior"].to_dataset())
 
 
+@pytest.mark.filterwarnings("ignore:.*effective features:bayesmtl.BayesMTLWarning")
 @pytest.mark.parametrize("relation", [name for name in RELATIONS if name != "mixture"])
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_every_combination_is_a_graph(relation: str, likelihood: str) -> None:

@@ -128,3 +128,34 @@ def test_settings_of_the_user_stay(make_fit: MakeFit) -> None:
     plot_task_relations(make_fit(range(4)))
     assert dict(plt.rcParams) == before
     assert plt.fignum_exists(mine.number)
+
+
+def with_task_correlation(fit: xr.DataTree) -> xr.DataTree:
+    """The fit with structural correlations, those of predictors with the sign changed."""
+    relations = fit["task_relations"].to_dataset()
+    relations["task_correlation"] = -relations["correlation"]
+    names = relations["statistic"].to_numpy()
+    prior = [{"lower": -0.9, "upper": 0.9}.get(name, 0.0) for name in names]
+    relations["prior_task_correlation"] = (("statistic",), prior)
+    fit["task_relations"] = xr.DataTree(relations)
+    return fit
+
+
+def test_correlations_of_the_weights_stand_beside_those_of_the_predictors(
+    make_fit: MakeFit,
+) -> None:
+    fit = with_task_correlation(make_fit(list("ABCD"), ["dose", "age"]))
+    figure = plot_task_relations(fit)
+    assert panels(figure) == [
+        "Correlation between the tasks' feature effects",
+        "Correlation of the weights around their mean",
+    ]
+    texts = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert any("prior 90%: -0.90 to 0.90" in text for text in texts)
+    alone = plot_task_relations(fit, kind="task_correlation")
+    assert panels(alone) == ["Correlation of the weights around their mean"]
+
+
+def test_no_covariance_of_the_tasks_is_an_error(make_fit: MakeFit) -> None:
+    with pytest.raises(UnsupportedError, match="no covariance of the tasks"):
+        plot_task_relations(make_fit(list("ABCD")), kind="task_correlation")

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from bayesmtl.report import summarize_fit
+from bayesmtl.report.summary import describe_correlations
 
 MakeFit = Callable[..., xr.DataTree]
 
@@ -81,3 +82,25 @@ def test_noise_common_per_task_and_known(make_fit: MakeFit) -> None:
     assert summarize_fit(fit).noise == "sd 1.5 in the median task, from 0.5 (task d) to 3 (task c)"
     fit["posterior"] = xr.DataTree(posterior.drop_vars("noise_sd"))
     assert summarize_fit(fit).noise == "known standard errors"
+
+
+def test_correlations_of_tasks_name_the_surest_pair(make_fit: MakeFit) -> None:
+    assert not summarize_fit(make_fit()).correlations
+    names = ["mean", "lower", "upper"]
+    values = np.tile([0.0, -0.5, 0.5], (4, 4, 1))
+    values[0, 2] = values[2, 0] = [-0.7, -0.9, -0.2]
+    labels = list("abcd")
+    relations = xr.Dataset(
+        {
+            "task_correlation": (("task", "task_bis", "statistic"), values),
+            "prior_task_correlation": ("statistic", [0.0, -0.9, 0.9]),
+        },
+        {"task": labels, "task_bis": labels, "statistic": names},
+    )
+    text = describe_correlations(relations)
+    assert "without 0 in 1 of 6 pairs" in text
+    assert "surest: a and c, -0.70 (-0.90 to -0.20); prior of a pair -0.90 to 0.90" in text
+    relations["task_correlation"][:] = [0.1, -0.5, 0.5]
+    assert "without 0 in 0 of 6 pairs of tasks; largest: a and b" in describe_correlations(
+        relations
+    )

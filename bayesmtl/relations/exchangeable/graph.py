@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ __all__ = [
     "add_intercept_population",
     "add_population",
     "add_weights",
+    "huang_wand_correction",
+    "lkj_root",
     "random_variable",
     "scalar_variable",
 ]
@@ -150,17 +153,54 @@ def add_population(
     return center, sd
 
 
-def add_weights(problem: Problem, z: Any, noise: Any, name: str = "weights") -> Any:
-    """Weights of the tasks; ``noise`` is the sd that the joint prior refers to, user units."""
+def add_weights(
+    problem: Problem,
+    z: Any,
+    noise: Any,
+    name: str = "weights",
+    couple: Callable[[Any, Any], Any] | None = None,
+) -> Any:
+    """Weights of the tasks.
+
+    Parameters
+    ----------
+    problem : Problem
+    z : (task, task_feature) or None
+        Centred.
+    noise : tensor or float
+        The sd that the joint prior refers to, user units.
+    name : str
+    couple : callable, optional
+        From standard normal variables (task, feature) and the Cholesky factor of the correlations
+        of the features, or None, to standardised deviations of correlated tasks. Means and sds
+        are then those of a typical task.
+    """
     import pymc as pm
 
-    center, sd = add_population(problem, z, noise)
+    prefix = "population" if couple is None else "typical"
+    center, sd = add_population(problem, z, noise, prefix)
+    deviation = pm.Normal("weights_offset", dims=("task", "feature"))
+    root = _feature_root(problem, sd)
+    if couple is not None:
+        deviation = couple(deviation, root)
+    elif root is not None:
+        deviation = deviation @ root.T
+    return pm.Deterministic(name, center + sd * deviation, dims=("task", "feature"))
+
+
+def _feature_root(problem: Problem, sd: Any) -> Any:
+    """Cholesky factor of the correlations of the features; None where they have none."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
     block = problem.blocks[-1]
-    offset = pm.Normal("weights_offset", dims=("task", "feature"))
-    if block.covariance != "diagonal":
-        root = _correlation_root(problem, block, sd, int(problem.separate_intercept))
-        offset = offset @ root.T
-    return pm.Deterministic(name, center + sd * offset, dims=("task", "feature"))
+    if block.correlation is not None:
+        given = pt.as_tensor(block.correlation)
+        pm.Deterministic("feature_correlation", given, dims=("feature", "feature_bis"))
+        return pt.as_tensor(np.linalg.cholesky(block.correlation))
+    if block.covariance == "diagonal":
+        return None
+    return _correlation_root(problem, block, sd, int(problem.separate_intercept))
 
 
 class _Joint(NamedTuple):
@@ -253,16 +293,16 @@ def _correlation_root(problem: Problem, block: Block, sd: Any, first: int) -> An
     varying = np.flatnonzero([scale != 0.0 for scale in block.scale])
     root = pt.eye(d)
     if len(varying) > 1:
-        small = _lkj_root(len(varying), block.correlation_shape)
+        small = lkj_root(len(varying), block.correlation_shape)
         root = root[np.ix_(varying, varying)].set(small)
     pm.Deterministic("feature_correlation", root @ root.T, dims=("feature", "feature_bis"))
     if block.covariance == "huang_wand":
         half_t = problem.prior.half_t_scale[first:] * problem.prior.scale_unit[first:]
-        pm.Potential("huang_wand", _huang_wand_correction(sd / half_t, root, d))
+        pm.Potential("huang_wand", huang_wand_correction(sd / half_t, root, d))
     return root
 
 
-def _lkj_root(d: int, eta: float) -> Any:
+def lkj_root(d: int, eta: float, name: str = "partial_correlation_unit") -> Any:
     """Cholesky factor of a d x d correlation matrix from LKJ(eta).
 
     Its partial correlations given the preceding variables are independent, ``2 Beta(b, b) - 1``
@@ -274,14 +314,14 @@ def _lkj_root(d: int, eta: float) -> Any:
 
     row, column = np.tril_indices(d, -1)
     shape = eta + 0.5 * (d - 2 - column)
-    partial = 2.0 * pm.Beta("partial_correlation_unit", shape, shape, shape=len(row)) - 1.0
+    partial = 2.0 * pm.Beta(name, shape, shape, shape=len(row)) - 1.0
     partials = pt.zeros((d, d))[row, column].set(partial)
     rest = pt.cumprod(pt.sqrt(1.0 - partials**2), axis=1)
     left = pt.concatenate([pt.ones((d, 1)), rest[:, :-1]], axis=1)
     return partials * left + pt.diag(pt.diagonal(left))
 
 
-def _huang_wand_correction(sd: Any, root: Any, d: int) -> Any:
+def huang_wand_correction(sd: Any, root: Any, d: int) -> Any:
     """Log of the Huang-Wand density over half-t(2) sds times a uniform correlation matrix.
 
     Huang and Wand 2013, Bayesian Anal. 8, eq. 3, at unit scales, with the Jacobian ``prod_j s_j^d``

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.priors import Prior, PriorLike
 from bayesmtl.relations.settings import (
@@ -53,6 +55,8 @@ class Block(NamedTuple):
     correlation_shape : float
         eta of the LKJ prior of "separate".
     r2, shared : Prior
+    correlation : (feature, feature) or None
+        Of the features, where it is fixed.
     """
 
     mean: list[list[PriorLike | None]]
@@ -61,6 +65,7 @@ class Block(NamedTuple):
     correlation_shape: float = 1.0
     r2: Prior = Prior("Beta", alpha=1, beta=1)
     shared: Prior = Prior("Beta", alpha=1, beta=1)
+    correlation: np.ndarray | None = None
 
 
 def _no_effects(means: list[PriorLike], features: Features) -> list[list[PriorLike | None]]:

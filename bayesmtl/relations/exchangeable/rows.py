@@ -15,7 +15,7 @@ from bayesmtl.numerics.matrices import cholesky, draw_gaussian, inverse_spd, inv
 from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.relations.exchangeable.updates import HUANG_WAND_DOF
 
-__all__ = ["row_pass"]
+__all__ = ["row_pass", "update_row"]
 
 
 @lane_kernel
@@ -90,7 +90,7 @@ _slice_diagonal = slice_sampler(_diagonal_target)
 
 
 @inner_kernel
-def _update_row(lower, inverse, psi, i, quadratic, linear, rng):
+def update_row(lower, inverse, psi, i, quadratic, linear, rng):
     """Draw row i of L given the others; ``inverse`` is L^-1, kept up to date.
 
     The prior ``exp(-sum_k psi_k |x_k|^2 / 2)`` is of the columns x_k of L^-1, and a change delta of
@@ -186,7 +186,7 @@ def row_pass(sites, prior, state, rng):
             i,
             b + i,
         )
-        _update_row(lower, inverse, psi, i, quadratic, linear, rng)
+        update_row(lower, inverse, psi, i, quadratic, linear, rng)
         _set_feature(state, white, lower, i, b + i)
     covariance = np.dot(lower, lower.T)
     state.covariance[b:, b:] = covariance

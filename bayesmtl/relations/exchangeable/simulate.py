@@ -67,6 +67,8 @@ def simulate_population(
         varying = first + np.flatnonzero(scale[first:] > 0.0)
         matrix = draw_lkj(len(varying), last.correlation_shape, rng)
         correlation[np.ix_(varying, varying)] = matrix
+    elif last.correlation is not None:
+        correlation[first:, first:] = last.correlation
     return PriorDraw(means, scale, correlation, shared)
 
 

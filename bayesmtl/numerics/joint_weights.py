@@ -1,0 +1,198 @@
+"""Joint draws of the weights of correlated tasks.
+
+Standardised deviations x (task, p) have the prior precision ``K (x) P`` on the coefficients that
+are correlated over tasks (K of the tasks, P of the features) and 1 on those before, and the sites
+of the tasks add a block each. Three routes give the same distribution: dense, by eigenvalues where
+all tasks have the same design (Stegle et al. 2011, NeurIPS 24), and perturb-and-solve with
+conjugate gradients (Papandreou and Yuille 2010, NeurIPS 23).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from bayesmtl.numerics.jit import kernel
+
+__all__ = [
+    "CONJUGATE_GRADIENTS",
+    "DENSE",
+    "EIGEN",
+    "Blocks",
+    "choose_route",
+    "draw_dense",
+    "draw_eigen",
+    "draw_perturbed",
+]
+
+DENSE, EIGEN, CONJUGATE_GRADIENTS = "dense", "eigen", "conjugate gradients"
+# Coefficients in all, up to which one Cholesky factor is affordable.
+_DENSE_LIMIT = 3000
+_SAME = 1e-10
+_TOLERANCE = 1e-9
+
+
+class Blocks(NamedTuple):
+    """Sites in standardised units and the prior precision.
+
+    Parameters
+    ----------
+    gram : (task, p, p)
+    score : (task, p)
+        Linear term of the deviations.
+    task_precision : (task, task)
+        K.
+    feature_precision : (p - first, p - first)
+        P.
+    first : int
+        Coefficients before it are independent over tasks, with variance 1.
+    """
+
+    gram: np.ndarray
+    score: np.ndarray
+    task_precision: np.ndarray
+    feature_precision: np.ndarray
+    first: int
+
+
+def choose_route(gram: np.ndarray, first: int) -> str:
+    """How to draw jointly, given the sites' G (task, p, p)."""
+    n_tasks, p, _ = gram.shape
+    reference = gram[np.argmax(np.trace(gram, axis1=1, axis2=2))]
+    size = np.sqrt(np.outer(np.diag(reference), np.diag(reference)))
+    same = np.abs(gram - reference) <= _SAME * size
+    apart = np.abs(reference[:first, first:]) <= _SAME * size[:first, first:]
+    if n_tasks > 1 and same.all() and apart.all():
+        return EIGEN
+    return DENSE if n_tasks * p <= _DENSE_LIMIT else CONJUGATE_GRADIENTS
+
+
+@kernel
+def draw_dense(gram, score, task_precision, feature_precision, first, normals):
+    """Draw (task, p) by a Cholesky factor of the whole precision; see `Blocks`.
+
+    ``normals`` (task, p) are standard normal.
+    """
+    n_tasks, p = score.shape
+    n = n_tasks * p
+    whole = np.zeros((n, n))
+    for t in range(n_tasks):
+        for u in range(n_tasks):
+            k = task_precision[t, u]
+            for i in range(first, p):
+                for j in range(first, p):
+                    whole[t * p + i, u * p + j] = k * feature_precision[i - first, j - first]
+        for i in range(p):
+            for j in range(p):
+                whole[t * p + i, t * p + j] += gram[t, i, j]
+        for i in range(first):
+            whole[t * p + i, t * p + i] += 1.0
+    lower = np.linalg.cholesky(whole)
+    x = score.copy().reshape(-1)
+    for i in range(n):
+        total = x[i]
+        for j in range(i):
+            total -= lower[i, j] * x[j]
+        x[i] = total / lower[i, i]
+    x += normals.copy().reshape(-1)
+    for i in range(n - 1, -1, -1):
+        x[i] /= lower[i, i]
+        for j in range(i):
+            x[j] -= lower[i, j] * x[i]
+    return x.reshape((n_tasks, p))
+
+
+def draw_eigen(blocks: Blocks, noise: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """Draw (task, p) where ``gram[t] = noise[t] G`` for one G; cost cubic in tasks and in p.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Intercepts before ``first`` do not interact with the other coefficients.
+    noise : (task,)
+        Noise precisions.
+    normals : (task, p)
+        Standard normal.
+    """
+    first, root_noise = blocks.first, np.sqrt(noise)
+    out = np.empty_like(blocks.score)
+    index = np.arange(first)
+    own = 1.0 + blocks.gram[:, index, index]
+    out[:, :first] = blocks.score[:, :first] / own + normals[:, :first] / np.sqrt(own)
+    shared = blocks.gram[0, first:, first:] / noise[0]
+    half = np.linalg.cholesky(np.linalg.inv(blocks.feature_precision))
+    values, vectors = np.linalg.eigh(half.T @ shared @ half)
+    covariance = np.linalg.inv(blocks.task_precision)
+    task_values, task_vectors = np.linalg.eigh(root_noise[:, None] * covariance * root_noise)
+    precision = 1.0 / task_values[:, None] + np.clip(values, 0.0, None)
+    rotated = task_vectors.T @ (blocks.score[:, first:] / root_noise[:, None]) @ half @ vectors
+    drawn = rotated / precision + normals[:, first:] / np.sqrt(precision)
+    out[:, first:] = (task_vectors @ drawn @ vectors.T @ half.T) / root_noise[:, None]
+    return out
+
+
+def draw_perturbed(blocks: Blocks, root: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw (task, p) by conjugate gradients on a perturbed right-hand side.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    root : (task, p, p)
+        ``root root' = gram``.
+    rng : numpy.random.Generator
+
+    Raises
+    ------
+    FloatingPointError
+        When the iterations do not converge.
+    """
+    first = blocks.first
+    right = blocks.score + (root @ rng.normal(size=(*blocks.score.shape, 1)))[..., 0]
+    normals = rng.normal(size=blocks.score.shape)
+    tasks = np.linalg.cholesky(blocks.task_precision)
+    features = np.linalg.cholesky(blocks.feature_precision)
+    right[:, :first] += normals[:, :first]
+    right[:, first:] += tasks @ normals[:, first:] @ features.T
+
+    def multiply(x: np.ndarray) -> np.ndarray:
+        out = (blocks.gram @ x[..., None])[..., 0]
+        out[:, :first] += x[:, :first]
+        out[:, first:] += blocks.task_precision @ x[:, first:] @ blocks.feature_precision
+        return out
+
+    return _conjugate_gradients(multiply, _preconditioner(blocks), right)
+
+
+def _preconditioner(blocks: Blocks) -> np.ndarray:
+    """Inverses (task, p, p) of the diagonal blocks of the precision."""
+    first = blocks.first
+    diagonal = blocks.gram.copy()
+    index = np.arange(first)
+    diagonal[:, index, index] += 1.0
+    of_tasks = np.diag(blocks.task_precision)[:, None, None]
+    diagonal[:, first:, first:] += of_tasks * blocks.feature_precision
+    return np.linalg.inv(diagonal)
+
+
+def _conjugate_gradients(multiply, inverse: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve for (task, p), preconditioned by blocks."""
+    x = (inverse @ right[..., None])[..., 0]
+    residual = right - multiply(x)
+    step = (inverse @ residual[..., None])[..., 0]
+    product = float((residual * step).sum())
+    limit = _TOLERANCE * np.linalg.norm(right)
+    for _ in range(10 * right.size):
+        if np.linalg.norm(residual) <= limit:
+            return x
+        image = multiply(step)
+        length = product / float((step * image).sum())
+        x += length * step
+        residual -= length * image
+        scaled = (inverse @ residual[..., None])[..., 0]
+        last, product = product, float((residual * scaled).sum())
+        step = scaled + (product / last) * step
+    raise FloatingPointError(
+        "the joint draw of the weights does not converge: the covariance of the tasks is nearly "
+        "singular; use task_covariance='low_rank'"
+    )

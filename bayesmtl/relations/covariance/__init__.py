@@ -1,0 +1,1 @@
+"""Tasks whose weights are correlated."""

@@ -1,0 +1,138 @@
+"""Means, scales and feature covariance given weights of correlated tasks.
+
+Weights of correlated tasks are linear combinations of *innovations*, which are rows of one normal
+population: with ``Omega = R R'`` the rows of ``R^-1 (W - M Z)`` are independent, as are factors and
+the tasks' own parts. Given them, the updates are those of exchangeable tasks.
+"""
+
+import numpy as np
+
+from bayesmtl.numerics.jit import inner_kernel, kernel
+from bayesmtl.numerics.lanes import LANES, VECTOR
+from bayesmtl.relations.exchangeable.moves import (
+    centred_means,
+    centred_scales,
+    draw_correlations,
+    draw_huang_wand,
+    set_weights,
+    standardise,
+)
+from bayesmtl.relations.exchangeable.state import PopulationPrior, PopulationState
+
+__all__ = ["by_task", "place_deviations_of", "place_weights", "to_lanes", "update_from_rows"]
+
+
+@inner_kernel
+def to_lanes(rows):
+    """(row, n) -> (block, n, lane), padded with zeros, as `pack_tasks`."""
+    n_rows, n = rows.shape
+    n_blocks = max(1, -(-n_rows // LANES))
+    n_lanes = VECTOR * max(1, -(-n_rows // (n_blocks * VECTOR)))
+    out = np.zeros((n_blocks, n, n_lanes))
+    for r in range(n_rows):
+        for i in range(n):
+            out[r // n_lanes, i, r % n_lanes] = rows[r, i]
+    return out
+
+
+@inner_kernel
+def by_task(values, n_tasks, first, last):
+    """Coefficients ``first`` to ``last`` of (block, p, lane) as (task, last - first)."""
+    n_lanes = values.shape[2]
+    out = np.empty((n_tasks, last - first))
+    for t in range(n_tasks):
+        for i in range(first, last):
+            out[t, i - first] = values[t // n_lanes, i, t % n_lanes]
+    return out
+
+
+@inner_kernel
+def _part(prior, state, weights, design, first, last, covariance):
+    """Coefficients ``first`` to ``last`` of rows (row, n) and (row, q) as a population."""
+    q = prior.mean_location.shape[1]
+    lanes = to_lanes(weights)
+    of_part = PopulationPrior(
+        prior.mean_prior[first:last].copy(),
+        prior.mean_location[first:last].copy(),
+        prior.mean_unit[first:last].copy(),
+        prior.mean_kind[first * q : last * q].copy(),
+        prior.scale_prior[first:last].copy(),
+        prior.scale_unit[first:last].copy(),
+        prior.joint[first:last].copy(),
+        prior.r2_prior,
+        prior.shared_prior,
+        covariance,
+        0,
+        prior.half_t_scale[first:last].copy(),
+        prior.correlation_shape,
+        to_lanes(design),
+        np.dot(design.T, design),
+        weights.shape[0],
+    )
+    return of_part, PopulationState(
+        state.means[first:last].copy(),
+        state.scale[first:last].copy(),
+        state.covariance[first:last, first:last].copy(),
+        state.precision[first:last, first:last].copy(),
+        state.shared,
+        np.zeros_like(lanes),
+        np.zeros_like(lanes),
+        lanes,
+    )
+
+
+@inner_kernel
+def _update_part(prior, state, weights, design, first, last, covariance, rng):
+    of_part, part = _part(prior, state, weights, design, first, last, covariance)
+    standardise(of_part, part)
+    centred_means(of_part, part, rng)
+    if covariance == 1:
+        draw_huang_wand(of_part, part, rng)
+    centred_scales(of_part, part, rng)
+    if covariance == 2:
+        draw_correlations(of_part, part, rng)
+    state.means[first:last] = part.means
+    state.scale[first:last] = part.scale
+    state.covariance[first:last, first:last] = part.covariance
+    state.precision[first:last, first:last] = part.precision
+
+
+@kernel
+def update_from_rows(prior, state, weights, design, rng):
+    """Update means, scales and covariance given the innovations of the features, in place.
+
+    Separate intercepts are independent of the features and of each other. Standardised deviations
+    are left stale.
+
+    Parameters
+    ----------
+    prior : PopulationPrior
+    state : PopulationState
+        With the weights of the tasks.
+    weights : (row, d)
+        Innovations: independent, ``Normal(means @ design, scale covariance scale)``.
+    design : (row, q)
+    rng : numpy.random.Generator
+    """
+    first, p = prior.block, state.scale.shape[0]
+    if first > 0:
+        own = by_task(state.weights, prior.n_tasks, 0, first)
+        of_tasks = by_task(prior.task_features, prior.n_tasks, 0, prior.task_features.shape[1])
+        _update_part(prior, state, own, of_tasks, 0, first, 0, rng)
+    if p > first:
+        _update_part(prior, state, weights, design, first, p, prior.covariance, rng)
+
+
+@kernel
+def place_weights(prior, state):
+    """Weights of the current means, scales and standardised deviations, in place."""
+    set_weights(prior, state)
+
+
+@inner_kernel
+def place_deviations_of(state, deviation, first):
+    """Write standardised deviations (task, d) of the coefficients from ``first`` on."""
+    n_lanes = state.deviation.shape[2]
+    for t in range(deviation.shape[0]):
+        for i in range(deviation.shape[1]):
+            state.deviation[t // n_lanes, first + i, t % n_lanes] = deviation[t, i]

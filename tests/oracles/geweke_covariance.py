@@ -1,0 +1,254 @@
+"""Joint-distribution tests of correlated tasks: their covariance simulated by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bayesmtl import Exchangeable, LowRank, MatrixNormal
+from bayesmtl.assembly import Problem
+from bayesmtl.inference.gibbs import ChainState, gibbs_step, start_chain
+from bayesmtl.numerics.lanes import pack_tasks
+from bayesmtl.relations.covariance.dense import dense_sites
+from bayesmtl.relations.covariance.state import SPIKE, DenseTasks, FactorTasks
+from bayesmtl.relations.exchangeable.gibbs import Moves
+from bayesmtl.relations.exchangeable.moves import standardise
+from tests.oracles.generative import World, huang_wand, respond, statistics
+from tests.oracles.geweke import (
+    empty_like,
+    record_world,
+    respond_with,
+    set_structure,
+    z_scores,
+)
+from tests.oracles.geweke_case import Case
+
+__all__ = [
+    "Tasks",
+    "correlated",
+    "covariance_scores",
+    "full_tasks",
+    "given_tasks",
+    "low_rank_tasks",
+]
+
+
+class Tasks(NamedTuple):
+    """Draws (n, ...) of the covariance of tasks; factor parts have no columns where it is dense.
+
+    The parts are those of `FactorTasks`.
+    """
+
+    covariance: np.ndarray
+    loadings: np.ndarray
+    factors: np.ndarray
+    specific: np.ndarray
+    variance: np.ndarray
+    active: np.ndarray
+    sticks: np.ndarray
+
+
+Simulator = Callable[[int, np.ndarray, np.random.Generator], Tasks]
+
+
+def _dense(covariance: np.ndarray, d: int) -> Tasks:
+    n, n_tasks, _ = covariance.shape
+    none = np.empty((n, 0))
+    return Tasks(covariance, np.empty((n, n_tasks, 0)), np.empty((n, 0, d)), none, none, none, none)
+
+
+def full_tasks(n_tasks: int) -> Simulator:
+    """Huang-Wand of scale one."""
+
+    def simulate(n: int, root: np.ndarray, rng: np.random.Generator) -> Tasks:
+        sds, correlation = huang_wand(n, np.ones(n_tasks), rng)
+        return _dense(sds[:, :, None] * correlation * sds[:, None, :], root.shape[1])
+
+    return simulate
+
+
+def given_tasks(covariance: np.ndarray) -> Simulator:
+    """A fixed covariance."""
+
+    def simulate(n: int, root: np.ndarray, rng: np.random.Generator) -> Tasks:
+        return _dense(np.tile(covariance, (n, 1, 1)), root.shape[1])
+
+    return simulate
+
+
+def low_rank_tasks(n_tasks: int, n_factors: int, *, common: bool = False) -> Simulator:
+    """Factors under cumulative shrinkage, own parts with half-t(3) sds of scale 0.6."""
+
+    def simulate(n: int, root: np.ndarray, rng: np.random.Generator) -> Tasks:
+        d = root.shape[1]
+        sticks = rng.beta(1.0, 2.0, (n, n_factors))
+        spike = 1.0 - np.cumprod(1.0 - sticks, axis=1)
+        active = rng.random((n, n_factors)) > spike
+        slab = 0.5 / rng.gamma(2.0, size=(n, n_factors))
+        variance = np.where(active, slab, SPIKE)
+        loadings = np.sqrt(variance)[:, None, :] * rng.normal(size=(n, n_tasks, n_factors))
+        factors = np.einsum("nij,nhj->nhi", root, rng.normal(size=(n, n_factors, d)))
+        specific = (0.6 * rng.standard_t(3.0, (n, 1 if common else n_tasks))) ** 2
+        specific = specific * np.ones((1, n_tasks))
+        covariance = loadings @ loadings.transpose(0, 2, 1)
+        covariance[:, np.arange(n_tasks), np.arange(n_tasks)] += specific
+        return Tasks(covariance, loadings, factors, specific, variance, active, sticks)
+
+    return simulate
+
+
+def correlated(case: Case, task_covariance: Any) -> Case:
+    """The case with correlated tasks in place of exchangeable ones; None: `LowRank`."""
+    plain = case.model.relation
+    assert isinstance(plain, Exchangeable)
+    settings = {field.name: getattr(plain, field.name) for field in fields(plain)}
+    relation: MatrixNormal | LowRank = LowRank(**settings)
+    if task_covariance is not None:
+        relation = MatrixNormal(task_covariance=task_covariance, **settings)
+    return case._replace(model=replace(case.model, relation=relation))
+
+
+def _first(case: Case) -> int:
+    """Number of separate intercepts."""
+    relation = case.model.intercept == "relation"
+    return len(case.frame.unit) - len(case.frame.feature_sd) - int(relation)
+
+
+class _Draws(NamedTuple):
+    world: World
+    tasks: Tasks
+
+
+def _simulate(case: Case, simulator: Simulator, n: int, rng: np.random.Generator) -> _Draws:
+    """Weights whose features' deviations are ``R E``, rows of E from the features' population."""
+    layout, parts = case.frame.layout, case.structure(n, rng)
+    means, sds = parts["means"], parts["sds"]
+    p, first = sds.shape[1], _first(case)
+    n_tasks = len(layout.task_columns)
+    correlation = parts.get("correlation", np.tile(np.eye(p), (n, 1, 1)))
+    root = np.linalg.cholesky(correlation)[:, first:, first:]
+    tasks = simulator(n, root, rng)
+    deviation = rng.normal(size=(n, n_tasks, p))
+    white = np.einsum("nij,ntj->nti", root, rng.normal(size=(n, n_tasks, p - first)))
+    if tasks.loadings.shape[2]:
+        own = np.sqrt(tasks.specific)[:, :, None] * white
+        deviation[:, :, first:] = tasks.loadings @ tasks.factors + own
+    else:
+        deviation[:, :, first:] = np.linalg.cholesky(tasks.covariance) @ white
+    centers = np.einsum("nia,ta->nti", means, layout.task_columns)
+    weights = centers + sds[:, None, :] * deviation
+    ones = np.ones(n)
+    world = World(
+        means,
+        sds,
+        correlation,
+        parts.get("shared", ones),
+        parts.get("median", ones),
+        parts.get("spread", ones),
+        parts["noise"],
+        weights,
+        respond(layout, weights, parts["noise"], rng),
+    )
+    return _Draws(world, tasks)
+
+
+def _set_tasks(case: Case, problem: Problem, chain: ChainState, draws: _Draws, i: int) -> None:
+    """Put one exact draw into the state; factors in units of the standardised deviations."""
+    assert chain.tasks is not None
+    frame = case.frame
+    weights = (draws.world.weights[i] - frame.location) / frame.unit[:, 0]
+    chain.population.weights[:] = pack_tasks(weights)
+    chain.population.deviation[:] = 0.0
+    standardise(problem.prior, chain.population)
+    state, tasks = chain.tasks.tasks, draws.tasks
+    if isinstance(state, DenseTasks):
+        state.covariance[:] = tasks.covariance[i]
+        state.precision[:] = np.linalg.inv(tasks.covariance[i])
+        return
+    first = _first(case)
+    unit = draws.world.sds[i] / case.frame.unit[:, 0] / chain.population.scale
+    for name in ("loadings", "specific", "variance", "active", "sticks"):
+        getattr(state, name)[:] = getattr(tasks, name)[i]
+    state.factors[:] = tasks.factors[i] * unit[first:]
+
+
+def _record_tasks(case: Case, chain: ChainState, out: Tasks, i: int) -> None:
+    assert chain.tasks is not None
+    state = chain.tasks.tasks
+    out.covariance[i] = state.covariance
+    if isinstance(state, FactorTasks):
+        first = _first(case)
+        sds = np.sqrt(np.diag(chain.population.covariance))[first:]
+        for name in ("loadings", "specific", "variance", "active", "sticks"):
+            getattr(out, name)[i] = getattr(state, name)
+        out.factors[i] = state.factors / sds
+
+
+def _statistics(draws: _Draws) -> dict[str, np.ndarray]:
+    """Those of the world, and sds, correlations and factors of the tasks."""
+    out = statistics(draws.world)
+    tasks = draws.tasks
+    sd = np.sqrt(np.einsum("ntt->nt", tasks.covariance))
+    last = sd.shape[1] - 1
+    extra: dict[str, np.ndarray] = {}
+    for t in (0, 1, last):
+        extra[f"log task sd[{t}]"] = np.log(sd[:, t])
+    for s, t in ((0, 1), (0, last), (1, last)):
+        extra[f"task correlation[{s},{t}]"] = tasks.covariance[:, s, t] / (sd[:, s] * sd[:, t])
+    extra["task sd x sd"] = np.log(sd[:, 0]) * np.log(draws.world.sds[:, -1])
+    for h in range(tasks.variance.shape[1]):
+        extra[f"log variance[{h}]"] = np.log(tasks.variance[:, h])
+        extra[f"active[{h}]"] = tasks.active[:, h].astype(float)
+        extra[f"stick[{h}]"] = tasks.sticks[:, h]
+        extra[f"log factor[{h}]"] = np.log((tasks.factors[:, h] ** 2).sum(axis=1))
+        extra[f"log loadings[{h}]"] = np.log((tasks.loadings[:, :, h] ** 2).sum(axis=1))
+        product = tasks.loadings[:, 0, h] * tasks.factors[:, h, 0]
+        extra[f"part[{h}]"] = np.arcsinh(product)
+        extra[f"part x mean[{h}]"] = np.arcsinh(product * draws.world.means[:, -1, 0])
+    if tasks.specific.shape[1]:
+        extra["log specific"] = np.log(tasks.specific[:, last])
+    out |= extra | {f"{name}^2": values**2 for name, values in extra.items()}
+    return {name: values for name, values in out.items() if np.ptp(values) > 0}
+
+
+def covariance_scores(
+    case: Case,
+    simulator: Simulator,
+    *,
+    chains: int,
+    cycles: int,
+    seed: int,
+    route: str | None = None,
+) -> dict[str, float]:
+    """z of the mean of each statistic over chains of sweeps that start from exact draws."""
+    frame, layout = case.frame, case.frame.layout
+    exact = _simulate(case, simulator, 50_000, np.random.default_rng([1, seed]))
+    start = _simulate(case, simulator, chains, np.random.default_rng([2, seed]))
+    rng = np.random.default_rng([3, seed])
+    problem: Problem = case.model.prepare(frame.data).problem
+    n_tasks, n = problem.prior.n_tasks, chains * cycles
+    out = empty_like(n, start.world)
+    of_tasks = Tasks(*(np.empty((n, *part.shape[1:])) for part in start.tasks))
+    chain = start_chain(problem, case.model.likelihood, rng)
+    for c in range(chains):
+        set_structure(frame, problem, chain, start.world, c)
+        _set_tasks(case, problem, chain, start, c)
+        response = start.world.response[c]
+        for i in range(c * cycles, (c + 1) * cycles):
+            chain = respond_with(frame, problem, chain, response)
+            assert chain.tasks is not None
+            if chain.tasks.dense is not None:
+                dense, how = dense_sites(chain.sites, problem.prior, route)
+                chain = chain._replace(tasks=chain.tasks._replace(dense=dense, route=how))
+            gibbs_step(problem, chain, Moves(collapsed=False, rows=False), rng)
+            record_world(frame, chain, n_tasks, out, i)
+            _record_tasks(case, chain, of_tasks, i)
+            predictor = np.einsum("ri,ri->r", layout.columns, out.weights[i][layout.task])
+            sd = out.noise[i][layout.task] / np.sqrt(layout.precision_weight)
+            response = out.response[i] = predictor + sd * rng.normal(size=len(predictor))
+    begun, drawn, known = (_statistics(part) for part in (start, _Draws(out, of_tasks), exact))
+    known = {name: values for name, values in known.items() if name in begun}
+    return z_scores(begun, drawn, known, cycles)
