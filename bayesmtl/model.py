@@ -205,7 +205,14 @@ class Model:
         # Rows that will be dropped must not teach the design its levels or means.
         used = (self.task, *extra, *also) if self.missing == "drop" else ()
         unused = unused_rows(data, self.task, users if used else {})
-        design = learn_design(self.formula, data, also=used, unused=unused)
+        levels = response_levels(likelihood)
+        design = learn_design(
+            self.formula,
+            data,
+            also=used,
+            unused=unused,
+            any_response=isinstance(levels, Mapping),
+        )
         rows = read_rows(
             data,
             design,
@@ -213,7 +220,7 @@ class Model:
             extra=extra,
             also=also,
             missing=self.missing,  # type: ignore[arg-type]
-            levels=response_levels(likelihood),
+            levels=levels,
             warn_single=isinstance(likelihood, Gaussian) and likelihood.se is None,
             users=users,
         )
