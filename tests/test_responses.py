@@ -59,6 +59,15 @@ def test_levels_that_are_numbers_need_no_text(library: str, dtype: type) -> None
     np.testing.assert_array_equal(response(y, library, kinds), [3, 0, 1, -1, 2, 0, 4, 1, 2])
 
 
+def test_numbers_may_follow_after_many_labels() -> None:
+    data = pd.DataFrame({"y": pd.Series(["low"] * 150 + [1.5, 2.5], dtype=object)})
+    data = data.assign(task=["pain"] * 150 + ["dose"] * 2, x=np.arange(152.0))
+    kinds = {name: KINDS[name] for name in ("pain", "dose")}
+    values = bm.Model("y ~ x", "task", likelihood=kinds).prepare(data).problem.rows.response
+    assert values is not None
+    np.testing.assert_array_equal(values, [0.0] * 150 + [1.5, 2.5])
+
+
 def test_booleans_are_zero_and_one() -> None:
     kinds = KINDS | {"dose": bm.Bernoulli()}
     cells = [{0: False, 3: 0, 6: True}.get(i, cell) for i, cell in enumerate(CELLS)]

@@ -92,7 +92,7 @@ def read_cells(frame: nw.DataFrame[Any], name: str) -> Column:
     Returns
     -------
     Column
-        Of kind "cells" where the library keeps objects, else as `read_column`.
+        Of kind "cells" where the library keeps text or objects, else as `read_column`.
 
     Raises
     ------
@@ -100,7 +100,8 @@ def read_cells(frame: nw.DataFrame[Any], name: str) -> Column:
         If it holds something else.
     """
     series = frame[name]
-    if series.dtype != nw.Object:
+    # Objects are called text where the first of them are.
+    if series.dtype not in (nw.String, nw.Object):
         return read_column(frame, name)
     null = series.is_null().to_numpy().astype(bool)
     values = _as_objects(series, null)

@@ -8,6 +8,7 @@ import pytest
 
 from bayesmtl.likelihoods.levels import (
     Levels,
+    ResponseKinds,
     from_stored,
     response_kinds,
     stored_attrs,
@@ -40,11 +41,13 @@ def test_a_stored_response_says_its_levels() -> None:
 
 
 def test_all_levels_stand_side_by_side() -> None:
-    assert response_kinds(None) == (True, ())
-    assert response_kinds(("x", "y")) == (False, ("x", "y"))
+    assert response_kinds(None) == ResponseKinds(True, ())
+    assert response_kinds(("x", "y")) == ResponseKinds(False, ("x", "y"))
     some = response_kinds(SOME)
-    assert some == (True, ("low", "high", "1", "2.5", "4"))
+    assert some.numbers
+    assert some.levels == ("low", "high", "1", "2.5", "4")
     assert some.places(SOME["c"]) == [2, 3, 4]
     both = response_kinds({"a": (1, 2, 3), "b": (0, 2)})
-    assert both == (False, (1, 2, 3, 0))
+    assert not both.numbers
+    assert both.levels == (1, 2, 3, 0)
     assert both.places((0, 2)) == [3, 1]
