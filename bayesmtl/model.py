@@ -50,7 +50,8 @@ class Model:
         and intercepts are those of each task's own predictor; population means and sds,
         differences, correlations and sharing are of w_t. Tasks with equal likelihoods share its
         parameters, except that each Gaussian task has a noise sd of its own unless
-        ``noise="shared"``.
+        ``noise="shared"``. With `Ordinal` tasks among them the response column holds labels in
+        their rows and numbers in the others, each of which may be written as text.
     intercept : None, "exchangeable", "none", "relation" or a relation
         None follows the formula. "relation" makes the intercept the feature "Intercept"; a relation
         sets the priors of a separate intercept, which speak of the point where all features are at

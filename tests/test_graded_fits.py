@@ -296,6 +296,18 @@ def test_every_relation(relation: Any, intercept: Any) -> None:
 
 
 @pytest.mark.mcmc
+@pytest.mark.parametrize("method", ["advi", "fullrank_advi"])
+def test_approximations_find_weights_and_thresholds(
+    model: bm.Model, fitted: xr.DataTree, method: str
+) -> None:
+    approximate, draws = fit(model, rows(), inference=method), ("chain", "draw")
+    for name in ("weights", "ordinal_thresholds_ache", "ordinal_thresholds_score"):
+        expected, found = fitted["posterior"][name], approximate["posterior"][name]
+        distance: Any = np.abs(found.mean(draws) - expected.mean(draws)) / expected.std(draws)
+        assert float(distance.max()) < 1.0, name
+
+
+@pytest.mark.mcmc
 def test_the_graph_has_the_same_posterior() -> None:
     """With row weights."""
     data = rows().assign(w=np.tile([0.5, 1.5], len(KINDS) * N // 2))

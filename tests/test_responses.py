@@ -45,6 +45,10 @@ def test_text_columns_hold_numbers_as_text(library: str) -> None:
     np.testing.assert_array_equal(response(TEXT, library), CODES)
 
 
+def test_categories_are_text() -> None:
+    np.testing.assert_array_equal(response(pd.Categorical(TEXT)), CODES)
+
+
 def test_polars_objects_are_cells() -> None:
     data = pl.DataFrame({"y": pl.Series(CELLS, dtype=pl.Object), "task": TASKS, "x": X})
     rows = bm.Model("y ~ x", "task", likelihood=KINDS).prepare(data).problem.rows

@@ -34,6 +34,12 @@ class Ordinal:
     logistic distribution function. They are thus the order statistics of K - 1 independent
     standard logistic variables.
 
+    In a mapping of likelihoods the tasks with equal levels share thresholds. Their intercepts then
+    come from the same population as those of the other tasks, whose mean is free unless all tasks
+    hold levels. The likelihood does not see what is added to all thresholds and to the predictors
+    of their tasks: the priors of both, which are proper, divide a common level between them. Read
+    the differences of thresholds and intercepts.
+
     Parameters
     ----------
     levels : sequence of str or of numbers

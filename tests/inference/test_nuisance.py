@@ -29,7 +29,8 @@ def shift(problem: Problem, state: CorrectedState, rng: np.random.Generator) -> 
 def _statistics(problem: Problem, state: CorrectedState) -> np.ndarray:
     assert state.scales is not None
     cuts = state.parameters[3:]
-    intercepts = unpack_tasks(state.population.weights, problem.prior.n_tasks)[GRADED, 0]
+    every = unpack_tasks(state.population.weights, problem.prior.n_tasks)[:, 0]
+    intercepts, others = every[GRADED], np.delete(every, GRADED)
     return np.array(
         [
             *np.tanh(cuts),
@@ -37,6 +38,7 @@ def _statistics(problem: Problem, state: CorrectedState) -> np.ndarray:
             *np.tanh(intercepts),
             *np.tanh(intercepts) ** 2,
             np.tanh(intercepts).prod(),
+            np.tanh(np.abs(intercepts[0] - others)).mean(),
             np.tanh(cuts[0]) * np.tanh(intercepts[0]),
             np.tanh(intercepts[0]) * state.scales.log_scale[GRADED[0]],
         ]
