@@ -14,7 +14,6 @@ from bayesmtl.errors import InvalidDataError, InvalidModelError, warn
 from bayesmtl.likelihoods import (
     Bernoulli,
     Likelihood,
-    Ordinal,
     StudentT,
     resolve_likelihood,
     response_levels,
@@ -29,7 +28,8 @@ from bayesmtl.likelihoods.groups import (
     learn_groups,
     sub_rows,
 )
-from bayesmtl.likelihoods.mixed import Mixed
+from bayesmtl.likelihoods.levels import Levels
+from bayesmtl.likelihoods.mixed import Mixed, all_ordinal
 from bayesmtl.likelihoods.parameters import rescale
 from bayesmtl.likelihoods.pilot import pilot_sites
 from bayesmtl.likelihoods.protocol import RowLikelihood, refuse_rows
@@ -103,8 +103,8 @@ class Problem(NamedTuple):
         The user's weights, else 1.
     size : (row,)
         Trials or exposure, 1 without.
-    levels : tuple or None
-        Labels of the response, which holds their codes.
+    levels : Levels
+        Labels of the response, of all tasks or by task, which holds their codes.
     standard_error : (row,) or None
         Known standard errors, user units.
     offset : (row,)
@@ -142,7 +142,7 @@ class Problem(NamedTuple):
     weight: np.ndarray
     row_weight: np.ndarray
     size: np.ndarray
-    levels: tuple[Any, ...] | None
+    levels: Levels
     standard_error: np.ndarray | None
     offset: np.ndarray
     fixed_noise: np.ndarray | None
@@ -325,7 +325,7 @@ def assemble(
     if isinstance(relation, Clusters):
         _warn_of_vague_partitions(rows, features)
     blocks = resolve_blocks(relation, intercept, features, scaling)
-    if isinstance(likelihood, Ordinal) and any_intercept:
+    if all_ordinal(likelihood) and any_intercept:
         _fix_mean(blocks, features, relation if intercept is None else intercept)
     design = (rows.features - scaling.feature_center) / scaling.feature_scale
     if separate:

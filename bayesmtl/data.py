@@ -7,13 +7,16 @@ from typing import Any, Literal, NamedTuple
 import narwhals as nw
 import numpy as np
 
-from bayesmtl.design import Design, features_of, formula_columns, level_response, response_of
+from bayesmtl.design import Design, features_of, formula_columns, response_of
 from bayesmtl.errors import InvalidDataError, InvalidTypeError, warn
 from bayesmtl.formulas.parsing import parse_formula
 from bayesmtl.frames.columns import Column, exact_values
 from bayesmtl.frames.labels import check_task_column, code_labels, read_labels
 from bayesmtl.frames.missing import kept_rows, read_columns
 from bayesmtl.frames.opening import count_text, fix_hint, open_frame, require_columns, shorten
+from bayesmtl.likelihoods.levels import Levels
+from bayesmtl.likelihoods.mixed import label_text
+from bayesmtl.responses import level_response, mixed_response
 from bayesmtl.task_features import read_task_features
 from bayesmtl.wide import to_long
 
@@ -62,7 +65,7 @@ def read_rows(
     also: Sequence[str] = (),
     missing: Literal["error", "drop"] = "error",
     need_response: bool = True,
-    levels: Sequence[Any] | None = None,
+    levels: Levels = None,
     warn_single: bool = True,
     users: Mapping[str, frozenset[str]] = MappingProxyType({}),
 ) -> Rows:
@@ -86,8 +89,9 @@ def read_rows(
         What to do about a missing value in any of these columns.
     need_response : bool
         Whether to compute the response.
-    levels : sequence, optional
-        Ordered levels that the response column holds; the response is then their codes.
+    levels : Levels, optional
+        Ordered levels that the response column holds, in all rows or in those of some tasks; the
+        response is then their codes.
     warn_single : bool
         Whether to warn of tasks with one row; not where the noise is known.
     users : mapping of str to frozenset of str
@@ -122,7 +126,9 @@ def read_rows(
     unused = unused_rows(data, task, users)
     there = [name for name in extra if name in frame.columns or not unused.get(name, _USED).all()]
     require_columns(frame, (*there, *also), role="the model", error=InvalidDataError)
-    columns = read_columns(frame, tuple(dict.fromkeys((*names, *there, *also))))
+    some = need_response and isinstance(levels, Mapping)
+    cells = parsed.response.columns if some and parsed.response is not None else ()
+    columns = read_columns(frame, tuple(dict.fromkeys((*names, *there, *also))), cells=cells)
     labels = read_labels(frame, task)
     masks = {task: labels.missing} | {
         name: item.missing & ~unused.get(name, _USED) for name, item in columns.items()
@@ -133,11 +139,13 @@ def read_rows(
         _warn_tasks(codes, found, warn_single)
     response = None
     if need_response:
-        response = (
-            response_of(design, frame, columns, rows)
-            if levels is None
-            else level_response(design, columns, rows, levels)
-        )
+        if levels is None:
+            response = response_of(design, frame, columns, rows)
+        elif isinstance(levels, Mapping):
+            of_rows = np.array([label_text(label) for label in found.tolist()], dtype=object)[codes]
+            response = mixed_response(design, frame, columns, rows, of_rows, levels)
+        else:
+            response = level_response(design, columns, rows, levels)
     return Rows(
         features=features_of(design, frame, columns, rows),
         response=response,

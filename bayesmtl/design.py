@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
@@ -18,8 +17,7 @@ from bayesmtl.formulas.levels import learn_levels
 from bayesmtl.formulas.parsing import formula_columns, parse_formula
 from bayesmtl.frames.columns import Column
 from bayesmtl.frames.missing import complete_columns, missing_text, read_columns
-from bayesmtl.frames.opening import count_text, open_frame, require_columns, shorten
-from bayesmtl.likelihoods.levels import level_codes
+from bayesmtl.frames.opening import open_frame, require_columns, shorten
 
 __all__ = [
     "Design",
@@ -27,7 +25,7 @@ __all__ = [
     "features_of",
     "formula_columns",
     "learn_design",
-    "level_response",
+    "response_expression",
     "response_of",
     "response_vector",
 ]
@@ -98,6 +96,7 @@ def learn_design(
     *,
     also: Sequence[str] = (),
     unused: Mapping[str, np.ndarray] = MappingProxyType({}),
+    any_response: bool = False,
 ) -> Design:
     """Learn category levels, means and scales of a formula from data.
 
@@ -114,6 +113,8 @@ def learn_design(
         Further columns whose missing rows are left out.
     unused : mapping of str to numpy.ndarray, shape (row,)
         Rows of which some of these do not count; such columns may not be there at all.
+    any_response : bool
+        Whether the response may hold text and numbers side by side.
 
     Returns
     -------
@@ -139,7 +140,8 @@ def learn_design(
     require_columns(frame, names, role=where, error=InvalidModelError)
     also = [name for name in also if name in frame.columns or not unused.get(name, _USED).all()]
     require_columns(frame, also, role="the model", error=InvalidDataError)
-    columns = read_columns(frame, (*names, *also))
+    cells = parsed.response.columns if any_response and parsed.response is not None else ()
+    columns = read_columns(frame, (*names, *also), cells=cells)
     masks = {name: column.missing & ~unused.get(name, _USED) for name, column in columns.items()}
     rows = np.flatnonzero(~sum(masks.values(), np.zeros(len(frame), dtype=bool)))
     if len(rows) == 0:
@@ -211,7 +213,7 @@ def response_vector(design: Design, data: Any) -> np.ndarray:
         If a column or value is missing or unusable.
     """
     frame = open_frame(data)
-    response = _response(design)
+    response = response_expression(design)
     columns = complete_columns(frame, response.columns, f"the formula {design.formula!r}")
     return response_of(design, frame, columns, np.arange(len(frame)))
 
@@ -252,42 +254,17 @@ def response_of(
     InvalidModelError
         If the formula has no left side.
     """
-    return compute_numbers(_response(design), frame, columns, rows, {})
+    return compute_numbers(response_expression(design), frame, columns, rows, {})
 
 
-def level_response(
-    design: Design, columns: Mapping[str, Column], rows: np.ndarray, levels: Sequence[Any]
-) -> np.ndarray:
-    """Codes 0, 1, ... of a response that holds ordered levels, for some complete rows.
+def response_expression(design: Design) -> Expression:
+    """The left side of the formula.
 
     Raises
     ------
-    InvalidDataError
-        If a value is none of the levels.
     InvalidModelError
-        If the left side of the formula is not the name of a column.
+        If there is none.
     """
-    response = _response(design)
-    if not isinstance(response.node, ast.Name):
-        raise InvalidModelError(
-            f"levels are read from a column: the left side of the formula {design.formula!r} must "
-            f"be the name of one, not {response.text}"
-        )
-    name = response.columns[0]
-    values = columns[name].values[rows]
-    codes = level_codes(values, levels)
-    unknown = np.flatnonzero(codes < 0)
-    if unknown.size:
-        first = ", ".join(f"row {rows[i]} has {values[i]!r}" for i in unknown[:5].tolist())
-        raise InvalidDataError(
-            f'column "{name}" holds what is none of the levels {", ".join(map(repr, levels))} in '
-            f"{count_text(len(unknown), 'row')}: {first}{', ...' if len(unknown) > 5 else ''}; "
-            "correct these rows, or add the levels to bm.Ordinal(levels=[...])"
-        )
-    return codes
-
-
-def _response(design: Design) -> Expression:
     response = parse_formula(design.formula).response
     if response is None:
         raise InvalidModelError(

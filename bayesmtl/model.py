@@ -51,7 +51,8 @@ class Model:
         and intercepts are those of each task's own predictor; population means and sds,
         differences, correlations and sharing are of w_t. Tasks with equal likelihoods share its
         parameters, except that each Gaussian task has a noise sd of its own unless
-        ``noise="shared"``.
+        ``noise="shared"``. With `Ordinal` tasks among them the response column holds labels in
+        their rows and numbers in the others, each of which may be written as text.
     intercept : None, "exchangeable", "none", "relation" or a relation
         None follows the formula. "relation" makes the intercept the feature "Intercept"; a relation
         sets the priors of a separate intercept, which speak of the point where all features are at
@@ -215,7 +216,14 @@ class Model:
         # Rows that will be dropped must not teach the design its levels or means.
         used = (self.task, *extra, *also) if self.missing == "drop" else ()
         unused = unused_rows(data, self.task, users if used else {})
-        design = learn_design(self.formula, data, also=used, unused=unused)
+        levels = response_levels(likelihood)
+        design = learn_design(
+            self.formula,
+            data,
+            also=used,
+            unused=unused,
+            any_response=isinstance(levels, Mapping),
+        )
         rows = read_rows(
             data,
             design,
@@ -224,7 +232,7 @@ class Model:
             also=also,
             missing=self.missing,  # type: ignore[arg-type]
             tasks=self._declared_tasks(),
-            levels=response_levels(likelihood),
+            levels=levels,
             warn_single=isinstance(likelihood, Gaussian) and likelihood.se is None,
             users=users,
         )

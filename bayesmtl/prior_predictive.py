@@ -13,11 +13,11 @@ from bayesmtl.inference.recording import task_draw
 from bayesmtl.likelihoods import Likelihood, Mixed, resolve_likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.groups import LOG_SCALE_SD, TaskGroups
-from bayesmtl.likelihoods.levels import level_labels
+from bayesmtl.likelihoods.levels import stored_attrs, to_stored
 from bayesmtl.likelihoods.parameters import noise_position, rescale
 from bayesmtl.likelihoods.protocol import Predicted
 from bayesmtl.numerics.lanes import unpack_tasks
-from bayesmtl.posterior.build import constant_data, observed_data
+from bayesmtl.posterior.build import constant_data, observed_data, task_texts
 from bayesmtl.posterior.user_scale import posterior_variables
 from bayesmtl.priors import sample_value
 from bayesmtl.relations.clusters.simulate import simulate_partition
@@ -42,12 +42,13 @@ def prior_predictive(
     observed = observed_data(problem, prepared.design)
     name = next(iter(observed.data_vars))
     responses = np.stack([response for _, response in simulated])[None]
-    if problem.levels is not None:
-        responses = level_labels(responses, problem.levels)
+    responses = to_stored(responses, task_texts(problem), problem.levels)
     coords = {"chain": [0], "draw": np.arange(draws), "obs": observed["obs"]}
     groups = {
         "prior": posterior_variables(problem, join_chains([stacked], draws), z_names),
-        "prior_predictive": xr.Dataset({name: (("chain", "draw", "obs"), responses)}, coords),
+        "prior_predictive": xr.Dataset(
+            {name: (("chain", "draw", "obs"), responses, stored_attrs(problem.levels))}, coords
+        ),
         "observed_data": observed,
         "constant_data": constant_data(problem, prepared.columns, z_names),
     }

@@ -13,7 +13,7 @@ from bayesmtl.errors import InvalidModelError
 from bayesmtl.likelihoods import LIKELIHOODS, Likelihood, Mixed, Ordinal, StudentT
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.groups import LOG_SCALE_SD
-from bayesmtl.likelihoods.mixed import common_likelihood, own_noise, partition_tasks
+from bayesmtl.likelihoods.mixed import all_ordinal, common_likelihood, own_noise, partition_tasks
 from bayesmtl.relations.clusters.prior import FiniteMixture, PitmanYor
 from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
@@ -159,6 +159,8 @@ def _mixed_lines(likelihood: Mixed, linear: str, offset: str | None) -> list[str
             lines.append(f"    noise_t ~ {describe(one.noise_sd, 'LogNormal(log s_y, 1)')}")
         else:
             lines += _noise_lines(one)
+        if isinstance(one, Ordinal):
+            lines.append("    only priors tell a shift of all thresholds from one of a_t")
     return lines
 
 
@@ -221,7 +223,7 @@ def _defaults(likelihood: Likelihood | Mixed) -> tuple[_Defaults, _Defaults]:
         center, noise = likelihood.reference_story
         unit = "s_y" if isinstance(likelihood, StudentT) else "1"
     mean = f"Normal({center}, {_times('2.5', unit)})"
-    if isinstance(likelihood, Ordinal):
+    if all_ordinal(likelihood):
         mean = "0 (the thresholds take its place)"
     ratio = f"{unit} / s_x"
     normal = f"Normal(0, {_times('2.5', ratio)})"

@@ -13,7 +13,7 @@ import pandas as pd
 from bayesmtl.errors import InvalidDataError, InvalidTypeError
 from bayesmtl.frames.opening import count_text, fix_hint, rows_text
 
-__all__ = ["LARGEST_EXACT", "Column", "exact_values", "read_column"]
+__all__ = ["LARGEST_EXACT", "Column", "exact_values", "read_cells", "read_column"]
 
 LARGEST_EXACT = 2**53
 
@@ -25,8 +25,8 @@ class Column(NamedTuple):
     ----------
     name : str
         Name in the user's frame.
-    kind : {"number", "boolean", "text", "category", "date"}
-        What the values are.
+    kind : {"number", "boolean", "text", "category", "date", "cells"}
+        What the values are; "cells": text, numbers and booleans side by side.
     values : numpy.ndarray, shape (row,)
         float64 with NaN where missing for numbers and booleans, otherwise objects with None.
     missing : numpy.ndarray, shape (row,)
@@ -38,7 +38,7 @@ class Column(NamedTuple):
     """
 
     name: str
-    kind: Literal["number", "boolean", "text", "category", "date"]
+    kind: Literal["number", "boolean", "text", "category", "date", "cells"]
     values: np.ndarray
     missing: np.ndarray
     order: tuple[Any, ...] | None = None
@@ -84,6 +84,33 @@ def read_column(frame: nw.DataFrame[Any], name: str) -> Column:
     if dtype in (nw.String, nw.Object) or null.all():
         return _read_objects(frame, series, null)
     raise _type_error(frame, name, _native_type(series))
+
+
+def read_cells(frame: nw.DataFrame[Any], name: str) -> Column:
+    """Read one column whose cells may be text, numbers or booleans, each by itself.
+
+    Returns
+    -------
+    Column
+        Of kind "cells" where the library keeps text or objects, else as `read_column`.
+
+    Raises
+    ------
+    InvalidTypeError
+        If it holds something else.
+    """
+    series = frame[name]
+    # Objects are called text where the first of them are.
+    if series.dtype not in (nw.String, nw.Object):
+        return read_column(frame, name)
+    null = series.is_null().to_numpy().astype(bool)
+    values = _as_objects(series, null)
+    missing = null | pd.isna(values)
+    kinds = {_type_name(kind) for kind in set(map(type, values[~missing]))}
+    other = sorted(kinds - {"text", "integer", "number", "boolean"})
+    if other:
+        raise _type_error(frame, name, f"values of type {other[0]}")
+    return Column(name, "cells", _plain(np.where(missing, None, values)), missing)  # type: ignore[call-overload]
 
 
 def _read_numbers(series: nw.Series[Any], null: np.ndarray) -> Column:

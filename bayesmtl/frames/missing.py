@@ -1,27 +1,34 @@
 """Missing and infinite values: found, named, and left out only on request."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 
 from bayesmtl.errors import InvalidDataError, InvalidModelError, warn
-from bayesmtl.frames.columns import Column, read_column
+from bayesmtl.frames.columns import Column, read_cells, read_column
 from bayesmtl.frames.opening import count_text, require_columns, rows_text
 
 __all__ = ["complete_columns", "kept_rows", "missing_error", "missing_text", "read_columns"]
 
 
-def read_columns(frame: nw.DataFrame[Any], names: Sequence[str]) -> dict[str, Column]:
+def read_columns(
+    frame: nw.DataFrame[Any], names: Sequence[str], *, cells: Collection[str] = ()
+) -> dict[str, Column]:
     """Read columns and refuse infinite values, in whatever row they stand.
+
+    Those in ``cells`` may hold text and numbers side by side.
 
     Raises
     ------
     InvalidDataError
         If a column holds an infinite value or a type that cannot be used.
     """
-    columns = {name: read_column(frame, name) for name in names}
+    columns = {
+        name: read_cells(frame, name) if name in cells else read_column(frame, name)
+        for name in names
+    }
     for name, column in columns.items():
         if column.kind == "number" and np.isinf(column.values).any():
             raise infinite_error(name, column.values)

@@ -32,7 +32,12 @@ from bayesmtl.assembly import Problem
 from bayesmtl.inference.corrected_partition import identical_weights, update_clusters
 from bayesmtl.inference.corrected_state import CorrectedState, attempt, row_values, rows_of
 from bayesmtl.inference.draws import Draws
-from bayesmtl.inference.nuisance import log_parameters, noise_variance, update_parameters
+from bayesmtl.inference.nuisance import (
+    log_parameters,
+    noise_variance,
+    shift_groups,
+    update_parameters,
+)
 from bayesmtl.inference.recording import record_structure, structure_storage
 from bayesmtl.inference.sampling import sample_chains
 from bayesmtl.inference.task_scales import (
@@ -175,8 +180,12 @@ def _update_population(
 
 def _update_parameters(problem: Problem, state: CorrectedState, rng: np.random.Generator) -> bool:
     """Parameters of the likelihood given the weights; whether intercepts were moved with them."""
-    rows, _ = rows_of(problem, state)
-    return update_parameters(problem, state.population, state.parameters, state.value, rng, rows)
+    (rows, _), population, parameters = rows_of(problem, state), state.population, state.parameters
+    if state.scales is None:
+        return update_parameters(problem, population, parameters, state.value, rng, rows)
+    update_parameters(problem, population, parameters, state.value, rng, rows)
+    log_scale = state.scales.log_scale
+    return shift_groups(problem, population, state.partition, log_scale, parameters, rng)
 
 
 def _update_scales(

@@ -9,12 +9,21 @@ import numpy as np
 
 from bayesmtl.assembly import Problem
 from bayesmtl.likelihoods.parameters import noise_position
-from bayesmtl.numerics.lanes import pack_tasks
+from bayesmtl.numerics.lanes import pack_tasks, task_means, unpack_tasks
+from bayesmtl.relations.clusters.collapsed import weight_prior
+from bayesmtl.relations.clusters.state import PartitionState
+from bayesmtl.relations.exchangeable.moves import standardise
 from bayesmtl.relations.exchangeable.population import signal_variance
 from bayesmtl.relations.exchangeable.state import PopulationState
 from bayesmtl.scaling import INTERCEPT
 
-__all__ = ["kernel_prior", "log_parameters", "noise_variance", "update_parameters"]
+__all__ = [
+    "kernel_prior",
+    "log_parameters",
+    "noise_variance",
+    "shift_groups",
+    "update_parameters",
+]
 
 
 def noise_variance(problem: Problem, parameters: np.ndarray) -> float:
@@ -85,6 +94,53 @@ def _shift_density(problem: Problem, population: PopulationState) -> tuple[float
     total = population.deviation.sum(axis=(0, 2))
     linear = -float(precision @ total) / scale
     return linear, float(precision[0]) * problem.prior.n_tasks / scale**2
+
+
+def shift_groups(
+    problem: Problem,
+    population: PopulationState,
+    partition: PartitionState | None,
+    log_scale: np.ndarray,
+    parameters: np.ndarray,
+    rng: np.random.Generator,
+) -> bool:
+    """Move thresholds of each group of tasks together with the intercepts of its tasks, in place.
+
+    As `update_parameters` does where all tasks have one likelihood. The likelihood does not see
+    it; the intercept of task t moves by the shift over its unit and scale ``exp(log_scale_t)``.
+
+    Returns
+    -------
+    bool
+        Whether anything was moved.
+    """
+    groups = () if problem.groups is None else problem.groups.groups
+    groups = tuple(group for group in groups if group.likelihood.kernels.shift is not None)
+    if not groups or not (problem.separate_intercept or INTERCEPT in problem.features):
+        return False
+    prior, center, scale = problem.prior, population.center.copy(), population.scale.copy()
+    if partition is None:
+        task_means(population.means, prior.task_features, center)
+    else:
+        weight_prior(prior, population, partition, center, scale)
+    if not scale[0] > 0.0:
+        return False
+    own = unpack_tasks(population.weights - center, prior.n_tasks)
+    deviation = np.divide(own, scale, out=np.zeros_like(own), where=scale > 0.0)
+    pull = deviation @ population.precision[:, 0]
+    assert problem.groups is not None
+    inverse = np.exp(-log_scale) / problem.groups.unit
+    steps = np.zeros(prior.n_tasks)
+    for group in groups:
+        thresholds, of_unit = parameters[group.parameters], inverse[group.tasks] / scale[0]
+        linear = -float(pull[group.tasks] @ of_unit)
+        square = float(population.precision[0, 0] * (of_unit @ of_unit))
+        step = group.likelihood.kernels.shift(thresholds, linear, square, rng)
+        thresholds += step
+        steps[group.tasks] = step * inverse[group.tasks]
+    population.weights[:, 0] += pack_tasks(steps)
+    standardise(prior, population)
+    return True
 
 
 def log_parameters(problem: Problem, parameters: np.ndarray) -> float:

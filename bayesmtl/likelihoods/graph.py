@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmtl.assembly import Problem
-from bayesmtl.likelihoods import Likelihood, Mixed, StudentT, resolve_likelihood
+from bayesmtl.likelihoods import Likelihood, Mixed, Ordinal, StudentT, resolve_likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.groups import LOG_SCALE_SD, TaskGroups
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
@@ -68,7 +68,9 @@ def _add_group_parameters(problem: Problem) -> list[Any]:
         with pm.Model(name=f"task {problem.rows.tasks[group.tasks[0]]}"):
             drawn = group.likelihood.add_parameters()
         each.append(drawn)
-        flat += [] if drawn is None else list(drawn) if isinstance(drawn, tuple) else [drawn]
+        size = group.start.size
+        several = isinstance(drawn, tuple) or (drawn is not None and drawn.ndim)
+        flat += [drawn[k] for k in range(size)] if several else [] if drawn is None else [drawn]
     for block in problem.row_parameters.blocks:
         values = [flat[position] for position in block.positions]
         value = values[0] if block.dim is None else pt.stack(values)
@@ -117,13 +119,15 @@ def _add_group_rows(
         # The centre of the task is part of its intercept.
         known = data.offset - np.repeat(groups.center[group.tasks], np.diff(data.start))
         of_rows = predictor[group.rows] + known
+        levels = isinstance(group.likelihood, Ordinal)
+        response = data.response.astype(np.int64) if levels else data.response
         kind, settings = group.likelihood.variable(of_rows, data.size, own)
         name = f"{prepared.design.response} of task {problem.rows.tasks[group.tasks[0]]}"
         if weighted:
-            density = pm.logp(kind.dist(**settings), data.response)
+            density = pm.logp(kind.dist(**settings), response)
             pm.Potential(name, data.weight * density)
         else:
-            kind(name, **settings, observed=data.response)
+            kind(name, **settings, observed=response)
 
 
 def add_rows(

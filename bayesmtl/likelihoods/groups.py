@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 LOG_SCALE_SD = 0.5
-_KINDS = {"NegativeBinomial": "negative_binomial", "StudentT": "student_t"}
+_KINDS = {"NegativeBinomial": "negative_binomial", "Ordinal": "ordinal", "StudentT": "student_t"}
 
 
 class Group(NamedTuple):
@@ -334,7 +334,7 @@ def _group_blocks(
     """Posterior variables of the parameters of all groups, in their order.
 
     Noise sds are one variable, labelled by task. Other names begin with the kind of likelihood and,
-    where groups share it, end with the first task.
+    where groups share it, end with the first task, as the dimensions of their labels do.
 
     Parameters
     ----------
@@ -347,14 +347,16 @@ def _group_blocks(
     position = 0
     for (likelihood, tasks), kind in zip(groups, kinds, strict=True):
         for block in likelihood.parameters:
+            last = position + max(1, len(block.labels))
             if block.name == "noise_sd":
                 noise += [(int(task), position, bool(block.fixed)) for task in tasks]
             else:
-                name = f"{_KINDS[kind]}_{block.name}"
-                if kinds.count(kind) > 1:
-                    name += f"_{labels[tasks[0]]}"
-                out.append(block._replace(name=name, positions=(position,)))
-            position += 1
+                end = f"_{labels[tasks[0]]}" if kinds.count(kind) > 1 else ""
+                name = f"{_KINDS[kind]}_{block.name}{end}"
+                dim = None if block.dim is None else f"{block.dim}{end}"
+                places = tuple(range(position, last))
+                out.append(block._replace(name=name, dim=dim, positions=places))
+            position = last
     if noise:
         noise.sort()
         names = labels[[task for task, _, _ in noise]].tolist()

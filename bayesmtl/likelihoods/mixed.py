@@ -9,11 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from bayesmtl.errors import InvalidDataError, InvalidModelError, UnsupportedError
+from bayesmtl.errors import InvalidDataError, InvalidModelError
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.ordinal import Ordinal
 
-__all__ = ["Mixed", "common_likelihood", "label_text", "own_noise", "partition_tasks"]
+__all__ = [
+    "Mixed",
+    "all_ordinal",
+    "common_likelihood",
+    "label_text",
+    "own_noise",
+    "partition_tasks",
+]
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,8 +36,6 @@ class Mixed:
     ------
     InvalidModelError
         Without tasks; for the spread of noise sds.
-    UnsupportedError
-        For ordered levels beside other likelihoods.
     """
 
     tasks: tuple[tuple[str, Any], ...]
@@ -41,11 +46,6 @@ class Mixed:
         if common_likelihood(self) is not self:
             return
         for label, one in self.tasks:
-            if isinstance(one, Ordinal):
-                raise UnsupportedError(
-                    f"likelihood: task {label!r} has ordered levels, whose thresholds have no "
-                    "common scale with other responses yet: fit bm.Ordinal() tasks by themselves"
-                )
             if isinstance(one, Gaussian) and one.noise_spread is not None:
                 raise InvalidModelError(
                     f"likelihood: task {label!r} has noise_spread=, but tasks of a mapping may "
@@ -132,6 +132,12 @@ def common_likelihood(likelihood: Any) -> Any:
         return likelihood
     first = likelihood.tasks[0][1]
     return first if all(one == first for _, one in likelihood.tasks) else likelihood
+
+
+def all_ordinal(likelihood: Any) -> bool:
+    """Whether every response holds ordered levels."""
+    each = [one for _, one in likelihood.tasks] if isinstance(likelihood, Mixed) else [likelihood]
+    return all(isinstance(one, Ordinal) for one in each)
 
 
 def own_noise(likelihood: Any) -> bool:

@@ -34,6 +34,12 @@ class Ordinal:
     logistic distribution function. They are thus the order statistics of K - 1 independent
     standard logistic variables.
 
+    In a mapping of likelihoods the tasks with equal levels share thresholds. Their intercepts then
+    come from the same population as those of the other tasks, whose mean is free unless all tasks
+    hold levels. The likelihood does not see what is added to all thresholds and to the predictors
+    of their tasks: the priors of both, which are proper, divide a common level between them. Read
+    the differences of thresholds and intercepts.
+
     Parameters
     ----------
     levels : sequence of str or of numbers
@@ -141,7 +147,9 @@ class Ordinal:
 
         share = pm.Dirichlet("level_probability", a=np.ones(len(self.levels)))
         below, above = pt.cumsum(share)[:-1], pt.cumsum(share[::-1])[::-1][1:]
-        return pm.Deterministic("thresholds", pt.log(below) - pt.log(above), dims="threshold")
+        # With several sets of thresholds each has a dimension of its own, under another name.
+        dims = "threshold" if "threshold" in pm.modelcontext(None).coords else None
+        return pm.Deterministic("thresholds", pt.log(below) - pt.log(above), dims=dims)
 
     def variable(self, predictor: Any, size: Any, parameters: Any) -> tuple[Any, dict[str, Any]]:
         """Class of PyMC and its parameters."""
@@ -162,7 +170,8 @@ class Ordinal:
 
     def story(self, predictor: str) -> str:
         """One line of the generative story."""
-        return f"P(y_i <= level k) = logit^-1(threshold_k - ({predictor}))"
+        known = predictor if predictor.isidentifier() else f"({predictor})"
+        return f"P(y_i <= level k) = logit^-1(threshold_k - {known})"
 
     def parameter_lines(self) -> list[str]:
         """Levels and the prior of the thresholds."""

@@ -13,7 +13,8 @@ import xarray as xr
 from bayesmtl.assembly import Problem
 from bayesmtl.design import Design
 from bayesmtl.inference.draws import Draws, PartitionDraws
-from bayesmtl.likelihoods.levels import level_labels
+from bayesmtl.likelihoods.levels import stored_attrs, to_stored
+from bayesmtl.likelihoods.mixed import label_text
 from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.posterior.clusters import cluster_relations
 from bayesmtl.posterior.covariance import covariance_relations
@@ -26,7 +27,14 @@ from bayesmtl.posterior.unpooled import unpooled_weights
 from bayesmtl.posterior.user_scale import posterior_variables
 from bayesmtl.relations.clusters.state import prior_n_clusters
 
-__all__ = ["FitRecord", "build_tree", "constant_data", "versions"]
+__all__ = [
+    "FitRecord",
+    "build_tree",
+    "constant_data",
+    "observed_data",
+    "task_texts",
+    "versions",
+]
 
 
 class FitRecord(NamedTuple):
@@ -201,10 +209,15 @@ def observed_data(problem: Problem, design: Design) -> xr.Dataset:
     name = str(design.response)
     name = "y" if name in dims else name
     coords = {"obs": np.arange(len(problem.rows.task))}
-    response = problem.rows.response
-    if problem.levels is not None and response is not None:
-        response = level_labels(response, problem.levels)
-    return xr.Dataset({name: (("obs",), response)}, coords)
+    assert problem.rows.response is not None
+    response = to_stored(problem.rows.response, task_texts(problem), problem.levels)
+    return xr.Dataset({name: (("obs",), response, stored_attrs(problem.levels))}, coords)
+
+
+def task_texts(problem: Problem) -> np.ndarray:
+    """Label of the task of each row, as text."""
+    texts = [label_text(label) for label in problem.rows.tasks.tolist()]
+    return np.array(texts, dtype=object)[problem.rows.task]
 
 
 def constant_data(

@@ -9,13 +9,13 @@ import xarray as xr
 
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.likelihoods import Likelihood, response_levels
+from bayesmtl.likelihoods.levels import response_kinds
 from bayesmtl.posterior.mixed_tasks import name_likelihoods, require_named
 from bayesmtl.posterior.new_tasks import new_task_draws
 from bayesmtl.posterior.prediction_results import (
     add_group,
-    level_frame,
+    response_frame,
     response_values,
-    summary_frame,
 )
 from bayesmtl.posterior.predictor import (
     TaskDraws,
@@ -96,7 +96,8 @@ def predict(
         Return a data frame with the columns task, mean, sd, lower and upper, in the order of the
         rows and indexed by their position in the data. Works for any number of rows. Of ordered
         levels: task, ``P(level)`` of each level (its mean, or its share of the draws of the
-        response) and most_likely.
+        response) and most_likely. Where some tasks have levels and others numbers, all of these
+        columns, empty where they do not apply.
     ci_prob : float
         Probability between `lower` and `upper`, which cut off equal tails.
     random_seed : int or numpy.random.Generator, optional
@@ -108,8 +109,11 @@ def predict(
         The same tree with the group `posterior_predictive` (rows of the fit) or `predictions` and
         `predictions_constant_data` (new rows), which hold `mean` (chain, draw, obs), or for ordered
         levels `probability` (chain, draw, obs, level), and with ``kind="response"`` a variable
-        named like the response (labels of levels); or the frame. A later call replaces the group
-        of an earlier one.
+        named like the response (labels of levels); or the frame. Where some tasks have levels and
+        others numbers, both `mean` and `probability`, NaN where they do not apply; the response,
+        also in `observed_data`, is then a number in all rows, a level of text its place 0, 1, ...
+        among the levels in the attribute ``levels``. A later call replaces the group of an earlier
+        one.
 
     Raises
     ------
@@ -154,15 +158,14 @@ def predict(
     n_samples = posterior.sizes["chain"] * posterior.sizes["draw"]
     levels = response_levels(settings.likelihood)
     if not as_frame:
-        arrays = (1 if levels is None else len(levels)) + int(kind == "response")
+        kinds = response_kinds(levels)
+        arrays = int(kinds.numbers) + len(kinds.levels) + int(kind == "response")
         check_size(arrays, n_samples, rows.task.size, "use as_frame=True")
     parameters = shared_parameters(idata, settings.likelihood)
     blocks = predictor_blocks(rows, draws_of, parameters, settings.likelihood)
     values = response_values(blocks, rng if kind == "response" else None)
     if as_frame:
-        if levels is not None:
-            return level_frame(values, rows, levels)
-        return summary_frame(values, rows, ci_prob)
+        return response_frame(values, rows, levels, ci_prob)
     return add_group(idata, settings.response, rows, values, levels, in_sample=data is None)
 
 

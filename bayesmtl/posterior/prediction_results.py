@@ -7,11 +7,20 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesmtl.likelihoods.levels import level_labels
+from bayesmtl.likelihoods import Ordinal
+from bayesmtl.likelihoods.levels import (
+    Levels,
+    ResponseKinds,
+    level_labels,
+    response_kinds,
+    stored_attrs,
+    to_stored,
+)
+from bayesmtl.likelihoods.mixed import label_text
 from bayesmtl.posterior.predictor import Block
 from bayesmtl.posterior.rows import PredictorRows, feature_names
 
-__all__ = ["add_group", "level_frame", "response_values", "summary_frame"]
+__all__ = ["add_group", "response_frame", "response_values"]
 
 
 class Values(NamedTuple):
@@ -20,16 +29,20 @@ class Values(NamedTuple):
     rows: np.ndarray  # (row,)
     mean: np.ndarray  # (row, sample); of ordered levels (row, sample, level) their probabilities
     response: np.ndarray | None  # (row, sample)
+    levels: Sequence[Any] | None  # of these rows
 
 
 def response_values(blocks: Iterable[Block], rng: np.random.Generator | None) -> Iterator[Values]:
     """The expected response of each row and, with ``rng``, draws of it."""
     for rows, predicted, likelihood in blocks:
         drawn = None if rng is None else likelihood.sample(predicted, rng)
-        yield Values(rows, likelihood.expected(predicted), drawn)
+        levels = likelihood.levels if isinstance(likelihood, Ordinal) else None
+        yield Values(rows, likelihood.expected(predicted), drawn, levels)
 
 
-def summary_frame(values: Iterable[Values], rows: PredictorRows, ci_prob: float) -> pd.DataFrame:
+def response_frame(
+    values: Iterable[Values], rows: PredictorRows, levels: Levels, ci_prob: float
+) -> pd.DataFrame:
     """Summarise the response of each row, or its expectation.
 
     Parameters
@@ -38,48 +51,48 @@ def summary_frame(values: Iterable[Values], rows: PredictorRows, ci_prob: float)
         Every row once; consumed block by block.
     rows : PredictorRows
         The rows.
+    levels : Levels
+        Of the fit.
     ci_prob : float
         Probability of the interval, of equal tails.
 
     Returns
     -------
     pandas.DataFrame
-        task, mean, sd, lower, upper; sorted and indexed by position in the user's frame.
+        task; of numbers mean, sd, lower, upper; of ordered levels ``P(level)`` of each (posterior
+        mean, or its share of the draws of the response) and most_likely; NaN and None in rows
+        without. Sorted and indexed by position in the user's frame.
     """
     tails = np.array([(1 - ci_prob) / 2, (1 + ci_prob) / 2])
-    summary = np.empty((rows.task.size, 4))
-    for some, mean, response in values:
+    kinds = response_kinds(levels)
+    summary = np.full((rows.task.size, 4), np.nan)
+    share = np.full((rows.task.size, len(kinds.levels)), np.nan)
+    most_likely = np.full(rows.task.size, None, dtype=object)
+    for some, mean, response, own in values:
+        if own is not None:
+            found = _shares(mean, response)
+            share[np.ix_(some, kinds.places(own))] = found
+            most_likely[some] = level_labels(found.argmax(axis=1), own)
+            continue
         draws = mean if response is None else response
         summary[some, 0] = draws.mean(axis=1)
         summary[some, 1] = draws.std(axis=1, ddof=1)
         summary[some, 2:] = _quantiles(draws, tails)
-    frame = pd.DataFrame(summary, columns=["mean", "sd", "lower", "upper"], index=rows.position)
-    frame.insert(0, "task", rows.tasks[rows.task])
+    frame = pd.DataFrame({"task": rows.tasks[rows.task]}, index=rows.position)
+    if kinds.numbers:
+        frame[["mean", "sd", "lower", "upper"]] = summary
+    if kinds.levels:
+        frame[[f"P({x})" for x in kinds.levels]] = share
+        frame["most_likely"] = most_likely if kinds.numbers else most_likely.tolist()
     return frame.sort_index()
 
 
-def level_frame(
-    values: Iterable[Values], rows: PredictorRows, levels: Sequence[Any]
-) -> pd.DataFrame:
-    """Summarise the response of each row that holds ordered levels.
-
-    Returns
-    -------
-    pandas.DataFrame
-        task, ``P(level)`` of each level (posterior mean, or its share of the draws of the
-        response), most_likely; sorted and indexed by position in the user's frame.
-    """
-    share = np.empty((rows.task.size, len(levels)))
-    for some, probability, response in values:
-        if response is None:
-            share[some] = probability.mean(axis=1)
-        else:
-            for code in range(len(levels)):
-                share[some, code] = (response == code).mean(axis=1)
-    frame = pd.DataFrame(share, columns=[f"P({x})" for x in levels], index=rows.position)
-    frame.insert(0, "task", rows.tasks[rows.task])
-    frame["most_likely"] = level_labels(share.argmax(axis=1), levels)
-    return frame.sort_index()
+def _shares(probability: np.ndarray, response: np.ndarray | None) -> np.ndarray:
+    """(row, level): mean probabilities, or shares of the draws (row, sample) of codes."""
+    if response is None:
+        return np.asarray(probability.mean(axis=1))
+    codes = np.arange(probability.shape[2])
+    return np.asarray((response[..., None] == codes).mean(axis=1))
 
 
 def _quantiles(draws: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -97,7 +110,7 @@ def add_group(
     response_name: str,
     rows: PredictorRows,
     values: Iterable[Values],
-    levels: Sequence[Any] | None,
+    levels: Levels,
     *,
     in_sample: bool,
 ) -> xr.DataTree:
@@ -113,8 +126,8 @@ def add_group(
         The rows.
     values : iterable of Values
         Every row once.
-    levels : sequence or None
-        Labels of ordered levels that the response holds.
+    levels : Levels
+        Of the fit.
     in_sample : bool
         Whether the rows are those of the fit.
 
@@ -125,37 +138,59 @@ def add_group(
     """
     posterior = idata["posterior"]
     n_chains, n_draws = posterior.sizes["chain"], posterior.sizes["draw"]
-    arrays: dict[str, np.ndarray] = {}
-    mean_name = "mean" if levels is None else "probability"
-    response_name = "response" if response_name == mean_name else response_name
-    for some, mean, response in values:
-        for name, part in ((mean_name, mean), (response_name, response)):
-            if part is not None:
-                size = (n_chains * n_draws, rows.task.size, *part.shape[2:])
-                whole = arrays.setdefault(name, np.empty(size))
-                whole[:, some] = part.swapaxes(0, 1)
+    kinds = response_kinds(levels)
+    taken = ["mean"] * kinds.numbers + ["probability"] * bool(kinds.levels)
+    response_name = "response" if response_name in taken else response_name
+    size = (n_chains * n_draws, rows.task.size)
+    arrays = _collect(values, size, kinds, response_name)
     observed = idata["observed_data"].to_dataset() if in_sample else xr.Dataset()
     coords = {
         "chain": posterior["chain"].to_numpy(),
         "draw": posterior["draw"].to_numpy(),
         "obs": observed["obs"].to_numpy() if "obs" in observed.coords else rows.position,
     }
-    if levels is not None:
-        coords["level"] = np.array(levels)
-        if response_name in arrays:
-            arrays[response_name] = level_labels(arrays[response_name], levels)
+    if "probability" in arrays:
+        coords["level"] = np.array(kinds.levels)
+    if response_name in arrays:
+        texts = np.array([label_text(x) for x in rows.tasks.tolist()], dtype=object)[rows.task]
+        arrays[response_name] = to_stored(arrays[response_name], texts, levels)
     dims = ("chain", "draw", "obs", "level")
     variables = {
         name: (dims[: values.ndim + 1], values.reshape(n_chains, n_draws, *values.shape[1:]))
         for name, values in arrays.items()
     }
     predicted = xr.Dataset(variables, coords=coords)
+    if response_name in predicted:
+        predicted[response_name].attrs |= stored_attrs(levels)
     if in_sample:
         idata["posterior_predictive"] = xr.DataTree(predicted)
     else:
         idata["predictions"] = xr.DataTree(predicted)
         idata["predictions_constant_data"] = xr.DataTree(_constants(idata, rows))
     return idata
+
+
+def _collect(
+    values: Iterable[Values], size: tuple[int, int], kinds: ResponseKinds, response_name: str
+) -> dict[str, np.ndarray]:
+    """Draws (sample, row, ...) of all rows."""
+    arrays: dict[str, np.ndarray] = {}
+    for some, mean, response, own in values:
+        if own is None:
+            _set(arrays, "mean", size)[:, some] = mean.T
+        else:
+            whole = _set(arrays, "probability", (*size, len(kinds.levels)))
+            whole[:, some[:, None], kinds.places(own)] = mean.swapaxes(0, 1)
+        if response is not None:
+            _set(arrays, response_name, size)[:, some] = response.T
+    return arrays
+
+
+def _set(arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """An array of this name, NaN where nothing is written."""
+    if name not in arrays:
+        arrays[name] = np.full(shape, np.nan)
+    return arrays[name]
 
 
 def _constants(idata: xr.DataTree, rows: PredictorRows) -> xr.Dataset:

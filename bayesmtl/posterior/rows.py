@@ -9,7 +9,7 @@ from bayesmtl.data import Rows, open_frame, read_rows
 from bayesmtl.errors import InvalidDataError
 from bayesmtl.likelihoods import Likelihood, Mixed, response_levels
 from bayesmtl.likelihoods.groups import merge_columns
-from bayesmtl.likelihoods.levels import level_codes
+from bayesmtl.likelihoods.levels import from_stored
 from bayesmtl.likelihoods.mixed import label_text, partition_tasks
 from bayesmtl.posterior.settings import FitSettings
 
@@ -83,8 +83,8 @@ def training_rows(idata: xr.DataTree, settings: FitSettings) -> PredictorRows:
     size = _sizes(trials, exposure, n_rows)
     offset = data["offset"].to_numpy() if "offset" in data else np.zeros(n_rows)
     response = idata["observed_data"][settings.response].to_numpy()
-    levels = response_levels(settings.likelihood)
     tasks = task_labels(idata)
+    texts = np.array([label_text(label) for label in tasks.tolist()], dtype=object)[task]
     return PredictorRows(
         features=features,
         task=task,
@@ -94,7 +94,7 @@ def training_rows(idata: xr.DataTree, settings: FitSettings) -> PredictorRows:
         weight=data["row_weight"].to_numpy() if "row_weight" in data else np.ones(n_rows),
         size=size,
         standard_error=error,
-        response=response if levels is None else level_codes(response, levels),
+        response=from_stored(response, texts, response_levels(settings.likelihood)),
     )
 
 

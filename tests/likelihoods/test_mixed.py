@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 import bayesmtl as bm
-from bayesmtl.errors import InvalidDataError, InvalidModelError, UnsupportedError
+from bayesmtl.errors import InvalidDataError, InvalidModelError
 from bayesmtl.likelihoods.gaussian_rows import GaussianRows
 from bayesmtl.likelihoods.mixed import Mixed, common_likelihood
 from bayesmtl.likelihoods.rows import sort_rows
@@ -89,11 +89,6 @@ def test_the_story_names_every_task_once() -> None:
             {"a": bm.Gaussian(noise_spread=0.1), "b": bm.Poisson()},
             InvalidModelError,
             "task 'a' has noise_spread=, .* nothing ties their noise",
-        ),
-        (
-            {"a": bm.Ordinal(levels=(0, 1)), "b": bm.Poisson()},
-            UnsupportedError,
-            "task 'a' has ordered levels",
         ),
     ],
 )

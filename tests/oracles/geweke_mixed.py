@@ -24,6 +24,7 @@ from tests.oracles.generative import huang_wand
 
 __all__ = ["CASES", "Draw", "MixedCase", "begin", "draw_noise", "drift", "frame"]
 
+LEVELS = ["low", "mid", "high"]
 KINDS: dict[str, Any] = {
     "a": bm.Gaussian(noise_sd=bm.Prior("LogNormal", mu=2, sigma=0.3)),
     "b": bm.Bernoulli(),
@@ -32,6 +33,8 @@ KINDS: dict[str, Any] = {
     "e": bm.Gaussian(noise="shared", noise_sd=bm.Prior("HalfNormal", sigma=0.2)),
     "f": bm.NegativeBinomial(dispersion=bm.Prior("LogNormal", mu=1, sigma=0.5)),
     "g": bm.Gaussian(se="e"),
+    "h": bm.Ordinal(levels=LEVELS),
+    "i": bm.Ordinal(levels=LEVELS),
 }
 
 
@@ -49,7 +52,7 @@ class Draw(NamedTuple):
 
 
 class MixedCase(NamedTuple):
-    """A model of tasks "a" to "g", and its structure by itself."""
+    """A model of tasks "a" to "i", and its structure by itself."""
 
     model: bm.Model
     structure: Callable[[Problem, np.random.Generator], Draw]
@@ -70,7 +73,9 @@ def frame(n_rows: int = 4, seed: int = 0) -> pd.DataFrame:
         "f": rng.poisson(2.0, n),
         "g": y,
     }
-    response = np.select([task == name for name in of], list(of.values()))
+    numbers = np.select([task == name for name in of], list(of.values()))
+    grades = np.array(LEVELS)[np.arange(n) % 3]
+    response = np.where(np.isin(task, ["h", "i"]), grades.astype(object), numbers)
     exposure = np.where(np.isin(task, ["c", "g"]), rng.uniform(0.5, 1.5, n), np.nan)
     x = rng.normal(size=(n, 2))
     # Neither feature separates the responses of "b".
@@ -100,18 +105,25 @@ def respond(
         elif name == "f":
             shape = noise["f"]
             out[name] = rng.poisson(rate * rng.gamma(shape, 1.0 / shape, eta.size)).astype(float)
+        elif name in "hi":
+            latent = eta + rng.logistic(size=eta.size)
+            out[name] = (latent > noise["low"]).astype(float) + (latent > noise["high"])
         else:
             out[name] = eta + data[mine] * rng.normal(size=eta.size)
     return out
 
 
 def draw_noise(rng: np.random.Generator) -> dict[str, float]:
+    """Noise sds, dispersion, and thresholds "low" and "high"."""
     together = 0.2 * abs(rng.normal())
+    low, high = sorted(rng.logistic(size=2).tolist())
     return {
         "a": float(np.exp(2.0 + 0.3 * rng.normal())),
         "d": together,
         "e": together,
         "f": float(np.exp(1.0 + 0.5 * rng.normal())),
+        "low": low,
+        "high": high,
     }
 
 
@@ -141,7 +153,8 @@ def begin(
     assert state.scales is not None
     state.scales.log_scale[:] = log_scale
     apply_scales(problem, state.scales, state.sites)
-    state.parameters[:] = np.log([noise["a"], noise["d"], noise["f"]])
+    logs = np.log([noise["a"], noise["d"], noise["f"]])
+    state.parameters[:] = [*logs, noise["low"], noise["high"]]
     state.value[:] = row_values(problem, state)
     if state.partition is None:
         whiten(state.sites, problem.prior, population, state.whitened)
@@ -172,6 +185,9 @@ def functions(
     out["s sum2"] = log_scale.sum() ** 2
     out["b"], out["b scale"] = response["b"].mean(), response["b"].mean() * log_scale[1]
     out["c"] = np.log1p(response["c"]).mean()
+    for k in range(3):
+        out[f"h[{k}]"] = np.mean(response["h"] == k)
+    out["h level"] = response["h"].mean() * np.tanh(weights[7, 0])
     return out
 
 
@@ -190,7 +206,9 @@ def _of_structure(draw: Draw) -> dict[str, float]:
 
 
 def _of_noise(noise: dict[str, float]) -> dict[str, float]:
-    return {f"noise[{name}]": np.log(noise[name]) for name in "adf"}
+    out = {f"noise[{name}]": np.log(noise[name]) for name in "adf"}
+    low, high = noise["low"], noise["high"]
+    return out | {"low": low, "low2": low**2, "high": high, "low high": np.tanh(low * high)}
 
 
 def _exact(case: MixedCase, problem: Problem, rng: np.random.Generator) -> Any:
@@ -212,8 +230,9 @@ def _read(problem: Problem, state: CorrectedState) -> tuple[Draw, dict[str, floa
     )
     if partition is not None:
         draw = draw._replace(labels=partition.labels, between=float(partition.between[0]))
-    a, d, f = np.exp(state.parameters).tolist()
-    return draw, {"a": a, "d": d, "e": d, "f": f}
+    a, d, f = np.exp(state.parameters[:3]).tolist()
+    low, high = state.parameters[3:].tolist()
+    return draw, {"a": a, "d": d, "e": d, "f": f, "low": low, "high": high}
 
 
 def drift(case: MixedCase, chains: int, cycles: int, n_exact: int, seed: int) -> dict[str, float]:
@@ -299,14 +318,19 @@ def correlated() -> MixedCase:
     return MixedCase(model, structure)
 
 
-def _clusters(between: Any, draw_between: Callable[[np.random.Generator], float]) -> MixedCase:
+def _clusters(
+    between: Any,
+    draw_between: Callable[[np.random.Generator], float],
+    formula: str = "y ~ 0 + x0 + x1",
+) -> MixedCase:
     relation = bm.DirichletProcess(
         concentration=1.0,
         mean=bm.Prior("Normal", mu=0, sigma=0.4),
         scale=bm.Prior("Gamma", alpha=4, beta=10),
         between=between,
     )
-    model = bm.Model("y ~ 0 + x0 + x1", "task", relation, KINDS)
+    intercept = None if "0 +" in formula else "relation"
+    model = bm.Model(formula, "task", relation, KINDS, intercept=intercept)
 
     def structure(problem: Problem, rng: np.random.Generator) -> Draw:
         unit = problem.prior.scale_unit
@@ -329,6 +353,12 @@ def clusters() -> MixedCase:
     return _clusters(bm.Prior("Beta", alpha=2, beta=2), lambda rng: float(rng.beta(2, 2)))
 
 
+def levels() -> MixedCase:
+    """The intercept among the features of the clusters."""
+    prior = bm.Prior("Beta", alpha=2, beta=2)
+    return _clusters(prior, lambda rng: float(rng.beta(2, 2)), "y ~ x0")
+
+
 def identical() -> MixedCase:
     return _clusters(1.0, lambda _: 1.0)
 
@@ -338,5 +368,6 @@ CASES = {
     "pooled": pooled,
     "correlated": correlated,
     "clusters": clusters,
+    "levels": levels,
     "identical": identical,
 }
