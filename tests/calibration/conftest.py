@@ -9,8 +9,9 @@ HEAD = """
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
-    rows = [
-        value for report in reports for key, value in report.user_properties if key == "calibration"
-    ]
+    pairs = [pair for report in reports for pair in report.user_properties]
+    for text in (value for key, value in pairs if key == "coverage"):
+        terminalreporter.write_line(text)
+    rows = [value for key, value in pairs if key == "calibration"]
     if rows:
         terminalreporter.write_line("\n".join([HEAD, *rows]))

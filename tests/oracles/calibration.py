@@ -37,6 +37,7 @@ def _models() -> dict[str, bm.Model]:
     full = bm.Exchangeable(mean=mean, scale=scale, feature_covariance="full")
     clusters = bm.DirichletProcess(mean=mean, scale=scale)
     shared = bm.Gaussian(noise="shared", noise_sd=sd)
+    both: dict[str, Any] = {"mean": mean, "scale": scale}
     yes, counts = bm.Bernoulli(), bm.Poisson(exposure="exposure")
     # The thresholds take the place of the mean of the intercepts.
     around_zero = bm.Exchangeable(mean=0.0, scale=scale)
@@ -48,6 +49,9 @@ def _models() -> dict[str, bm.Model]:
         "Gaussian": model(diagonal, bm.Gaussian(noise_sd=sd, noise_spread=spread)),
         "Gaussian, full covariance": model(full, shared),
         "Gaussian, clusters": model(clusters, shared),
+        "Gaussian, correlated tasks": model(bm.MatrixNormal("full", **both), shared),
+        "Gaussian, factors": model(bm.MatrixNormal("low_rank", "full", **both), shared),
+        "Gaussian, low rank": model(bm.LowRank(**both), shared),
         "StudentT": model(diagonal, bm.StudentT(noise_sd=sd)),
         "Bernoulli": model(diagonal, yes),
         "Bernoulli, full covariance": model(full, yes),
@@ -109,7 +113,8 @@ def quantities(model: bm.Model, found: xr.Dataset, y: np.ndarray) -> dict[str, n
     out = {}
     for name, values in draws.data_vars.items():
         if "constant" not in values.attrs:
-            other = {dim: -1 if dim == "feature_bis" else 0 for dim in values.dims[1:]}
+            # Neither a pair of one with itself.
+            other = {dim: -1 if str(dim).endswith("_bis") else 0 for dim in values.dims[1:]}
             out[str(name)] = values.isel(other).to_numpy()
     weights = draws["weights"].to_numpy()
     out["product of weights"] = weights[:, 0, 0] * weights[:, 1, 1]

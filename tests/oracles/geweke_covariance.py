@@ -169,7 +169,8 @@ def _set_tasks(case: Case, problem: Problem, chain: ChainState, draws: _Draws, i
         state.precision[:] = np.linalg.inv(tasks.covariance[i])
         return
     first = _first(case)
-    unit = draws.world.sds[i] / case.frame.unit[:, 0] / chain.population.scale
+    sds, scale = draws.world.sds[i] / case.frame.unit[:, 0], chain.population.scale
+    unit = np.divide(sds, scale, out=np.ones_like(sds), where=scale > 0.0)
     for name in ("loadings", "specific", "variance", "active", "sticks"):
         getattr(state, name)[:] = getattr(tasks, name)[i]
     state.factors[:] = tasks.factors[i] * unit[first:]
