@@ -29,6 +29,7 @@ from bayesmtl.relations.exchangeable.graph import (
     add_intercept_population,
     add_weights,
 )
+from bayesmtl.relations.exchangeable.whitened_graph import add_whitened_coefficients
 from bayesmtl.scaling import INTERCEPT
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ def build_graph(prepared: Prepared, likelihood: Likelihood | Mixed, kind: str) -
     ----------
     prepared : Prepared
     likelihood : Likelihood
-    kind : {"rows", "sites"}
+    kind : {"rows", "sites", "whitened"}
+        "whitened" is "rows" with coefficients from variables that are almost standard normal in the
+        posterior, see `bayesmtl.relations.exchangeable.whitened_graph`; clusters have none.
 
     Returns
     -------
@@ -69,13 +72,7 @@ def build_graph(prepared: Prepared, likelihood: Likelihood | Mixed, kind: str) -
         raise UnsupportedError(
             f"{likelihood!r} has no exact sites: use to_pymc(data, likelihood='rows')"
         )
-    coords: dict[str, Any] = {"task": problem.rows.tasks}
-    if problem.features:
-        coords |= {"feature": list(problem.features), "feature_bis": list(problem.features)}
-    if prepared.task_design is not None:
-        coords["task_feature"] = list(prepared.task_design.features)
-    coords |= parameter_coords(problem.row_parameters.blocks)
-    with pm.Model(coords=coords) as graph:
+    with pm.Model(coords=_coords(prepared)) as graph:
         z = None
         if prepared.task_design is not None:
             centred = problem.task_features - problem.scaling.task_feature_center
@@ -88,30 +85,60 @@ def build_graph(prepared: Prepared, likelihood: Likelihood | Mixed, kind: str) -
             population = add_intercept_population(problem, z) if separate else None
             add_cluster_sites(problem, clusters, population, noise)
             return graph
-        coefficients = _add_coefficients(problem, z, reference, clusters, scale)
-        if kind == "rows":
-            add_rows(prepared, likelihood, coefficients, noise)
+        if clusters is None and kind == "whitened":
+            coefficients = _add_whitened(problem, z, reference, scale)
         else:
+            coefficients = _add_plain(problem, z, reference, clusters, scale)
+        coefficients = _on_user_scale(problem, coefficients, scale)
+        if kind == "sites":
             add_sites(problem, coefficients, noise)
+        else:
+            add_rows(prepared, likelihood, coefficients, noise)
     return graph
 
 
-def _add_coefficients(
+def _coords(prepared: Prepared) -> dict[str, Any]:
+    """Labels of tasks, features and parameters."""
+    problem = prepared.problem
+    coords: dict[str, Any] = {"task": problem.rows.tasks}
+    if problem.features:
+        coords |= {"feature": list(problem.features), "feature_bis": list(problem.features)}
+    if prepared.task_design is not None:
+        coords["task_feature"] = list(prepared.task_design.features)
+    return coords | parameter_coords(problem.row_parameters.blocks)
+
+
+def _add_plain(
     problem: Problem, z: Any, reference: Any, clusters: ClusterTensors | None, scale: Any
 ) -> Coefficients:
-    """Weights and intercepts of the tasks as variables.
+    """Weights and intercepts of the tasks as variables, non-centred.
 
-    Where tasks have a ``scale``, those in common units too, before it is multiplied in.
+    Where tasks have a ``scale``, in common units, before it is multiplied in.
     """
-    import pymc as pm
-    import pytensor.tensor as pt
-
-    intercept = add_intercept(problem, z) if problem.separate_intercept else None
     name = "weights" if scale is None else _COMMON
+    intercept = add_intercept(problem, z) if problem.separate_intercept else None
     if clusters is not None:
         weights = add_cluster_weights(problem, clusters, name)
     else:
         weights = add_weights(problem, z, reference, name) if problem.features else None
+    return Coefficients(weights, intercept)
+
+
+def _add_whitened(problem: Problem, z: Any, reference: Any, scale: Any) -> Coefficients:
+    """The same by way of the sites, which move with the ``scale`` of their task."""
+    if scale is None:
+        return add_whitened_coefficients(problem, z, reference)
+    assert problem.groups is not None
+    factor = scale / problem.groups.unit
+    return add_whitened_coefficients(problem, z, reference, _COMMON, factor)
+
+
+def _on_user_scale(problem: Problem, coefficients: Coefficients, scale: Any) -> Coefficients:
+    """Those of the predictor of each task: with its ``scale``, if it has one, multiplied in."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    weights, intercept = coefficients
     if scale is not None and problem.groups is not None:
         center = pt.as_tensor(problem.groups.center)
         intercept = None if intercept is None else center + scale * intercept
@@ -141,7 +168,7 @@ def sample_nuts(
     random_seed: int | None,
     progressbar: bool,
 ) -> tuple[Draws, dict[str, np.ndarray], bool]:
-    """Sample the graph on the sites.
+    """Sample the graph on the sites, or around them where they are not exact.
 
     Returns
     -------
@@ -157,7 +184,7 @@ def sample_nuts(
         When it was interrupted before all chains had a draw.
     """
     # Only the sites of a Gaussian likelihood are exact.
-    kind = "sites" if isinstance(likelihood, Gaussian) else "rows"
+    kind = "sites" if isinstance(likelihood, Gaussian) else "whitened"
     graph = build_graph(prepared, likelihood, kind)
     trace = run_sampler(
         graph,

@@ -129,7 +129,7 @@ def sample_variational(
     problem = prepared.problem
     require_supported(problem, likelihood, method)
     # Only the sites of a Gaussian likelihood are exact.
-    kind = "sites" if isinstance(likelihood, Gaussian) else "rows"
+    kind = "sites" if isinstance(likelihood, Gaussian) else "whitened"
     rng = np.random.default_rng(random_seed)
     with _status(method, progressbar):
         graph = build_graph(prepared, likelihood, kind)
