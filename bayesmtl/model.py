@@ -413,6 +413,11 @@ class Model:
         Returns
         -------
         pymc.Model
+
+        Notes
+        -----
+        Weights are non-centred. Where the likelihood is not Gaussian, `fit` runs on the same model
+        in other variables, almost standard normal in the posterior.
         """
         from bayesmtl.inference.nuts import build_graph
 
