@@ -52,7 +52,9 @@ def build_graph(prepared: Prepared, likelihood: Likelihood | Mixed, kind: str) -
     likelihood : Likelihood
     kind : {"rows", "sites", "whitened"}
         "whitened" is "rows" with coefficients from variables that are almost standard normal in the
-        posterior, see `bayesmtl.relations.exchangeable.whitened_graph`; clusters have none.
+        posterior, see `bayesmtl.relations.exchangeable.whitened_graph`; clusters have none. Normal
+        approximations need it. For NUTS its gradients, of a Cholesky factor a task, cost more than
+        they save where tasks have few rows.
 
     Returns
     -------
@@ -168,7 +170,7 @@ def sample_nuts(
     random_seed: int | None,
     progressbar: bool,
 ) -> tuple[Draws, dict[str, np.ndarray], bool]:
-    """Sample the graph on the sites, or around them where they are not exact.
+    """Sample the graph: on the sites of a Gaussian likelihood, else non-centred on the rows.
 
     Returns
     -------
@@ -184,7 +186,7 @@ def sample_nuts(
         When it was interrupted before all chains had a draw.
     """
     # Only the sites of a Gaussian likelihood are exact.
-    kind = "sites" if isinstance(likelihood, Gaussian) else "whitened"
+    kind = "sites" if isinstance(likelihood, Gaussian) else "rows"
     graph = build_graph(prepared, likelihood, kind)
     trace = run_sampler(
         graph,

@@ -1,8 +1,8 @@
 """Normal approximations of the PyMC graph in its unconstrained space: ADVI, Pathfinder, Laplace.
 
 The graph is the one of `bayesmtl.inference.nuts`: non-centred on exact sites, and around the sites
-where the likelihood is not Gaussian, which brings its density near a normal one. Every method ends
-in independent draws and in the importance ratios of the posterior over the approximation, whose
+where the likelihood is not Gaussian ("whitened"), which brings its density near a normal one. Every
+method ends in independent draws and in the importance ratios of the posterior over the approximation, whose
 Pareto k tells how far the two are apart.
 """
 

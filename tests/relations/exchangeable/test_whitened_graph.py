@@ -11,6 +11,7 @@ from bayesmtl import Exchangeable, Prior
 from bayesmtl.datasets import simulate
 from bayesmtl.inference.nuts import build_graph
 from bayesmtl.likelihoods.mixed import common_likelihood
+from tests.oracles.agreement import assert_same_posterior
 
 N_TASKS = 4
 
@@ -163,6 +164,21 @@ def test_coefficients_are_standard_normal_where_sites_are_exact(name: str) -> No
             key: value + 0.7 * rng.normal(size=np.shape(value)) for key, value in start.items()
         }
         np.testing.assert_allclose(slope(point), -np.ravel(point["whitened"]), atol=0.15)
+
+
+@pytest.mark.mcmc
+@pytest.mark.parametrize("response", ["b", "c"])
+def test_its_draws_are_those_of_gibbs(response: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "bayesmtl.inference.nuts.build_graph",
+        lambda prepared, likelihood, _: build_graph(prepared, likelihood, "whitened"),
+    )
+    likelihood = {"b": bm.Bernoulli(), "c": bm.Poisson()}[response]
+    relation = Exchangeable(
+        mean=Prior("Normal", mu=0, sigma=1), scale=Prior("HalfNormal", sigma=0.7)
+    )
+    model = bm.Model(f"{response} ~ x1", "task", relation, likelihood=likelihood)
+    assert_same_posterior(model, DATA, "population_mean", "population_sd", "intercept", "weights")
 
 
 def test_clusters_are_not_whitened() -> None:
