@@ -432,6 +432,12 @@ class Model:
         Returns
         -------
         pymc.Model
+
+        Notes
+        -----
+        Weights are non-centred. Where the likelihood is not Gaussian, "advi", "fullrank_advi",
+        "pathfinder" and "laplace" run on the same model in other variables, almost standard normal
+        in the posterior.
         """
         from bayesmtl.inference.nuts import build_graph
 

@@ -32,6 +32,7 @@ from bayesmtl.relations.exchangeable.graph import (
     add_intercept_population,
     add_weights,
 )
+from bayesmtl.relations.exchangeable.whitened_graph import add_whitened_coefficients
 from bayesmtl.scaling import INTERCEPT
 
 if TYPE_CHECKING:
@@ -52,7 +53,12 @@ def build_graph(prepared: Prepared, likelihood: Likelihood | Mixed, kind: str) -
     ----------
     prepared : Prepared
     likelihood : Likelihood
-    kind : {"rows", "sites"}
+    kind : {"rows", "sites", "whitened"}
+        "whitened" is "rows" with coefficients from variables that are almost standard normal in the
+        posterior, see `bayesmtl.relations.exchangeable.whitened_graph`, but in clusters and where
+        tasks are correlated. Normal
+        approximations need it. For NUTS its gradients, of a Cholesky factor a task, cost more than
+        they save where tasks have few rows.
 
     Returns
     -------
@@ -85,15 +91,21 @@ def build_graph(prepared: Prepared, likelihood: Likelihood | Mixed, kind: str) -
             population = add_intercept_population(problem, z) if separate else None
             add_cluster_sites(problem, clusters, population, noise)
             return graph
-        coefficients = _add_coefficients(problem, z, reference, clusters, scale)
-        if kind == "rows":
-            add_rows(prepared, likelihood, coefficients, noise)
+        independent = clusters is None and problem.task_covariance is None
+        if independent and kind == "whitened":
+            coefficients = _add_whitened(problem, z, reference, scale)
         else:
+            coefficients = _add_plain(problem, z, reference, clusters, scale)
+        coefficients = _on_user_scale(problem, coefficients, scale)
+        if kind == "sites":
             add_sites(problem, coefficients, noise)
+        else:
+            add_rows(prepared, likelihood, coefficients, noise)
     return graph
 
 
 def _coords(prepared: Prepared) -> dict[str, Any]:
+    """Labels of tasks, features and parameters."""
     problem = prepared.problem
     coords: dict[str, Any] = {"task": problem.rows.tasks}
     if problem.features:
@@ -106,18 +118,15 @@ def _coords(prepared: Prepared) -> dict[str, Any]:
     return coords | parameter_coords(problem.row_parameters.blocks)
 
 
-def _add_coefficients(
+def _add_plain(
     problem: Problem, z: Any, reference: Any, clusters: ClusterTensors | None, scale: Any
 ) -> Coefficients:
-    """Weights and intercepts of the tasks as variables.
+    """Weights and intercepts of the tasks as variables, non-centred.
 
-    Where tasks have a ``scale``, those in common units too, before it is multiplied in.
+    Where tasks have a ``scale``, in common units, before it is multiplied in.
     """
-    import pymc as pm
-    import pytensor.tensor as pt
-
-    intercept = add_intercept(problem, z) if problem.separate_intercept else None
     name = "weights" if scale is None else _COMMON
+    intercept = add_intercept(problem, z) if problem.separate_intercept else None
     if clusters is not None:
         weights = add_cluster_weights(problem, clusters, name)
     else:
@@ -125,6 +134,24 @@ def _add_coefficients(
         if problem.task_covariance is not None:
             couple = partial(add_task_covariance, problem)
         weights = add_weights(problem, z, reference, name, couple) if problem.features else None
+    return Coefficients(weights, intercept)
+
+
+def _add_whitened(problem: Problem, z: Any, reference: Any, scale: Any) -> Coefficients:
+    """The same by way of the sites, which move with the ``scale`` of their task."""
+    if scale is None:
+        return add_whitened_coefficients(problem, z, reference)
+    assert problem.groups is not None
+    factor = scale / problem.groups.unit
+    return add_whitened_coefficients(problem, z, reference, _COMMON, factor)
+
+
+def _on_user_scale(problem: Problem, coefficients: Coefficients, scale: Any) -> Coefficients:
+    """Those of the predictor of each task: with its ``scale``, if it has one, multiplied in."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    weights, intercept = coefficients
     if scale is not None and problem.groups is not None:
         center = pt.as_tensor(problem.groups.center)
         intercept = None if intercept is None else center + scale * intercept
@@ -154,7 +181,7 @@ def sample_nuts(
     random_seed: int | None,
     progressbar: bool,
 ) -> tuple[Draws, dict[str, np.ndarray], bool]:
-    """Sample the graph on the sites.
+    """Sample the graph: on the sites of a Gaussian likelihood, else non-centred on the rows.
 
     Returns
     -------

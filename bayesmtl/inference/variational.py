@@ -1,8 +1,9 @@
 """Normal approximations of the PyMC graph in its unconstrained space: ADVI, Pathfinder, Laplace.
 
-The graph is the one of `bayesmtl.inference.nuts`, non-centred, which makes its density nearly
-normal. Every method ends in independent draws and in the importance ratios of the posterior over
-the approximation, whose Pareto k tells how far the two are apart.
+The graph is the one of `bayesmtl.inference.nuts`: non-centred on exact sites, and around the sites
+where the likelihood is not Gaussian ("whitened"), which brings its density near a normal one. Every
+method ends in independent draws and in the importance ratios of the posterior over the
+approximation, whose Pareto k tells how far the two are apart.
 """
 
 from __future__ import annotations
@@ -107,8 +108,9 @@ def sample_variational(
         A normal of the largest evidence lower bound, with independent or with correlated
         coordinates; the best normals on several optimisation paths, resampled by their importance;
         or the normal at the mode. Independent coordinates underestimate the sds of what is
-        correlated in the posterior: offsets of the tasks with their population mean, scales with
-        offsets, intercepts with slopes.
+        correlated in the posterior: means of different features; under a Gaussian likelihood also
+        offsets of the tasks with their population mean, scales with offsets, intercepts with
+        slopes.
     options : Options
         Of the method.
     draws, chains : int
@@ -129,7 +131,7 @@ def sample_variational(
     problem = prepared.problem
     require_supported(problem, likelihood, method)
     # Only the sites of a Gaussian likelihood are exact.
-    kind = "sites" if isinstance(likelihood, Gaussian) else "rows"
+    kind = "sites" if isinstance(likelihood, Gaussian) else "whitened"
     rng = np.random.default_rng(random_seed)
     with _status(method, progressbar):
         graph = build_graph(prepared, likelihood, kind)

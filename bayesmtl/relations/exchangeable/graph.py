@@ -16,14 +16,17 @@ from bayesmtl.relations.exchangeable.updates import HUANG_WAND_DOF
 
 __all__ = [
     "Coefficients",
+    "add_correlation_root",
     "add_intercept",
     "add_intercept_population",
     "add_population",
     "add_weights",
     "huang_wand_correction",
+    "intercept_variable",
     "lkj_root",
     "random_variable",
     "scalar_variable",
+    "weights_variable",
 ]
 
 
@@ -93,7 +96,13 @@ def add_intercept(problem: Problem, z: Any) -> Any:
     import pymc as pm
 
     center, sd = add_intercept_population(problem, z)
-    offset = pm.Normal("intercept_offset", dims="task")
+    return intercept_variable(center, sd, pm.Normal("intercept_offset", dims="task"))
+
+
+def intercept_variable(center: Any, sd: Any, offset: Any) -> Any:
+    """Intercepts of standardised deviations ``offset`` (task,) from the population."""
+    import pymc as pm
+
     return pm.Deterministic("intercept_at_center", center + sd * offset, dims="task")
 
 
@@ -179,28 +188,20 @@ def add_weights(
 
     prefix = "population" if couple is None else "typical"
     center, sd = add_population(problem, z, noise, prefix)
-    deviation = pm.Normal("weights_offset", dims=("task", "feature"))
-    root = _feature_root(problem, sd)
+    offset = pm.Normal("weights_offset", dims=("task", "feature"))
+    root = add_correlation_root(problem, sd)
     if couple is not None:
-        deviation = couple(deviation, root)
-    elif root is not None:
-        deviation = deviation @ root.T
-    return pm.Deterministic(name, center + sd * deviation, dims=("task", "feature"))
+        return pm.Deterministic(name, center + sd * couple(offset, root), dims=("task", "feature"))
+    return weights_variable(center, sd, root, offset, name)
 
 
-def _feature_root(problem: Problem, sd: Any) -> Any:
-    """Cholesky factor of the correlations of the features; None where they have none."""
+def weights_variable(center: Any, sd: Any, root: Any, offset: Any, name: str) -> Any:
+    """Weights of deviations ``offset`` (task, feature) that are standard normal in the prior."""
     import pymc as pm
-    import pytensor.tensor as pt
 
-    block = problem.blocks[-1]
-    if block.correlation is not None:
-        given = pt.as_tensor(block.correlation)
-        pm.Deterministic("feature_correlation", given, dims=("feature", "feature_bis"))
-        return pt.as_tensor(np.linalg.cholesky(block.correlation))
-    if block.covariance == "diagonal":
-        return None
-    return _correlation_root(problem, block, sd, int(problem.separate_intercept))
+    if root is not None:
+        offset = offset @ root.T
+    return pm.Deterministic(name, center + sd * offset, dims=("task", "feature"))
 
 
 class _Joint(NamedTuple):
@@ -283,12 +284,18 @@ def _scales(problem: Problem, block: Block, joint: _Joint | None, name: str) -> 
     return pm.Deterministic(name, pt.stack(parts), dims="feature")
 
 
-def _correlation_root(problem: Problem, block: Block, sd: Any, first: int) -> Any:
-    """Cholesky factor of the correlation matrix of the features."""
+def add_correlation_root(problem: Problem, sd: Any) -> Any:
+    """Cholesky factor of the correlation matrix of the features; None where they have none."""
     import pymc as pm
     import pytensor.tensor as pt
 
-    d = len(problem.features)
+    block, first, d = problem.blocks[-1], int(problem.separate_intercept), len(problem.features)
+    if block.correlation is not None:
+        given = pt.as_tensor(block.correlation)
+        pm.Deterministic("feature_correlation", given, dims=("feature", "feature_bis"))
+        return pt.as_tensor(np.linalg.cholesky(block.correlation))
+    if block.covariance == "diagonal":
+        return None
     # A feature that does not vary over tasks has no correlations.
     varying = np.flatnonzero([scale != 0.0 for scale in block.scale])
     root = pt.eye(d)
