@@ -5,13 +5,35 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 
-from benchmarks import clusters, counts, landmine, mixed, overconfidence, scaling, school, speed
+from benchmarks import (
+    clusters,
+    correlated,
+    counts,
+    covariance,
+    landmine,
+    mixed,
+    overconfidence,
+    scaling,
+    school,
+    speed,
+)
 from benchmarks.reporting import machine
 
 __all__ = ["main"]
 
-NAMES = ("speed", "scaling", "school", "clusters", "overconfidence", "landmine", "counts", "mixed")
-PARTS = (*landmine.PARTS, *counts.PARTS, *mixed.PARTS)
+NAMES = (
+    "speed",
+    "scaling",
+    "school",
+    "clusters",
+    "overconfidence",
+    "landmine",
+    "counts",
+    "mixed",
+    "covariance",
+    "correlated",
+)
+PARTS = (*landmine.PARTS, *counts.PARTS, *mixed.PARTS, *covariance.PARTS, *correlated.PARTS)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -20,12 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = chosen.names or NAMES
     peers = not chosen.no_peers
     box = {} if chosen.peer_seconds is None else {"nuts_seconds": chosen.peer_seconds}
+    splits = {} if chosen.splits is None else {"n_splits": chosen.splits}
     parts = tuple(chosen.parts or PARTS)
     print(machine(), flush=True)
     runs: dict[str, Callable[[], None]] = {
         "speed": lambda: speed.run(speed.SpeedSettings(peers=peers, **box)),
         "scaling": lambda: scaling.run(scaling.ScalingSettings()),
-        "school": lambda: school.run(school.SchoolSettings(n_splits=chosen.splits)),
+        "school": lambda: school.run(school.SchoolSettings(**splits)),
         "clusters": lambda: clusters.run(clusters.ClustersSettings(peers=peers, **box)),
         "overconfidence": lambda: overconfidence.run(overconfidence.OverconfidenceSettings()),
         "landmine": lambda: landmine.run(
@@ -33,6 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ),
         "counts": lambda: counts.run(counts.CountsSettings(parts=parts, peers=peers)),
         "mixed": lambda: mixed.run(mixed.MixedSettings(parts=parts)),
+        "covariance": lambda: covariance.run(
+            covariance.CovarianceSettings(parts=parts, peers=peers, **box)
+        ),
+        "correlated": lambda: correlated.run(correlated.CorrelatedSettings(parts=parts, **splits)),
     }
     for name in NAMES:
         if name in names:
@@ -49,7 +76,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="time box of each run of PyMC (default 300, landmine 180)",
     )
     parser.add_argument(
-        "--splits", type=int, default=10, help="school: published splits to use (default 10)"
+        "--splits",
+        type=int,
+        help="school: published splits to use (default 10); correlated: splits (default 5)",
     )
     parser.add_argument(
         "--parts",
@@ -57,7 +86,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         choices=PARTS,
         metavar="part",
         help=f"landmine: any of {', '.join(landmine.PARTS)}; counts: {', '.join(counts.PARTS)}; "
-        f"mixed: {', '.join(mixed.PARTS)}",
+        f"mixed: {', '.join(mixed.PARTS)}; covariance: {', '.join(covariance.PARTS)}; "
+        f"correlated: {', '.join(correlated.PARTS)}",
     )
     chosen = parser.parse_args(arguments)
     unknown = sorted(set(chosen.names) - set(NAMES))

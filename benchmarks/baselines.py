@@ -1,4 +1,4 @@
-"""Baselines of School, tuned by cross-validation inside the training rows."""
+"""Baselines of linear tasks, tuned by cross-validation inside the training rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 N_FOLDS = 5
-_MULTIPLIERS = (0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
+_MULTIPLIERS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 _COUNTS = (0.0, 1.0, 3.0, 10.0, 20.0, 40.0, 80.0)
 
 
@@ -79,7 +79,7 @@ def standardised_rows(train: Rows, test: Rows) -> tuple[np.ndarray, np.ndarray]:
     return (train.features - center) / scale, (test.features - center) / scale
 
 
-def _school_means(train: Rows, test: Rows, prior_rows: float) -> np.ndarray:
+def _task_means(train: Rows, test: Rows, prior_rows: float) -> np.ndarray:
     """Means of the tasks, shrunk to the grand mean as if it counted ``prior_rows`` rows."""
     n_tasks = int(max(train.task.max(), test.task.max())) + 1
     center = train.response.mean()
@@ -143,13 +143,13 @@ def _mean_regularised(train: Rows, test: Rows, shared: float, own: float) -> np.
 
 
 _SHARED = (0.1, 1.0, 10.0, 100.0)
-_OWN = (1.0, 3.0, 10.0, 30.0, 100.0, 200.0, 400.0, 800.0, 1600.0)
+_OWN = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 200.0, 400.0, 800.0, 1600.0)
 _PAIRS = tuple((shared, own) for shared in _SHARED for own in _OWN)
 _SINGLE = tuple((value,) for value in _MULTIPLIERS)
 
 BASELINES: dict[str, tuple[Predictor, tuple[tuple[float, ...], ...]]] = {
-    "school means, shrunk": (_school_means, tuple((value,) for value in _COUNTS)),
-    "ridge per school": (_ridge_per_task, _SINGLE),
+    "task means, shrunk": (_task_means, tuple((value,) for value in _COUNTS)),
+    "ridge per task": (_ridge_per_task, _SINGLE),
     "pooled ridge": (_pooled_ridge, _SINGLE),
     "ridge with random intercepts": (_mixed_intercepts, _PAIRS),
     "mean-regularised multi-task ridge": (_mean_regularised, _PAIRS),

@@ -1,4 +1,4 @@
-"""Data of the benchmarks: simulated ones, and School, Landmine and MNIST digits."""
+"""Data of the benchmarks: simulated ones, and those that lie beside the checkout."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ __all__ = [
     "SPLITS",
     "Example",
     "clustered",
+    "correlated",
     "formula_of",
     "generalised",
+    "read_computer",
     "read_digits",
     "read_landmine",
+    "read_parkinsons",
+    "read_sarcos",
     "read_school",
     "school_like",
     "standardised",
@@ -101,6 +105,36 @@ def clustered(
     return Example("simulated", frame, names)
 
 
+def correlated(
+    n_tasks: int, n_features: int, rows_per_task: int, *, rank: int = 2, seed: int = 0
+) -> Example:
+    """Tasks whose weights correlate over tasks, positively and negatively.
+
+    ``W = mean + sd (A F + U)``: loadings A of the tasks on ``rank`` factors over features, own
+    parts U of half their sd, features of different sd. The noise sd is 1.
+
+    Parameters
+    ----------
+    n_tasks, n_features, rows_per_task, rank : int
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    sd = 0.3 * np.exp(0.3 * rng.normal(size=n_features))
+    loadings = rng.normal(size=(n_tasks, rank)) / np.sqrt(rank)
+    own = 0.5 * rng.normal(size=(n_tasks, n_features))
+    mean = 0.3 * rng.normal(size=n_features)
+    weights = mean + sd * (loadings @ rng.normal(size=(rank, n_features)) + own)
+    intercept = 0.5 * rng.normal(size=n_tasks)
+    task = np.repeat(np.arange(n_tasks), rows_per_task)
+    values = rng.normal(size=(len(task), n_features))
+    names = tuple(f"x{j + 1}" for j in range(n_features))
+    frame = pd.DataFrame(values, columns=list(names))
+    frame["task"] = task
+    predictor = intercept[task] + np.einsum("ij,ij->i", values, weights[task])
+    frame["y"] = predictor + rng.normal(size=len(task))
+    return Example("simulated", frame, names)
+
+
 def generalised(
     n_rows: int, n_features: int, *, share: float, family: str, seed: int = 0
 ) -> Example:
@@ -174,3 +208,46 @@ def read_digits(folder: Path = SHARED_DATA) -> Example | None:
         return None
     frame = pd.read_csv(path)
     return Example("MNIST", frame, tuple(c for c in frame.columns if c not in ("digit", "split")))
+
+
+def read_sarcos(folder: Path = SHARED_DATA) -> Example | None:
+    """Torques of 7 joints (the tasks) at the same 4,449 states of a robot arm, 21 features.
+
+    The test file of the data. None where it is not there.
+    """
+    path = folder / "sarcos_wide.csv.gz"
+    if not path.is_file():
+        return None
+    wide = pd.read_csv(path)
+    torques = [c for c in wide.columns if c.startswith("torque")]
+    features = tuple(c for c in wide.columns if c.startswith(("pos", "vel", "acc")))
+    frame = wide.melt([*features], torques, var_name="task", value_name="y")
+    return Example("SARCOS", frame, features)
+
+
+def read_parkinsons(folder: Path = SHARED_DATA) -> Example | None:
+    """Total UPDRS of 42 patients over time, with voice measures; None where the file is not.
+
+    Age and sex, constant in a patient, are left out, and so are Jitter:DDP and Shimmer:DDA, three
+    times Jitter:RAP and Shimmer:APQ3.
+    """
+    path = folder / "parkinsons.csv.gz"
+    if not path.is_file():
+        return None
+    frame = pd.read_csv(path).drop(columns=["y_motor", "age", "sex", "Jitter:DDP", "Shimmer:DDA"])
+    frame.columns = frame.columns.str.replace(r"\W+", "_", regex=True).str.strip("_")
+    return Example("Parkinsons", frame, tuple(c for c in frame.columns if c not in ("task", "y")))
+
+
+def read_computer(folder: Path = SHARED_DATA) -> Example | None:
+    """Ratings (0 to 10) of 20 computers by 190 people, 13 attributes of -1 or 1 (Lenk et al. 1996).
+
+    Beside them stand ``profile``, the computer, and ``holdout_profile``. None without the file.
+    """
+    path = folder / "computer_survey.csv.gz"
+    if not path.is_file():
+        return None
+    frame = pd.read_csv(path)
+    features = tuple(frame.columns[2 : frame.columns.get_loc("profile")])
+    keep = ["task", "y", *features, "profile", "holdout_profile"]
+    return Example("Computer survey", frame[keep], features)

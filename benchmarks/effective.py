@@ -23,6 +23,8 @@ class Mixing(NamedTuple):
         Of the worst quantity.
     worst : str
     n_quantities : int
+    median : float
+        Effective sample size of the median quantity, chains together.
     """
 
     ess: float
@@ -30,6 +32,7 @@ class Mixing(NamedTuple):
     rhat: float
     worst: str
     n_quantities: int
+    median: float
 
 
 def correlation_elements(correlation: np.ndarray) -> np.ndarray:
@@ -67,4 +70,5 @@ def mixing(quantities: dict[str, np.ndarray]) -> Mixing:
         rhat=max(float(rhat[name].max()) for name in quantities),
         worst=min(lowest, key=lambda name: lowest[name]),
         n_quantities=sum(together[name].size for name in quantities),
+        median=float(np.median(np.concatenate([together[name] for name in quantities]))),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,20 +15,45 @@ from bayesmtl.inference.chains import available_cores
 from benchmarks.data import Example, formula_of
 from benchmarks.effective import Mixing, correlation_elements, mixing
 
-__all__ = ["OwnRun", "TimedFit", "run_own", "timed_fit"]
+__all__ = ["HeldOut", "OwnRun", "TimedFit", "fit_and_predict", "run_own", "timed_fit"]
 
 
 class TimedFit(NamedTuple):
-    """A fit, its seconds from data frame to summaries, and those of a first one of a few draws."""
+    """A fit, its seconds from data frame to summaries, and those of a first one of a few draws.
+
+    ``cpu_seconds`` are ``seconds`` of all processors.
+    """
 
     tree: xr.DataTree
     seconds: float
     first_seconds: float
+    cpu_seconds: float
 
     @property
     def sampling_seconds(self) -> float:
         """Of tuning and draws alone."""
         return float(self.tree.attrs["sampling_seconds"])
+
+
+class HeldOut(NamedTuple):
+    """What a fit to training rows says of test rows.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+    mean : (row,)
+        Posterior mean of the predictor.
+    inside : (row,) bool
+        Whether the response is in its 90% posterior predictive interval.
+    seconds, cpu_seconds : float
+        Of fit and predictions, on the wall and of the processors.
+    """
+
+    tree: xr.DataTree
+    mean: np.ndarray
+    inside: np.ndarray
+    seconds: float
+    cpu_seconds: float
 
 
 class OwnRun(NamedTuple):
@@ -85,6 +110,7 @@ def timed_fit(
         seconds = np.nan
         for n_draws, n_tune in ((4, 4), (draws, tune)):
             first, started = seconds, time.perf_counter()
+            cpu_started = time.process_time()
             tree = model.fit(
                 frame,
                 draws=n_draws,
@@ -95,7 +121,37 @@ def timed_fit(
                 progressbar=False,
             )
             seconds = time.perf_counter() - started
-    return TimedFit(tree, seconds, first)
+            cpu_seconds = time.process_time() - cpu_started
+    return TimedFit(tree, seconds, first, cpu_seconds)
+
+
+def fit_and_predict(
+    example: Example,
+    relation: Any,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    seed: int,
+) -> HeldOut:
+    """Fit a relation with the default likelihood, and predict the test rows."""
+    started = np.array([time.perf_counter(), time.process_time()])
+    model = bm.Model(formula_of(example.features), task="task", relation=relation)
+    with warnings.catch_warnings():
+        # Short chains: what counts here is the error on the test rows.
+        warnings.simplefilter("ignore", bm.BayesMTLWarning)
+        tree = model.fit(
+            train, draws=draws, tune=tune, chains=chains, random_seed=seed, progressbar=False
+        )
+    how: Any = {"as_frame": True, "new_task": "population", "random_seed": seed}
+    expected = bm.predict(tree, test, **how)
+    interval = bm.predict(tree, test, kind="response", **how)
+    y = test["y"].to_numpy(dtype=float)
+    inside = (y >= interval["lower"].to_numpy()) & (y <= interval["upper"].to_numpy())
+    seconds = np.array([time.perf_counter(), time.process_time()]) - started
+    return HeldOut(tree, expected["mean"].to_numpy(), inside, *map(float, seconds))
 
 
 def _lkj(example: Example) -> bm.Exchangeable:

@@ -17,7 +17,7 @@ from bayesmtl.inference.gibbs import sample_gibbs
 from benchmarks.data import formula_of, school_like
 from benchmarks.reporting import heading, load_average, print_table, resident_bytes
 
-__all__ = ["Measurement", "ScalingSettings", "measure", "run"]
+__all__ = ["Measurement", "ScalingSettings", "measure", "run", "sweep_seconds"]
 
 TASK_COLUMNS = (
     "tasks",
@@ -132,21 +132,46 @@ def measure(
     prepare_seconds = time.perf_counter() - started
     del example
 
-    def seconds(sweeps: int) -> np.ndarray:
-        return _sampling_seconds(problem, model.likelihood, sweeps, chains)
-
-    seconds(1)
-    times = [(seconds(long) - seconds(short)) / (long - short) for _ in range(repeats)]
-    wall, cpu = np.min(times, axis=0)
+    wall, cpu = sweep_seconds(
+        problem, model.likelihood, short=short, long=long, chains=chains, repeats=repeats
+    )
     return Measurement(
-        seconds_per_sweep=float(wall),
-        cpu_per_sweep=float(cpu) / chains,
+        seconds_per_sweep=wall,
+        cpu_per_sweep=cpu,
         prepare_seconds=prepare_seconds,
         site_bytes=sum(array.nbytes for array in problem.sites),
         resident=resident_bytes() - before,
         peak=resident_bytes(peak=True) - before,
         load=load_average(),
     )
+
+
+def sweep_seconds(
+    problem: Problem,
+    likelihood: bm.Gaussian,
+    *,
+    short: int,
+    long: int,
+    chains: int,
+    repeats: int,
+) -> tuple[float, float]:
+    """Seconds in which all chains make a sweep, and processor seconds of one chain's sweep.
+
+    Parameters
+    ----------
+    problem : Problem
+    likelihood : bayesmtl.Gaussian
+    short, long, chains, repeats : int
+        See `ScalingSettings`.
+    """
+
+    def seconds(sweeps: int) -> np.ndarray:
+        return _sampling_seconds(problem, likelihood, sweeps, chains)
+
+    seconds(1)
+    times = [(seconds(long) - seconds(short)) / (long - short) for _ in range(repeats)]
+    wall, cpu = np.min(times, axis=0)
+    return float(wall), float(cpu) / chains
 
 
 def _sampling_seconds(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,8 @@ import pandas as pd
 
 import bayesmtl as bm
 from benchmarks.baselines import BASELINES, Rows, cross_validated, explained_variance
-from benchmarks.data import SPLITS, Example, formula_of, read_school
+from benchmarks.data import SPLITS, Example, read_school
+from benchmarks.own import fit_and_predict
 from benchmarks.reporting import heading, load_average, print_table
 
 __all__ = ["SchoolSettings", "compare", "run"]
@@ -95,28 +95,18 @@ def _ours(
     settings: SchoolSettings,
     seed: int,
 ) -> tuple[float, float, float, str]:
-    started = time.perf_counter()
-    model = bm.Model(formula_of(example.features), task="task", relation=relation)
-    with warnings.catch_warnings():
-        # Short chains: what counts here is the error on the test rows.
-        warnings.simplefilter("ignore", bm.BayesMTLWarning)
-        tree = model.fit(
-            train,
-            draws=settings.draws,
-            tune=settings.tune,
-            chains=settings.chains,
-            random_seed=seed,
-            progressbar=False,
-        )
-    expected = bm.predict(tree, test, as_frame=True, new_task="population", random_seed=seed)
-    interval = bm.predict(
-        tree, test, as_frame=True, kind="response", new_task="population", random_seed=seed
+    found = fit_and_predict(
+        example,
+        relation,
+        train,
+        test,
+        draws=settings.draws,
+        tune=settings.tune,
+        chains=settings.chains,
+        seed=seed,
     )
-    response = test["y"].to_numpy(dtype=float)
-    inside = (response >= interval["lower"].to_numpy()) & (response <= interval["upper"].to_numpy())
-    seconds = time.perf_counter() - started
-    explained = explained_variance(response, expected["mean"].to_numpy())
-    return explained, 100.0 * float(inside.mean()), seconds, ""
+    explained = explained_variance(test["y"].to_numpy(dtype=float), found.mean)
+    return explained, 100.0 * float(found.inside.mean()), found.seconds, ""
 
 
 def _line(name: str, found: list[tuple[float, float, float, str]]) -> tuple[object, ...]:

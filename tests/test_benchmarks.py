@@ -167,7 +167,7 @@ def test_speed_prints_its_columns(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_extrapolation_takes_tuning_at_the_cost_of_draws() -> None:
     found = mixing({"x": np.random.default_rng(0).normal(size=(2, 100))})
-    result = nuts.NutsRun(10.0, 400.0, 50, 100, 2, False, 15.0, 0.25, found)
+    result = nuts.NutsRun(10.0, 400.0, 50, 100, 2, False, 15.0, 0.25, 800.0, found)
     effective = max(found.ess, found.ess_apart)
     # 100 + 100 steps of two chains at once take 50 s.
     assert result.extrapolated_rate == pytest.approx(effective / 50.0)
@@ -617,5 +617,5 @@ def test_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
         command.main(["sped"])
     assert (
         "no benchmark 'sped'; there are speed, scaling, school, clusters, "
-        "overconfidence, landmine, counts, mixed" in capsys.readouterr().err
+        "overconfidence, landmine, counts, mixed, covariance, correlated" in capsys.readouterr().err
     )
