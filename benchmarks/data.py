@@ -106,16 +106,23 @@ def clustered(
 
 
 def correlated(
-    n_tasks: int, n_features: int, rows_per_task: int, *, rank: int = 2, seed: int = 0
+    n_tasks: int,
+    n_features: int,
+    rows_per_task: int,
+    *,
+    rank: int = 2,
+    noise_sd: float = 1.0,
+    seed: int = 0,
 ) -> Example:
     """Tasks whose weights correlate over tasks, positively and negatively.
 
     ``W = mean + sd (A F + U)``: loadings A of the tasks on ``rank`` factors over features, own
-    parts U of half their sd, features of different sd. The noise sd is 1.
+    parts U of half their sd, features of different sd, about 0.3.
 
     Parameters
     ----------
     n_tasks, n_features, rows_per_task, rank : int
+    noise_sd : float
     seed : int
     """
     rng = np.random.default_rng(seed)
@@ -131,7 +138,7 @@ def correlated(
     frame = pd.DataFrame(values, columns=list(names))
     frame["task"] = task
     predictor = intercept[task] + np.einsum("ij,ij->i", values, weights[task])
-    frame["y"] = predictor + rng.normal(size=len(task))
+    frame["y"] = predictor + noise_sd * rng.normal(size=len(task))
     return Example("simulated", frame, names)
 
 

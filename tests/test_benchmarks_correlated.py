@@ -24,6 +24,7 @@ TINY = covariance.CovarianceSettings(
     n_tasks=3,
     n_features=3,
     rows_per_task=12,
+    noise_sds=(1.0,),
     draws=60,
     tune=40,
     chains=2,
@@ -76,7 +77,7 @@ def test_covariance_parts_run_alone(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.mcmc
 @pytest.mark.filterwarnings("ignore")  # of the peer's compilation
 def test_covariance_compares_with_nuts(capsys: pytest.CaptureFixture[str]) -> None:
-    covariance.rates(dataclasses.replace(TINY, peers=True, draws=1000, nuts_length=(300, 500)))
+    covariance.rates(dataclasses.replace(TINY, peers=True, draws=1000, nuts_length=(300, 500)), 0.5)
     text = capsys.readouterr().out
     for name in ("PyMC, LKJ(1), by hand", "our graph"):
         assert re.search(rf"^{re.escape(name)}( +\d\S*){{9}}$", text, flags=re.MULTILINE)
