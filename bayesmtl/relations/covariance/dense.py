@@ -196,7 +196,8 @@ def _given_weights(sites, dense, prior, state, tasks, deviation, learned, noise_
         _covariance_given_weights(prior, state, tasks, rng)
     inverse = invert_lower(cholesky(tasks.covariance))
     weights = by_task(state.weights, prior.n_tasks, prior.block, state.scale.shape[0])
-    update_from_rows(prior, state, np.dot(inverse, weights), np.dot(inverse, dense.design), rng)
+    rows, design = np.dot(inverse, weights), np.dot(inverse, dense.design)
+    update_from_rows(prior, state, rows, design, noise_variance, rng)
     standardise(prior, state)
     if learned:
         _covariance_given_innovations(sites, dense, prior, state, tasks, rng)

@@ -195,7 +195,7 @@ def sweep_factors(sites, prior, state, tasks, common, noise_variance, rng):
         rescale_factors(tasks, precision, rng)
     update_sticks(tasks, rng)
     _draw_weights(gram, moment, sites.precision, unit, prior, state, tasks, rng)
-    _update_from_factors(prior, state, tasks, rng)
+    _update_from_factors(prior, state, tasks, noise_variance, rng)
     _update_own_parts(sites, prior, state, tasks, common, rng)
     _translate(prior, state, tasks, rng)
     noncentred_means(sites, prior, state, rng)
@@ -214,7 +214,7 @@ def sweep_factors(sites, prior, state, tasks, common, noise_variance, rng):
 
 
 @inner_kernel
-def _update_from_factors(prior, state, tasks, rng):
+def _update_from_factors(prior, state, tasks, noise_variance, rng):
     """Means, scales and covariance given weights and raw factors."""
     first, p, n_tasks = prior.block, state.scale.shape[0], prior.n_tasks
     n_factors, d = tasks.factors.shape
@@ -233,7 +233,7 @@ def _update_from_factors(prior, state, tasks, rng):
     for h in range(n_factors):
         for i in range(d):
             rows[n_tasks + h, i] = scale[first + i] * tasks.factors[h, i]
-    update_from_rows(prior, state, rows, of_rows, rng)
+    update_from_rows(prior, state, rows, of_rows, noise_variance, rng)
     for i in range(d):
         if state.scale[first + i] > 0.0:
             tasks.factors[:, i] *= scale[first + i] / state.scale[first + i]

@@ -9,15 +9,18 @@ import numpy as np
 
 from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.lanes import LANES, VECTOR
+from bayesmtl.relations.exchangeable.collapsed import shared_with_means
 from bayesmtl.relations.exchangeable.moves import (
     centred_means,
+    centred_moments,
     centred_scales,
     draw_correlations,
     draw_huang_wand,
     set_weights,
     standardise,
 )
-from bayesmtl.relations.exchangeable.state import PopulationPrior, PopulationState
+from bayesmtl.relations.exchangeable.population import update_means_of
+from bayesmtl.relations.exchangeable.state import OTHER, PopulationPrior, PopulationState
 
 __all__ = ["by_task", "place_deviations_of", "place_weights", "to_lanes", "update_from_rows"]
 
@@ -82,9 +85,21 @@ def _part(prior, state, weights, design, first, last, covariance):
 
 
 @inner_kernel
-def _update_part(prior, state, weights, design, first, last, covariance, rng):
+def _shared_and_means(prior, state, noise_variance, rng):
+    """Shared fraction of the joint prior with all means that have a normal prior."""
+    precision, linear, active = centred_moments(prior, state)
+    shared_with_means(prior, state, precision, linear, noise_variance, rng)
+    normal = active & (prior.mean_kind != OTHER)
+    update_means_of(prior, state, precision, linear, normal, rng)
+    standardise(prior, state)
+
+
+@inner_kernel
+def _update_part(prior, state, weights, design, first, last, covariance, noise_variance, rng):
     of_part, part = _part(prior, state, weights, design, first, last, covariance)
     standardise(of_part, part)
+    if of_part.joint.any():
+        _shared_and_means(of_part, part, noise_variance, rng)
     centred_means(of_part, part, rng)
     if covariance == 1:
         draw_huang_wand(of_part, part, rng)
@@ -98,7 +113,7 @@ def _update_part(prior, state, weights, design, first, last, covariance, rng):
 
 
 @kernel
-def update_from_rows(prior, state, weights, design, rng):
+def update_from_rows(prior, state, weights, design, noise_variance, rng):
     """Update means, scales and covariance given the innovations of the features, in place.
 
     Separate intercepts are independent of the features and of each other. Standardised deviations
@@ -112,15 +127,18 @@ def update_from_rows(prior, state, weights, design, rng):
     weights : (row, d)
         Innovations: independent, ``Normal(means @ design, scale covariance scale)``.
     design : (row, q)
+    noise_variance : float
+        The noise variance that the joint R-squared prior refers to.
     rng : numpy.random.Generator
     """
     first, p = prior.block, state.scale.shape[0]
     if first > 0:
         own = by_task(state.weights, prior.n_tasks, 0, first)
         of_tasks = by_task(prior.task_features, prior.n_tasks, 0, prior.task_features.shape[1])
-        _update_part(prior, state, own, of_tasks, 0, first, 0, rng)
+        _update_part(prior, state, own, of_tasks, 0, first, 0, noise_variance, rng)
     if p > first:
-        _update_part(prior, state, weights, design, first, p, prior.covariance, rng)
+        kind = prior.covariance
+        _update_part(prior, state, weights, design, first, p, kind, noise_variance, rng)
 
 
 @kernel

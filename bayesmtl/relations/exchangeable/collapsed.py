@@ -40,6 +40,7 @@ __all__ = [
     "scaling_evidence",
     "scaling_products",
     "scaling_work",
+    "shared_with_means",
 ]
 
 
@@ -328,7 +329,7 @@ _slice_shared = slice_sampler(_shared_target)
 
 
 @inner_kernel
-def _shared_with_means(prior, state, precision, linear, noise_variance, rng):
+def shared_with_means(prior, state, precision, linear, noise_variance, rng):
     """Shared fraction of the joint prior, its means integrated out; these are then stale."""
     total, n_means, count, _ = joint_sums(prior, state)
     if count == 0.0:
@@ -353,7 +354,7 @@ def _means_pass(sites, prior, state, noise_variance, rng):
     n_means = state.means.size
     for i in rng.permutation(n_means + 1):
         if i == n_means:
-            _shared_with_means(prior, state, precision, linear, noise_variance, rng)
+            shared_with_means(prior, state, precision, linear, noise_variance, rng)
             active = prior.mean_kind != 2
             update_means_of(prior, state, precision, linear, active, rng)
         elif prior.mean_kind[i] == 2:

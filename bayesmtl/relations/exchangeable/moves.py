@@ -28,6 +28,7 @@ from bayesmtl.relations.exchangeable.updates import (
 
 __all__ = [
     "centred_means",
+    "centred_moments",
     "centred_scales",
     "clear_padding",
     "draw_correlations",
@@ -157,9 +158,9 @@ def draw_weights(sites, prior, state, rng):
     set_weights(prior, state)
 
 
-@kernel
-def centred_means(prior, state, rng):
-    """Means given the weights; those of coefficients without a spread keep their value."""
+@inner_kernel
+def centred_moments(prior, state):
+    """Precision and linear term of the means given the weights, and which of them these inform."""
     n_lanes = state.weights.shape[2]
     p, q = state.means.shape
     active = np.zeros(p * q, dtype=np.bool_)
@@ -180,6 +181,13 @@ def centred_means(prior, state, rng):
                     linear[i * q + a] += weight * moments[j, a]
                     for b in range(q):
                         precision[i * q + a, j * q + b] = weight * prior.task_cross[a, b]
+    return precision, linear, active
+
+
+@kernel
+def centred_means(prior, state, rng):
+    """Means given the weights; those of coefficients without a spread keep their value."""
+    precision, linear, active = centred_moments(prior, state)
     update_means_of(prior, state, precision, linear, active, rng)
     standardise(prior, state)
 

@@ -51,7 +51,7 @@ CASES: dict[str, tuple[Callable[[], Case], Any, Simulator]] = {
 def test_the_kernel_leaves_the_joint_distribution_invariant(name: str) -> None:
     make, kind, simulator = CASES[name]
     # Fewer chains would not average the tails of products of scales.
-    scores = covariance_scores(correlated(make(), kind), simulator, chains=500, cycles=12, seed=62)
+    scores = covariance_scores(correlated(make(), kind), simulator, chains=1200, cycles=6, seed=62)
     wrong = {name: round(z, 1) for name, z in scores.items() if not abs(z) < 4.0}
     assert not wrong
     assert len(scores) >= 30
