@@ -5,10 +5,14 @@ population: with ``Omega = R R'`` the rows of ``R^-1 (W - M Z)`` are independent
 the tasks' own parts. Given them, the updates are those of exchangeable tasks.
 """
 
+import math
+
 import numpy as np
 
+from bayesmtl.numerics.densities import log_signal_prior
 from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.lanes import LANES, VECTOR
+from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.relations.exchangeable.collapsed import shared_with_means
 from bayesmtl.relations.exchangeable.moves import (
     centred_means,
@@ -19,8 +23,9 @@ from bayesmtl.relations.exchangeable.moves import (
     set_weights,
     standardise,
 )
-from bayesmtl.relations.exchangeable.population import update_means_of
+from bayesmtl.relations.exchangeable.population import joint_sums, update_means_of
 from bayesmtl.relations.exchangeable.state import OTHER, PopulationPrior, PopulationState
+from bayesmtl.relations.exchangeable.updates import mean_variance
 
 __all__ = ["by_task", "place_deviations_of", "place_weights", "to_lanes", "update_from_rows"]
 
@@ -95,11 +100,60 @@ def _shared_and_means(prior, state, noise_variance, rng):
 
 
 @inner_kernel
+def _signal_target(x, args):
+    """Log conditional of the log of one scale of the joint prior, the signal following it.
+
+    `scale_target` holds the signal and lets the shared fraction follow, here that is held.
+    """
+    count, square, others, n_scales, n_means, mean_square, shared, noise_variance, r2_row = args
+    own = math.exp(2.0 * x)
+    total = others + own
+    variance = mean_variance(total, shared, n_means)
+    value = (2.0 - count) * x - 0.5 * square / own - (n_scales - 1.0) * math.log(total)
+    value += log_signal_prior(total / (1.0 - shared), noise_variance, r2_row)
+    return value - 0.5 * n_means * math.log(variance) - 0.5 * mean_square / variance
+
+
+_slice_signal = slice_sampler(_signal_target)
+
+
+@inner_kernel
+def _scales_with_signal(prior, state, noise_variance, rng):
+    """Scales of the joint prior given weights, means and the shared fraction."""
+    n_lanes = state.weights.shape[2]
+    for j in rng.permutation(state.scale.shape[0]):
+        if not prior.joint[j]:
+            continue
+        square = 0.0
+        for k in range(state.deviation.shape[0]):
+            for v in range(n_lanes):
+                square += state.deviation[k, j, v] ** 2
+        old = state.scale[j]
+        total, n_means, n_scales, mean_square = joint_sums(prior, state)
+        args = (
+            float(prior.n_tasks),
+            square * old**2,
+            total - old**2,
+            n_scales,
+            n_means,
+            mean_square,
+            state.shared[0],
+            noise_variance,
+            prior.r2_prior,
+        )
+        state.scale[j] = math.exp(_slice_signal(args, math.log(old), 1.0, rng))
+        for k in range(state.deviation.shape[0]):
+            for v in range(n_lanes):
+                state.deviation[k, j, v] *= old / state.scale[j]
+
+
+@inner_kernel
 def _update_part(prior, state, weights, design, first, last, covariance, noise_variance, rng):
     of_part, part = _part(prior, state, weights, design, first, last, covariance)
     standardise(of_part, part)
     if of_part.joint.any():
         _shared_and_means(of_part, part, noise_variance, rng)
+        _scales_with_signal(of_part, part, noise_variance, rng)
     centred_means(of_part, part, rng)
     if covariance == 1:
         draw_huang_wand(of_part, part, rng)
