@@ -43,7 +43,7 @@ from benchmarks.data import (
     read_school,
 )
 from benchmarks.landmine import rows_per_task
-from benchmarks.own import HeldOut, fit_and_predict
+from benchmarks.own import fit_and_predict
 from benchmarks.reporting import heading, load_average, print_table
 
 __all__ = [
@@ -207,10 +207,10 @@ class _Score(NamedTuple):
 
 
 def compare(example: Example, collection: Collection, settings: CorrelatedSettings) -> None:
-    """Print the scores of every method by training size, and the map of the tasks."""
+    """Print the scores of every method, and a map of the tasks, by training size."""
     for size in collection.sizes:
         scores: dict[str, list[_Score]] = {}
-        fits: dict[str, HeldOut] = {}
+        shown: tuple[str, str] | None = None
         for number in range(settings.n_splits):
             seed = settings.seed + number
             train, test = split(example, collection, size, number, settings)
@@ -226,7 +226,8 @@ def compare(example: Example, collection: Collection, settings: CorrelatedSettin
                     chains=settings.chains,
                     seed=seed,
                 )
-                fits.setdefault(name, found)
+                if shown is None and name.startswith("MatrixNormal"):
+                    shown = name, task_map(found.tree)
                 score = collection.score(test["y"].to_numpy(), found.mean, codes)
                 took = found.seconds, found.cpu_seconds
                 inside = 100.0 * float(found.inside.mean())
@@ -234,11 +235,8 @@ def compare(example: Example, collection: Collection, settings: CorrelatedSettin
             for name, found_score in _baselines(example, collection, train, test, seed):
                 scores.setdefault(name, []).append(found_score)
         _print_scores(example, collection, size, settings, scores)
-    for name, held in fits.items():
-        if name.startswith("MatrixNormal"):
-            print(f"{name}, {size or 'published'} training rows, first split:")
-            print(task_map(held.tree), flush=True)
-            break
+        if shown is not None:
+            print(f"{shown[0]}, first split:\n{shown[1]}", flush=True)
 
 
 def split(
