@@ -20,18 +20,17 @@ from bayesmtl.relations.exchangeable.moves import (
     centred_scales,
     draw_correlations,
     draw_huang_wand,
-    set_weights,
     standardise,
 )
 from bayesmtl.relations.exchangeable.population import joint_sums, update_means_of
 from bayesmtl.relations.exchangeable.state import OTHER, PopulationPrior, PopulationState
 from bayesmtl.relations.exchangeable.updates import mean_variance
 
-__all__ = ["by_task", "place_deviations_of", "place_weights", "to_lanes", "update_from_rows"]
+__all__ = ["by_task", "place_deviations_of", "update_from_rows"]
 
 
 @inner_kernel
-def to_lanes(rows):
+def _to_lanes(rows):
     """(row, n) -> (block, n, lane), padded with zeros, as `pack_tasks`."""
     n_rows, n = rows.shape
     n_blocks = max(1, -(-n_rows // LANES))
@@ -58,7 +57,7 @@ def by_task(values, n_tasks, first, last):
 def _part(prior, state, weights, design, first, last, covariance):
     """Coefficients ``first`` to ``last`` of rows (row, n) and (row, q) as a population."""
     q = prior.mean_location.shape[1]
-    lanes = to_lanes(weights)
+    lanes = _to_lanes(weights)
     of_part = PopulationPrior(
         prior.mean_prior[first:last].copy(),
         prior.mean_location[first:last].copy(),
@@ -73,7 +72,7 @@ def _part(prior, state, weights, design, first, last, covariance):
         0,
         prior.half_t_scale[first:last].copy(),
         prior.correlation_shape,
-        to_lanes(design),
+        _to_lanes(design),
         np.dot(design.T, design),
         weights.shape[0],
     )
@@ -193,12 +192,6 @@ def update_from_rows(prior, state, weights, design, noise_variance, rng):
     if p > first:
         kind = prior.covariance
         _update_part(prior, state, weights, design, first, p, kind, noise_variance, rng)
-
-
-@kernel
-def place_weights(prior, state):
-    """Weights of the current means, scales and standardised deviations, in place."""
-    set_weights(prior, state)
 
 
 @inner_kernel
