@@ -255,10 +255,15 @@ def _relation_lines(
     no_own = relation.mean is None and relation.scale is None and symbol == "w_t"
     joint = no_own and relation.feature_covariance == "diagonal"
     lines += _joint_lines(relation, defaults) if joint else _population_lines(relation, defaults)
-    if effects:
-        default = "as the mean" if joint else f"Normal(0, {_times('2.5', defaults.unit)} / s_z)"
-        lines.append(f"    effects ~ {describe(relation.task_effects, default)}")
-    return lines
+    return lines + _effect_lines(relation, effects, defaults, joint=joint)
+
+
+def _effect_lines(relation: Any, effects: str, defaults: _Defaults, *, joint: bool) -> list[str]:
+    """Prior of the effects of task features, if there are any."""
+    if not effects:
+        return []
+    default = "as the mean" if joint else f"Normal(0, {_times('2.5', defaults.unit)} / s_z)"
+    return [f"    effects ~ {describe(relation.task_effects, default)}"]
 
 
 def _cluster_lines(symbol: str, relation: Clusters, effects: str, defaults: _Defaults) -> list[str]:
@@ -273,10 +278,7 @@ def _cluster_lines(symbol: str, relation: Clusters, effects: str, defaults: _Def
         mean=relation.mean, scale=relation.scale, r2=relation.r2, shared=relation.shared
     )
     lines += _joint_lines(plain, defaults) if joint else _population_lines(plain, defaults)
-    if effects:
-        default = "as the mean" if joint else f"Normal(0, {_times('2.5', defaults.unit)} / s_z)"
-        lines.append(f"    effects ~ {describe(relation.task_effects, default)}")
-    return lines
+    return lines + _effect_lines(relation, effects, defaults, joint=joint)
 
 
 _TASK_COVARIANCE = {
@@ -304,10 +306,7 @@ def _matrix_lines(
         plain = relation.population()
         joint = plain.mean is None and plain.scale is None and features == "diagonal"
         lines += _joint_lines(plain, defaults) if joint else _population_lines(plain, defaults)
-    if effects:
-        default = "as the mean" if joint else f"Normal(0, {_times('2.5', defaults.unit)} / s_z)"
-        lines.append(f"    effects ~ {describe(relation.task_effects, default)}")
-    return lines
+    return lines + _effect_lines(relation, effects, defaults, joint=joint)
 
 
 def _low_rank_lines(symbol: str, relation: LowRank, effects: str, defaults: _Defaults) -> list[str]:
@@ -318,10 +317,7 @@ def _low_rank_lines(symbol: str, relation: LowRank, effects: str, defaults: _Def
         "    a_th ~ Normal(0, theta_h): of a number of factors to be learned; sqrt(psi) half-t(3)",
         *(_joint_lines(plain, defaults) if joint else _population_lines(plain, defaults)),
     ]
-    if effects:
-        default = "as the mean" if joint else f"Normal(0, {_times('2.5', defaults.unit)} / s_z)"
-        lines.append(f"    effects ~ {describe(relation.task_effects, default)}")
-    return lines
+    return lines + _effect_lines(relation, effects, defaults, joint=joint)
 
 
 def _partition_lines(relation: Clusters) -> list[str]:
