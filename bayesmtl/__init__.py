@@ -21,7 +21,13 @@ from bayesmtl.likelihoods import (
     StudentT,
 )
 from bayesmtl.model import Model
-from bayesmtl.plots import plot_clusters, plot_sharing, plot_task_relations, plot_weights
+from bayesmtl.plots import (
+    plot_clusters,
+    plot_inclusion,
+    plot_sharing,
+    plot_task_relations,
+    plot_weights,
+)
 from bayesmtl.posterior.access import task_relations
 from bayesmtl.posterior.diagnostics import diagnose
 from bayesmtl.posterior.log_likelihood import compute_log_likelihood
@@ -31,12 +37,14 @@ from bayesmtl.priors import Prior
 from bayesmtl.relations.clusters.prior import DirichletProcess, FiniteMixture, PitmanYor
 from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
+from bayesmtl.relations.sparse.prior import Decomposition
 
 __all__ = [
     "BayesMTLError",
     "BayesMTLWarning",
     "Bernoulli",
     "Binomial",
+    "Decomposition",
     "Exchangeable",
     "DirichletProcess",
     "PitmanYor",
@@ -64,6 +72,7 @@ __all__ = [
     "load",
     "load_dataset",
     "plot_clusters",
+    "plot_inclusion",
     "plot_sharing",
     "plot_task_relations",
     "plot_weights",

@@ -42,6 +42,13 @@ from bayesmtl.relations.clusters.state import PartitionPrior, partition_prior
 from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.covariance.state import TaskCovariancePrior
 from bayesmtl.relations.exchangeable.prior import Block, Exchangeable, Features, Independent, Pooled
+from bayesmtl.relations.exchangeable.selection import (
+    SelectionPrior,
+    global_scales,
+    own_prior,
+    selection_prior,
+    under_selection,
+)
 from bayesmtl.relations.exchangeable.state import (
     DIAGONAL,
     HUANG_WAND,
@@ -52,10 +59,13 @@ from bayesmtl.relations.exchangeable.state import (
     SET,
     PopulationPrior,
 )
+from bayesmtl.relations.sparse.prior import Decomposition
+from bayesmtl.relations.sparse.state import SparsePrior
 from bayesmtl.scaling import INTERCEPT, Scaling, learn_scaling, response_scaling, robust_unit
 
 __all__ = [
     "Clusters",
+    "Common",
     "Correlated",
     "Prepared",
     "Problem",
@@ -66,7 +76,8 @@ __all__ = [
 
 Clusters = DirichletProcess | PitmanYor | FiniteMixture
 Correlated = MatrixNormal | LowRank
-Relation = Independent | Pooled | Exchangeable | Clusters | Correlated
+Common = Independent | Pooled | Exchangeable | Clusters | Correlated
+Relation = Common | Decomposition
 # More features than these, with fewer rows a task than so many times their number, say little of a
 # partition (Chandra, Canale and Dunson 2023, J. Mach. Learn. Res. 24).
 _MANY_FEATURES, _FEW_ROWS = 15, 3
@@ -94,6 +105,10 @@ class Problem(NamedTuple):
         Where tasks fall into clusters.
     task_covariance : TaskCovariancePrior or None
         Where tasks are correlated.
+    selection : SelectionPrior or None
+        Under feature selection; its rows of ``prior`` are then the state of a chain.
+    sparse : SparsePrior or None
+        Where tasks deviate in a few weights; all else describes what they share then.
     design : (row, p)
         Internal features of the rows, intercept column first where it is separate.
     response, weight : (row,)
@@ -137,6 +152,8 @@ class Problem(NamedTuple):
     prior: PopulationPrior
     partition: PartitionPrior | None
     task_covariance: TaskCovariancePrior | None
+    selection: SelectionPrior | None
+    sparse: SparsePrior | None
     design: np.ndarray
     response: np.ndarray
     weight: np.ndarray
@@ -154,6 +171,12 @@ class Problem(NamedTuple):
     row_kernels: RowKernels | None
     row_parameters: RowParameters
     groups: TaskGroups | None = None
+
+    def for_chain(self) -> Problem:
+        """The same problem, with rows of its own where they are part of the state of a chain."""
+        if self.selection is None:
+            return self
+        return self._replace(prior=own_prior(self.prior))
 
     @property
     def correlated_features(self) -> bool:
@@ -181,8 +204,8 @@ class Prepared(NamedTuple):
 
 
 def resolve_blocks(
-    relation: Relation,
-    intercept: Relation | None,
+    relation: Common,
+    intercept: Common | None,
     features: Sequence[str],
     scaling: Scaling,
 ) -> list[Block]:
@@ -198,7 +221,7 @@ def resolve_blocks(
     return blocks
 
 
-def _fix_mean(blocks: list[Block], features: tuple[str, ...], owner: Relation) -> None:
+def _fix_mean(blocks: list[Block], features: tuple[str, ...], owner: Common) -> None:
     """Set the mean of the intercepts to 0: thresholds take its place.
 
     Raises
@@ -278,7 +301,7 @@ def assemble(
     task_features: np.ndarray,
     *,
     relation: Relation,
-    intercept: Relation | None,
+    intercept: Common | None,
     likelihood: Likelihood | Mixed,
     columns: dict[str, Any],
     standardize: bool,
@@ -306,6 +329,7 @@ def assemble(
     assert rows.response is not None
     separate = intercept is not None
     any_intercept = separate or INTERCEPT in features
+    common_part, share = _parted(relation)
     offset, weight = _column(rows, columns["offset"], 0.0), _weights(rows, columns["weights"])
     size = _size(rows, columns)
     if not isinstance(likelihood, Mixed):
@@ -322,14 +346,16 @@ def assemble(
         names=features,
         response=(center, unit),
     )
-    if isinstance(relation, Clusters):
+    if isinstance(common_part, Clusters):
         _warn_of_vague_partitions(rows, features)
-    blocks = resolve_blocks(relation, intercept, features, scaling)
+    blocks = resolve_blocks(common_part, intercept, features, scaling)
     if all_ordinal(likelihood) and any_intercept:
-        _fix_mean(blocks, features, relation if intercept is None else intercept)
+        _fix_mean(blocks, features, common_part if intercept is None else intercept)
     design = (rows.features - scaling.feature_center) / scaling.feature_scale
     if separate:
         design = np.column_stack([np.ones(len(design)), design])
+    sd = math.sqrt(noise) / (unit if isinstance(likelihood, StudentT) else 1.0)
+    prior = _population_prior(blocks, features, scaling, task_features)
     common = {
         "rows": rows,
         "features": features,
@@ -337,11 +363,11 @@ def assemble(
         "scaling": scaling,
         "task_features": task_features,
         "blocks": blocks,
-        "prior": _population_prior(blocks, features, scaling, task_features),
-        "partition": partition_prior(relation.partition(len(rows.tasks)))
-        if isinstance(relation, Clusters) and features
+        **_priors(prior, blocks[-1].relevant, share if features else None, sd, len(rows.task)),
+        "partition": partition_prior(common_part.partition(len(rows.tasks)))
+        if isinstance(common_part, Clusters) and features
         else None,
-        "task_covariance": _task_covariance(relation, rows, features),
+        "task_covariance": _task_covariance(common_part, rows, features),
         "design": design,
         "row_weight": weight,
         "size": size,
@@ -356,8 +382,28 @@ def assemble(
     return Problem(**common, **_row_parts(common, resolve_likelihood(likelihood, unit), noise))
 
 
+def _priors(
+    prior: PopulationPrior, relevant: float | None, deviating: float | None, sd: float, n_rows: int
+) -> dict[str, Any]:
+    """The population's prior, and those of selection and of sparse deviations, by their shares."""
+    selection, sparse = None, None
+    if deviating is not None:
+        sparse = SparsePrior(global_scales(deviating, sd, n_rows, prior.n_tasks))
+    if relevant is not None:
+        selection = selection_prior(prior, relevant, sd, n_rows)
+        prior = under_selection(prior)
+    return {"prior": prior, "selection": selection, "sparse": sparse}
+
+
+def _parted(relation: Relation) -> tuple[Common, float | None]:
+    """What tasks share, and the expected share of weights that deviate from it, if they may."""
+    if isinstance(relation, Decomposition):
+        return relation.common, relation.sparse
+    return relation, None
+
+
 def _task_covariance(
-    relation: Relation, rows: Rows, features: tuple[str, ...]
+    relation: Common, rows: Rows, features: tuple[str, ...]
 ) -> TaskCovariancePrior | None:
     if not (isinstance(relation, Correlated) and features):
         return None

@@ -29,6 +29,9 @@ RELATIONS: dict[str, Callable[[], Any]] = {
     "dirichlet-process": bm.DirichletProcess,
     "pitman-yor": bm.PitmanYor,
     "finite-mixture": bm.FiniteMixture,
+    "matrix-normal": bm.MatrixNormal,
+    "low-rank": bm.LowRank,
+    "decomposition": bm.Decomposition,
 }
 # With the options that each must and may have.
 LIKELIHOODS: dict[str, tuple[Callable[..., Any], tuple[str, ...], tuple[str, ...]]] = {

@@ -164,6 +164,7 @@ def _learned(problem: Problem, likelihood: Gaussian) -> list[str]:
                 out.append(f"the mean of {name!r}")
     if problem.task_covariance is not None and problem.task_covariance.kind != "given":
         out.append("the covariance of the tasks")
+    out += ["the scale of the sparse deviations"] * (problem.sparse is not None)
     if problem.partition is not None:
         parts = ("concentration", "discount", "between")
         out += [f"{part}=" for part in parts if getattr(problem.partition, part)[0] != FIXED]

@@ -196,8 +196,9 @@ def _keeps_weights(problem: Problem, settings: dict[str, Any]) -> bool:
     """
     n_bytes = 8 * problem.prior.n_tasks * problem.design.shape[1]
     n_bytes *= settings["draws"] * settings["chains"]
-    # Only exact sites of tasks that are not correlated can give them again.
-    if problem.row_data is None and problem.task_covariance is None:
+    # Only exact sites of tasks that are independent given the population can give them again.
+    apart = problem.task_covariance is None and problem.sparse is None
+    if problem.row_data is None and apart:
         return bool(n_bytes <= _WEIGHT_BYTES)
     if n_bytes > _MOST_WEIGHT_BYTES:
         raise UnsupportedError(

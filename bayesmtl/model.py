@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 import xarray as xr
 
-from bayesmtl.assembly import Clusters, Correlated, Prepared, Relation, assemble
+from bayesmtl.assembly import Clusters, Common, Correlated, Prepared, Relation, assemble
 from bayesmtl.data import Rows, read_rows, read_task_features, unused_rows
 from bayesmtl.design import Design, formula_columns, learn_design
 from bayesmtl.errors import InvalidModelError
@@ -22,6 +22,7 @@ from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.groups import merge_columns
 from bayesmtl.likelihoods.mixed import common_likelihood
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
+from bayesmtl.relations.sparse.prior import Decomposition
 from bayesmtl.scaling import INTERCEPT
 from bayesmtl.specification import Columns, part_from_dict, part_to_dict, story
 
@@ -100,7 +101,7 @@ class Model:
             raise InvalidModelError(
                 "relation must be one of bm.Independent(), bm.Pooled(), bm.Exchangeable(), "
                 "bm.DirichletProcess(), bm.PitmanYor(), bm.FiniteMixture(), bm.MatrixNormal(), "
-                "bm.LowRank(), got "
+                "bm.LowRank(), bm.Decomposition(...), got "
                 f"{self.relation!r}"
             )
         self._check_likelihood()
@@ -139,7 +140,7 @@ class Model:
     def _check_task_features(self, formula: str) -> None:
         formula_columns(formula)
         separate_population = self.intercept in (None, "exchangeable")
-        parts = (self.relation, self.intercept)
+        parts = (self._common, self.intercept)
         populations = (Exchangeable, *get_args(Clusters), *get_args(Correlated))
         if not separate_population and not any(isinstance(part, populations) for part in parts):
             raise InvalidModelError(
@@ -180,7 +181,12 @@ class Model:
         )
         return story(columns, self.relation, intercept, self.likelihood)
 
-    def _resolve_intercept(self, design: Design) -> Relation | str:
+    @property
+    def _common(self) -> Common:
+        """What the tasks share."""
+        return self.relation.common if isinstance(self.relation, Decomposition) else self.relation
+
+    def _resolve_intercept(self, design: Design) -> Common | str:
         """The relation of a separate intercept, or "none" or "relation"."""
         if self.intercept is None:
             return Exchangeable() if design.intercept else "none"
@@ -195,7 +201,7 @@ class Model:
 
     def _declared_tasks(self) -> np.ndarray | None:
         """Labels (task,) that a fixed covariance of the tasks names."""
-        declared = self.relation.declared_tasks if isinstance(self.relation, Correlated) else ()
+        declared = self._common.declared_tasks if isinstance(self._common, Correlated) else ()
         if not declared:
             return None
         labels = np.array(sorted(declared))
@@ -268,9 +274,9 @@ class Model:
             features = (INTERCEPT, *features)
             ones = np.ones((len(rows.features), 1))
             rows = rows._replace(features=np.hstack([ones, rows.features]))
-        if not features and isinstance(self.relation, Clusters):
+        if not features and isinstance(self._common, Clusters):
             raise InvalidModelError(
-                f"{type(self.relation).__name__} clusters the tasks by their weights, and the "
+                f"{type(self._common).__name__} clusters the tasks by their weights, and the "
                 f"formula {self.formula!r} has no features: intercept='relation' clusters them by "
                 "their intercepts"
             )

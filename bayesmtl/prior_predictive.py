@@ -8,7 +8,14 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.draws import Draws, PartitionDraws, TaskDraws, join_chains, map_draws
+from bayesmtl.inference.draws import (
+    Draws,
+    PartitionDraws,
+    SparseDraws,
+    TaskDraws,
+    join_chains,
+    map_draws,
+)
 from bayesmtl.inference.recording import task_draw
 from bayesmtl.likelihoods import Likelihood, Mixed, resolve_likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
@@ -23,6 +30,7 @@ from bayesmtl.priors import sample_value
 from bayesmtl.relations.clusters.simulate import simulate_partition
 from bayesmtl.relations.covariance.simulate import simulate_deviations, simulate_tasks
 from bayesmtl.relations.exchangeable.simulate import simulate_population
+from bayesmtl.relations.sparse.state import simulate_sparse
 
 if TYPE_CHECKING:
     from bayesmtl.assembly import Prepared
@@ -162,6 +170,11 @@ def _one(
     z = unpack_tasks(prior.task_features, prior.n_tasks)
     deviation, partition, tasks = _deviations(problem, np.linalg.cholesky(drawn.correlation), rng)
     weights = z @ means.T + scale * deviation
+    sparse = None
+    if problem.sparse is not None:
+        state = simulate_sparse(problem.sparse, prior.n_tasks, prior.block, weights.shape[1], rng)
+        weights = weights + state.part
+        sparse = SparseDraws(*state)
     task_scale = None
     if problem.groups is not None:
         task_scale = np.exp(LOG_SCALE_SD * rng.normal(size=prior.n_tasks))
@@ -184,5 +197,6 @@ def _one(
         task_scale=task_scale,
         partition=partition,
         tasks=tasks,
+        sparse=sparse,
     )
     return draw, response

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
-from bayesmtl.assembly import Clusters, Relation
+from bayesmtl.assembly import Clusters, Common, Relation
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.likelihoods import LIKELIHOODS, Likelihood, Mixed, Ordinal, StudentT
 from bayesmtl.likelihoods.gaussian import Gaussian
@@ -19,6 +19,7 @@ from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
 from bayesmtl.relations.matrices import FixedMatrix, matrix_from_json, matrix_to_json
 from bayesmtl.relations.settings import describe, from_json, to_json
+from bayesmtl.relations.sparse.prior import Decomposition
 
 __all__ = ["Columns", "part_from_dict", "part_to_dict", "story"]
 
@@ -39,15 +40,19 @@ def part_to_dict(part: Part | Mixed) -> dict[str, Any]:
 
 
 def _setting_to_json(value: Any) -> Any:
+    if isinstance(value, get_args(Relation)):
+        return part_to_dict(value)
     if isinstance(value, FixedMatrix):
         return matrix_to_json(value)
-    return value if isinstance(value, str) else to_json(value)
+    return value if isinstance(value, str | bool) else to_json(value)
 
 
 def _setting_from_json(value: Any) -> Any:
     if isinstance(value, Mapping) and "matrix" in value:
         return matrix_from_json(value)
-    return value if isinstance(value, str) else from_json(value)
+    if isinstance(value, Mapping) and value.get("type") in _PARTS:
+        return part_from_dict(value)
+    return value if isinstance(value, str | bool) else from_json(value)
 
 
 def part_from_dict(spec: Mapping[str, Any]) -> Any:
@@ -96,7 +101,7 @@ class Columns(NamedTuple):
 def story(
     columns: Columns,
     relation: Relation,
-    intercept: Relation | str,
+    intercept: Common | str,
     likelihood: Likelihood | Mixed,
 ) -> str:
     """The generative story with the actual priors; defaults are given in units of the data."""
@@ -106,7 +111,11 @@ def story(
     separate = not isinstance(intercept, str)
     of_weights, of_intercepts = _defaults(likelihood)
     if columns.has_features or not separate:
-        lines += [*_relation_lines("w_t", relation, z, of_weights), ""]
+        if isinstance(relation, Decomposition):
+            lines += _sparse_lines("w_t", relation, of_weights)
+            lines += [*_relation_lines("v_t", relation.common, z, of_weights), ""]
+        else:
+            lines += [*_relation_lines("w_t", relation, z, of_weights), ""]
     if isinstance(intercept, str):
         if intercept == "relation":
             lines += [
@@ -230,9 +239,7 @@ def _defaults(likelihood: Likelihood | Mixed) -> tuple[_Defaults, _Defaults]:
     return _Defaults("0", ratio, normal, noise), _Defaults(center, unit, mean, noise)
 
 
-def _relation_lines(
-    symbol: str, relation: Relation, effects: str, defaults: _Defaults
-) -> list[str]:
+def _relation_lines(symbol: str, relation: Common, effects: str, defaults: _Defaults) -> list[str]:
     name = type(relation).__name__
     if isinstance(relation, Independent):
         return [
@@ -252,10 +259,21 @@ def _relation_lines(
     if isinstance(relation, MatrixNormal):
         return _matrix_lines(symbol, relation, effects, defaults)
     lines = [f"{symbol} ~ Normal(mean{effects}, D)   [{name}]"]
-    no_own = relation.mean is None and relation.scale is None and symbol == "w_t"
+    no_own = relation.mean is None and relation.scale is None and symbol in ("w_t", "v_t")
     joint = no_own and relation.feature_covariance == "diagonal"
     lines += _joint_lines(relation, defaults) if joint else _population_lines(relation, defaults)
     return lines + _effect_lines(relation, effects, defaults, joint=joint)
+
+
+def _sparse_lines(symbol: str, relation: Decomposition, defaults: _Defaults) -> list[str]:
+    noise = f"noise^2 = {defaults.noise}" if defaults.noise else "noise = s_y"
+    return [
+        f"{symbol} = v_t + e_t   [Decomposition]",
+        "    s_xj e_tj ~ Normal(0, m_tj), m_tj ~ HalfCauchy(h) regularised by a slab c",
+        f"    h sqrt(N / T) ~ HalfCauchy(noise p / (1 - p)), p = {relation.sparse:g} of the "
+        "weights expected to deviate",
+        f"    c^2 ~ InverseGamma(2, 8) in units of ({defaults.unit})^2; {noise}; N rows, T tasks",
+    ]
 
 
 def _effect_lines(relation: Any, effects: str, defaults: _Defaults, *, joint: bool) -> list[str]:
@@ -358,7 +376,22 @@ def _population_lines(relation: Exchangeable, defaults: _Defaults) -> list[str]:
     return lines
 
 
+def _selection_lines(relation: Exchangeable, defaults: _Defaults) -> list[str]:
+    chosen = relation.feature_selection
+    number = "d / 2" if chosen is True else f"{chosen:g}"
+    noise = f"noise^2 = {defaults.noise}" if defaults.noise else "noise = s_y"
+    return [
+        "    mean_j ~ Normal(0, m_j / s_xj), D = diag(scale)^2",
+        "    m_j, s_xj scale_j ~ HalfCauchy(g), HalfCauchy(h), regularised by a slab c",
+        f"    g sqrt(N), h sqrt(N / T) ~ HalfCauchy(noise p / (d - p)), p = {number} of d features "
+        "expected to matter",
+        f"    c^2 ~ InverseGamma(2, 8) in units of ({defaults.unit})^2; {noise}; N rows, T tasks",
+    ]
+
+
 def _joint_lines(relation: Exchangeable, defaults: _Defaults) -> list[str]:
+    if relation.feature_selection:
+        return _selection_lines(relation, defaults)
     lines = [
         f"    R2 ~ {describe(relation.r2, 'Beta(1, 1)')}, shared ~ "
         f"{describe(relation.shared, 'Beta(1, 1)')}",

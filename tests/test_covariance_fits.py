@@ -165,13 +165,17 @@ def test_a_declared_task_without_rows_follows_those_it_is_correlated_with() -> N
 @pytest.mark.parametrize("kind", ["full", "low_rank"])
 @pytest.mark.filterwarnings("ignore::bayesmtl.BayesMTLWarning")
 def test_awkward_data_are_fitted(kind: str) -> None:
-    """Identical tasks, a feature given twice, more features than rows, scales of 1e-9 and 1e12."""
+    """Identical tasks, a feature given twice, more features than rows, scales of 1e-9 and 1e12.
+
+    As powers of two, which lose nothing to rounding: else two chains would part after a while.
+    """
     data = regression(4, 3, 2).assign(x2=lambda d: d["x0"], x3=lambda d: d["x0"] + d["x1"])
     twin = data[data["task"] == "task 00"].assign(task="twin")
     data = pd.concat([data, twin], ignore_index=True)
     model = bm.Model("y ~ x0 + x1 + x2 + x3", "task", bm.MatrixNormal(kind))
     tree = fit(model, data)
-    scaled = data.assign(x0=1e-9 * data["x0"], x1=1e12 * data["x1"], y=1e6 * data["y"])
+    small, large, units = 2.0**-30, 2.0**40, 2.0**20
+    scaled = data.assign(x0=small * data["x0"], x1=large * data["x1"], y=units * data["y"])
     other = fit(model, scaled)
     for draws in (tree["posterior"], other["posterior"]):
         assert all(np.isfinite(values).all() for values in draws.to_dataset().data_vars.values())

@@ -38,7 +38,11 @@ from bayesmtl.inference.nuisance import (
     shift_groups,
     update_parameters,
 )
-from bayesmtl.inference.recording import record_structure, structure_storage
+from bayesmtl.inference.recording import (
+    record_selection,
+    record_structure,
+    structure_storage,
+)
 from bayesmtl.inference.sampling import sample_chains
 from bayesmtl.inference.task_scales import (
     TaskScales,
@@ -57,6 +61,7 @@ from bayesmtl.relations.clusters.whitened import place_in_clusters, whiten_in_cl
 from bayesmtl.relations.exchangeable.density import log_population
 from bayesmtl.relations.exchangeable.gibbs import moves_pairs
 from bayesmtl.relations.exchangeable.moves import rescale_joint, standardise
+from bayesmtl.relations.exchangeable.selection import select_given_weights, start_selection
 from bayesmtl.relations.exchangeable.state import initial_state
 from bayesmtl.relations.exchangeable.whitened import (
     place,
@@ -82,6 +87,9 @@ def start_corrected(problem: Problem, rng: np.random.Generator) -> CorrectedStat
     """A dispersed starting point at the pilot sites of the problem."""
     sites, n_tasks = problem.sites, problem.prior.n_tasks
     sites = sites._replace(gram=sites.gram.copy(), moment=sites.moment.copy())
+    selection = None
+    if problem.selection is not None:
+        selection = start_selection(problem.prior, problem.selection, rng)
     population = initial_state(problem.prior, rng)
     whitened = rng.normal(size=population.weights.shape)
     state = CorrectedState(
@@ -97,6 +105,7 @@ def start_corrected(problem: Problem, rng: np.random.Generator) -> CorrectedStat
         else initial_partition(problem.partition, problem.prior, rng),
         np.array([_FIRST_STEP, np.nan]),
         start_scales(problem, rng),
+        selection,
     )
     if state.scales is not None:
         apply_scales(problem, state.scales, sites)
@@ -169,6 +178,8 @@ def _update_population(
 
     accepted = [attempt(problem, state, structure, rng) for _ in range(_ATTEMPTS)]
     population_given_weights(prior, population, noise, rng)
+    if state.selection is not None:
+        select_given_weights(prior, problem.selection, population, state.selection, True, rng)
     if prior.joint.any():
         accepted.append(
             attempt(
@@ -309,6 +320,7 @@ class _Chain(NamedTuple):
             storage.task_scale[draw] = np.exp(state.scales.log_scale)
         density = _log_structure(problem, state) + log_parameters(problem, state.parameters)
         density += log_scales(state.scales)
+        density += record_selection(problem, state.selection, storage, draw)
         storage.lp[draw] = density + state.value.sum()
         return storage
 
@@ -337,13 +349,15 @@ def sample_corrected(
     """Sample the posterior; see `bayesmtl.inference.sampling.sample_chains`."""
     # Compiles what the chains will call, before they start.
     rng = np.random.default_rng(0)
-    scratch = start_corrected(problem, rng)
-    corrected_sweep(problem, scratch, rng)
-    tuning = _Tuning(problem, 4 * _COUNTED)
-    tuning.observe(_COUNTED, problem, scratch)
+    own = problem.for_chain()
+    scratch = start_corrected(own, rng)
+    corrected_sweep(own, scratch, rng)
+    tuning = _Tuning(own, 4 * _COUNTED)
+    tuning.observe(_COUNTED, own, scratch)
 
     def start(rng: np.random.Generator) -> Any:
-        return _Chain(problem, start_corrected(problem, rng), _Tuning(problem, tune), rng)
+        own = problem.for_chain()
+        return _Chain(own, start_corrected(own, rng), _Tuning(own, tune), rng)
 
     return sample_chains(
         start,

@@ -14,6 +14,7 @@ from bayesmtl.likelihoods.gaussian import Sites
 from bayesmtl.likelihoods.rows import RowKernels
 from bayesmtl.numerics.lanes import site_values
 from bayesmtl.relations.clusters.state import PartitionState
+from bayesmtl.relations.exchangeable.selection import SelectionState
 from bayesmtl.relations.exchangeable.state import PopulationState
 
 __all__ = ["CorrectedState", "attempt", "corrections", "row_values", "rows_of"]
@@ -44,6 +45,8 @@ class CorrectedState(NamedTuple):
         the last one; NaN where there was none.
     scales : TaskScales or None
         Where tasks have different likelihoods.
+    selection : SelectionState or None
+        Under feature selection.
     """
 
     sites: Sites
@@ -56,6 +59,7 @@ class CorrectedState(NamedTuple):
     partition: PartitionState | None
     center_step: np.ndarray
     scales: TaskScales | None = None
+    selection: SelectionState | None = None
 
 
 def rows_of(problem: Problem, state: CorrectedState) -> tuple[Any, RowKernels]:

@@ -10,6 +10,8 @@ import numpy as np
 __all__ = [
     "Draws",
     "PartitionDraws",
+    "SelectionDraws",
+    "SparseDraws",
     "TaskDraws",
     "evenly_spaced",
     "join_chains",
@@ -67,6 +69,37 @@ class TaskDraws(NamedTuple):
     rank: np.ndarray | None = None
 
 
+class SelectionDraws(NamedTuple):
+    """Draws of what selects features, (draw, ...) or (chain, draw, ...).
+
+    Parameters
+    ----------
+    local : (..., p, q)
+        Sds of the means; 1 for those that are not under selection.
+    hyper : (..., 3)
+        Global scales of means and of deviations, and the slab.
+    """
+
+    local: np.ndarray
+    hyper: np.ndarray
+
+
+class SparseDraws(NamedTuple):
+    """Draws of sparse deviations, (draw, ...) or (chain, draw, ...).
+
+    Parameters
+    ----------
+    part, local : (..., task, p)
+        Deviations, which the weights contain, and their sds; 0 for a separate intercept.
+    hyper : (..., 3)
+        Global scale and slab in the last two places.
+    """
+
+    part: np.ndarray
+    local: np.ndarray
+    hyper: np.ndarray
+
+
 class Draws(NamedTuple):
     """Draws of one chain (draw, ...) or of all (chain, draw, ...); absent parts are None.
 
@@ -94,6 +127,10 @@ class Draws(NamedTuple):
         Where tasks fall into clusters.
     tasks : TaskDraws or None
         Where tasks are correlated.
+    selection : SelectionDraws or None
+        Under feature selection.
+    sparse : SparseDraws or None
+        Where tasks deviate in a few weights.
     """
 
     means: np.ndarray
@@ -109,6 +146,8 @@ class Draws(NamedTuple):
     task_scale: np.ndarray | None = None
     partition: PartitionDraws | None = None
     tasks: TaskDraws | None = None
+    selection: SelectionDraws | None = None
+    sparse: SparseDraws | None = None
 
 
 def evenly_spaced(draws: Draws, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -145,6 +184,12 @@ def map_draws(combine: Callable[[list[np.ndarray]], np.ndarray], draws: Sequence
     tasks = [draw.tasks for draw in draws if draw.tasks is not None]
     if tasks:
         out = out._replace(tasks=TaskDraws(*parts(tasks)))
+    selections = [draw.selection for draw in draws if draw.selection is not None]
+    if selections:
+        out = out._replace(selection=SelectionDraws(*parts(selections)))
+    deviations = [draw.sparse for draw in draws if draw.sparse is not None]
+    if deviations:
+        out = out._replace(sparse=SparseDraws(*parts(deviations)))
     partitions = [draw.partition for draw in draws if draw.partition is not None]
     if not partitions:
         return out

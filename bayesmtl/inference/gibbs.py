@@ -9,6 +9,8 @@ import numpy as np
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.recording import (
+    record_selection,
+    record_sparse,
     record_structure,
     record_tasks,
     structure_storage,
@@ -19,7 +21,7 @@ from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.collapsed_noise import update_collapsed_noise
 from bayesmtl.likelihoods.gaussian import Gaussian, NoiseState, noise_state
 from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL, update_noise
-from bayesmtl.numerics.lanes import residual_sums, task_means, unpack_tasks
+from bayesmtl.numerics.lanes import pack_tasks, residual_sums, task_means, unpack_tasks
 from bayesmtl.relations.clusters import density as cluster_density
 from bayesmtl.relations.clusters import gibbs as cluster_gibbs
 from bayesmtl.relations.clusters.collapsed import weight_prior
@@ -28,16 +30,25 @@ from bayesmtl.relations.covariance import density as covariance_density
 from bayesmtl.relations.covariance import gibbs as covariance_gibbs
 from bayesmtl.relations.covariance.factors import independent_tasks
 from bayesmtl.relations.covariance.gibbs import TaskChain, start_tasks
-from bayesmtl.relations.covariance.state import DenseTasks
+from bayesmtl.relations.covariance.state import DenseTasks, FactorTasks
 from bayesmtl.relations.covariance.task_noise import update_task_noise
 from bayesmtl.relations.exchangeable.density import log_joint, log_noise, log_rows
 from bayesmtl.relations.exchangeable.gibbs import Moves, collapsing, sweep
+from bayesmtl.relations.exchangeable.moves import standardise
 from bayesmtl.relations.exchangeable.population import signal_variance
+from bayesmtl.relations.exchangeable.selection import (
+    SelectionState,
+    select_given_deviations,
+    select_given_weights,
+    start_selection,
+)
 from bayesmtl.relations.exchangeable.state import (
     PopulationPrior,
     PopulationState,
     initial_state,
 )
+from bayesmtl.relations.sparse.gibbs import shift_sites, update_sparse
+from bayesmtl.relations.sparse.state import SparseState, initial_sparse
 
 __all__ = ["ChainState", "gibbs_step", "record", "sample_gibbs", "start_chain", "storage_for"]
 
@@ -68,6 +79,10 @@ class ChainState(NamedTuple):
         Where tasks fall into clusters.
     tasks : TaskChain or None
         Where tasks are correlated.
+    selection : SelectionState or None
+        Under feature selection.
+    sparse : SparseState or None
+        Deviations in a few weights; ``population`` holds the weights without them.
     """
 
     sites: Any
@@ -76,6 +91,8 @@ class ChainState(NamedTuple):
     square: np.ndarray
     partition: PartitionState | None
     tasks: TaskChain | None = None
+    selection: SelectionState | None = None
+    sparse: SparseState | None = None
 
 
 def start_chain(problem: Problem, likelihood: Likelihood, rng: np.random.Generator) -> ChainState:
@@ -90,6 +107,9 @@ def start_chain(problem: Problem, likelihood: Likelihood, rng: np.random.Generat
         rng,
     )
     sites = problem.sites._replace(precision=noise.precision)
+    selection = None
+    if problem.selection is not None:
+        selection = start_selection(problem.prior, problem.selection, rng)
     population = initial_state(problem.prior, rng)
     partition, tasks = None, None
     if problem.partition is not None:
@@ -101,7 +121,12 @@ def start_chain(problem: Problem, likelihood: Likelihood, rng: np.random.Generat
         first = problem.prior.block
         population.covariance[first:, first:] = given
         population.precision[first:, first:] = np.linalg.inv(given)
-    return ChainState(sites, population, noise, np.zeros_like(noise.log_sd), partition, tasks)
+    square = np.zeros_like(noise.log_sd)
+    sparse = None
+    if problem.sparse is not None:
+        sizes = problem.prior.n_tasks, problem.prior.block, problem.prior.scale_unit.size
+        sparse = initial_sparse(*sizes, rng)
+    return ChainState(sites, population, noise, square, partition, tasks, selection, sparse)
 
 
 def _noise_variance(problem: Problem, noise: NoiseState) -> float:
@@ -128,7 +153,10 @@ def gibbs_step(problem: Problem, chain: ChainState, moves: Moves, rng: np.random
         The costlier updates of the population to make.
     rng : numpy.random.Generator
     """
-    sites, population, noise, square, partition, tasks = chain
+    if chain.sparse is not None:
+        _sparse_step(problem, chain, chain.sparse, moves, rng)
+        return
+    sites, population, noise, square, partition, tasks, selection, _ = chain
     prior = problem.prior
     if noise.kind != FIXED_NOISE and _collapsed_noise_work(population) <= _COLLAPSED_LIMIT:
         _collapsed_noise(prior, chain, rng)
@@ -139,15 +167,63 @@ def gibbs_step(problem: Problem, chain: ChainState, moves: Moves, rng: np.random
         sweep(sites, prior, population, variance, moves, rng)
     else:
         cluster_gibbs.sweep(sites, prior, population, partition, problem.partition, variance, rng)
+    if selection is not None:
+        of, alone = problem.selection, tasks is None
+        select_given_deviations(sites, prior, of, population, selection, rng)
+        select_given_weights(prior, of, population, selection, alone, rng)
     residual_sums(sites.gram, sites.moment, sites.total, population.weights, square)
     if noise.kind != FIXED_NOISE:
         signal = signal_variance(prior, population)
         update_noise(noise, square, signal, prior.r2_prior, rng)
 
 
+def _sparse_step(
+    problem: Problem,
+    chain: ChainState,
+    sparse: SparseState,
+    moves: Moves,
+    rng: np.random.Generator,
+) -> None:
+    """A sweep of what the tasks share on the rows less the deviations, then of these."""
+    assert problem.sparse is not None
+    prior, population, sites = problem.prior, chain.population, chain.sites
+
+    def without() -> Any:
+        moment, total = np.empty_like(sites.moment), np.empty_like(sites.total)
+        part = pack_tasks(sparse.part)
+        shift_sites(sites.gram, sites.moment, sites.total, part, moment, total)
+        return sites._replace(moment=moment, total=total)
+
+    gibbs_step(problem, chain._replace(sites=without(), sparse=None), moves, rng)
+    center, own = _given_structure(prior, chain)
+    first, weights = prior.block, population.weights
+    update_sparse(sites, first, center, own, weights, problem.sparse, sparse, rng)
+    standardise(prior, population)
+    left = without()
+    residual_sums(left.gram, left.moment, left.total, weights, chain.square)
+
+
+def _given_structure(prior: PopulationPrior, chain: ChainState) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sd (block, p, lane) of the weights of tasks that are independent given the rest."""
+    population, first = chain.population, prior.block
+    center, scale = np.empty_like(population.center), population.scale.copy()
+    if chain.partition is not None:
+        weight_prior(prior, population, chain.partition, center, scale)
+        return center, scale[:, None] * np.ones_like(center)
+    task_means(population.means, prior.task_features, center)
+    if chain.tasks is None:
+        return center, scale[:, None] * np.ones_like(center)
+    tasks = chain.tasks.tasks
+    assert isinstance(tasks, FactorTasks)
+    common, own = np.zeros((prior.n_tasks, scale.size)), np.ones((prior.n_tasks, scale.size))
+    common[:, first:] = scale[first:] * (tasks.loadings @ tasks.factors)
+    own[:, first:] = np.sqrt(tasks.specific)[:, None]
+    return center + pack_tasks(common), scale[:, None] * pack_tasks(own)
+
+
 def _collapsed_noise(prior: PopulationPrior, chain: ChainState, rng: np.random.Generator) -> None:
     """Noise with the weights integrated out, where the tasks are independent given the rest."""
-    sites, population, noise, _, partition, tasks = chain
+    sites, population, noise, _, partition, tasks, *_ = chain
     center, scale = population.center, population.scale.copy()
     if tasks is not None:
         if isinstance(tasks.tasks, DenseTasks):
@@ -176,6 +252,7 @@ class _Policy:
     """
 
     def __init__(self, advice: str, tune: int) -> None:
+        self.tune = tune
         self._spacing = {"always": 1, "if needed": _SPACING, "never": 0}[advice]
         self._thorough = advice == "always" or tune < _SHORTEST_TUNE
         self._window = (0, 0) if self._thorough else (tune // 4, tune // 2)
@@ -241,14 +318,16 @@ def sample_gibbs(
     """
     # Compiles what the chains will call, before they start.
     rng = np.random.default_rng(0)
-    scratch = start_chain(problem, likelihood, rng)
+    own = problem.for_chain()
+    scratch = start_chain(own, likelihood, rng)
     affordable = collapsing(problem.prior) != "never"
-    gibbs_step(problem, scratch, Moves(collapsed=affordable, rows=True), rng)
-    record(problem, scratch, storage_for(problem, scratch, 1, keep_weights), 0)
+    gibbs_step(own, scratch, Moves(collapsed=affordable, rows=True), rng)
+    record(own, scratch, storage_for(own, scratch, 1, keep_weights), 0)
 
     def start(rng: np.random.Generator) -> _Chain:
-        state = start_chain(problem, likelihood, rng)
-        return _Chain(problem, state, _Policy(collapsing(problem.prior), tune), rng, keep_weights)
+        own = problem.for_chain()
+        state = start_chain(own, likelihood, rng)
+        return _Chain(own, state, _Policy(collapsing(problem.prior), tune), rng, keep_weights)
 
     return sample_chains(
         start,
@@ -274,6 +353,8 @@ class _Chain(NamedTuple):
         moves = self.policy.moves(iteration)
         gibbs_step(self.problem, self.state, moves, self.rng)
         self.policy.observe(iteration, self.state.population)
+        if self.state.tasks is not None and iteration < self.policy.tune:
+            covariance_gibbs.adapt(self.state.tasks)
 
     def storage(self, draws: int) -> Draws:
         return storage_for(self.problem, self.state, draws, self.keep_weights)
@@ -329,4 +410,6 @@ def record(problem: Problem, chain: ChainState, storage: Draws, draw: int) -> Dr
         storage.lp[draw] = cluster_density.log_joint(
             problem.prior, population, partition, problem.partition, noise, chain.square, variance
         )
+    storage.lp[draw] += record_selection(problem, chain.selection, storage, draw)
+    storage.lp[draw] += record_sparse(problem, chain.sparse, storage, draw)
     return storage

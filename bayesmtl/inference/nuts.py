@@ -10,7 +10,7 @@ import xarray as xr
 
 from bayesmtl.assembly import Problem
 from bayesmtl.errors import UnsupportedError
-from bayesmtl.inference.draws import Draws, TaskDraws
+from bayesmtl.inference.draws import Draws, SelectionDraws, SparseDraws, TaskDraws
 from bayesmtl.inference.options import NutsOptions
 from bayesmtl.inference.samplers import run_sampler
 from bayesmtl.likelihoods import Likelihood, Mixed
@@ -33,6 +33,7 @@ from bayesmtl.relations.exchangeable.graph import (
     add_weights,
 )
 from bayesmtl.relations.exchangeable.whitened_graph import add_whitened_coefficients
+from bayesmtl.relations.sparse.graph import add_deviations
 from bayesmtl.scaling import INTERCEPT
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def build_graph(prepared: Prepared, likelihood: Likelihood | Mixed, kind: str) -
             add_cluster_sites(problem, clusters, population, noise)
             return graph
         independent = clusters is None and problem.task_covariance is None
+        independent = independent and problem.sparse is None
         if independent and kind == "whitened":
             coefficients = _add_whitened(problem, z, reference, scale)
         else:
@@ -125,7 +127,9 @@ def _add_plain(
 
     Where tasks have a ``scale``, in common units, before it is multiplied in.
     """
-    name = "weights" if scale is None else _COMMON
+    name = total = "weights" if scale is None else _COMMON
+    if problem.sparse is not None:
+        name = "weights_in_common"
     intercept = add_intercept(problem, z) if problem.separate_intercept else None
     if clusters is not None:
         weights = add_cluster_weights(problem, clusters, name)
@@ -134,6 +138,8 @@ def _add_plain(
         if problem.task_covariance is not None:
             couple = partial(add_task_covariance, problem)
         weights = add_weights(problem, z, reference, name, couple) if problem.features else None
+    if problem.sparse is not None:
+        weights = add_deviations(problem, weights, total)
     return Coefficients(weights, intercept)
 
 
@@ -267,7 +273,34 @@ def internal_draws(problem: Problem, posterior: xr.Dataset, lp: np.ndarray) -> D
         parameters=rescale(blocks, read_parameters(blocks, posterior), unit),
         task_scale=task_scale,
         tasks=None if problem.task_covariance is None else _tasks(posterior),
+        selection=None if problem.selection is None else _selection(problem, posterior),
+        sparse=None if problem.sparse is None else _sparse(problem, posterior),
     )
+
+
+def _sparse(problem: Problem, posterior: xr.Dataset) -> SparseDraws:
+    first = problem.prior.block
+    scale, slab = posterior["sparse_scale"].to_numpy(), posterior["sparse_slab"].to_numpy()
+
+    def place(name: str, unit: Any) -> np.ndarray:
+        values = posterior[name].transpose("chain", "draw", "task", "feature").to_numpy()
+        out = np.zeros((*values.shape[:3], first + values.shape[3]))
+        out[..., first:] = values / unit
+        return out
+
+    unit = problem.prior.scale_unit[first:]
+    hyper = np.stack([np.ones_like(scale), scale, slab], axis=-1)
+    return SparseDraws(place("sparse_part", unit), place("sparse_local", 1.0), hyper)
+
+
+def _selection(problem: Problem, posterior: xr.Dataset) -> SelectionDraws:
+    assert problem.selection is not None
+    member = problem.selection.member
+    found = posterior["selection_local"].to_numpy()
+    local = np.ones((*found.shape[:2], member.size, found.shape[3]))
+    local[:, :, member] = found
+    names = ("selection_mean_scale", "selection_spread_scale", "selection_slab")
+    return SelectionDraws(local, np.stack([posterior[name].to_numpy() for name in names], axis=-1))
 
 
 def _tasks(posterior: xr.Dataset) -> TaskDraws:

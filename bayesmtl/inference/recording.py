@@ -5,13 +5,31 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.draws import Draws, PartitionDraws, TaskDraws, widen
+from bayesmtl.inference.draws import (
+    Draws,
+    PartitionDraws,
+    SelectionDraws,
+    SparseDraws,
+    TaskDraws,
+    widen,
+)
 from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.relations.clusters.state import PartitionState
 from bayesmtl.relations.covariance.state import DenseTasks, FactorTasks
+from bayesmtl.relations.exchangeable.selection import SelectionState, log_selection
 from bayesmtl.relations.exchangeable.state import HUANG_WAND, PopulationState
+from bayesmtl.relations.sparse.gibbs import log_sparse
+from bayesmtl.relations.sparse.state import SparseState
 
-__all__ = ["record_structure", "record_tasks", "structure_storage", "task_draw", "task_storage"]
+__all__ = [
+    "record_selection",
+    "record_sparse",
+    "record_structure",
+    "record_tasks",
+    "structure_storage",
+    "task_draw",
+    "task_storage",
+]
 
 # Clusters that a draw has room for at first.
 _FEW_CLUSTERS = 16
@@ -34,6 +52,16 @@ def structure_storage(
         weights=np.empty((draws, prior.n_tasks, p)) if keep_weights else None,
         lp=np.empty(draws),
         partition=None if partition is None else _partition_storage(partition, draws),
+        selection=None
+        if problem.selection is None
+        else SelectionDraws(np.empty((draws, p, q)), np.empty((draws, 3))),
+        sparse=None
+        if problem.sparse is None
+        else SparseDraws(
+            np.empty((draws, prior.n_tasks, p)),
+            np.empty((draws, prior.n_tasks, p)),
+            np.empty((draws, 3)),
+        ),
     )
 
 
@@ -60,6 +88,28 @@ def record_structure(
     if partition is None or storage.partition is None:
         return storage
     return storage._replace(partition=_record_partition(partition, storage.partition, draw))
+
+
+def record_selection(
+    problem: Problem, selection: SelectionState | None, storage: Draws, draw: int
+) -> float:
+    """Write what selects features; its log prior density, 0 without selection."""
+    if selection is None or storage.selection is None:
+        return 0.0
+    storage.selection.local[draw] = selection.local
+    storage.selection.hyper[draw] = selection.hyper
+    return float(log_selection(problem.selection, selection))
+
+
+def record_sparse(problem: Problem, sparse: SparseState | None, storage: Draws, draw: int) -> float:
+    """Write sparse deviations and add them to the weights; their log density, 0 without."""
+    if sparse is None or storage.sparse is None or problem.sparse is None:
+        return 0.0
+    for values, part in zip(sparse, storage.sparse, strict=True):
+        part[draw] = values
+    if storage.weights is not None:
+        storage.weights[draw] += sparse.part
+    return log_sparse(problem.sparse, sparse, problem.prior.block)
 
 
 def _partition_storage(partition: PartitionState, draws: int) -> PartitionDraws:

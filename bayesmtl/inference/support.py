@@ -29,6 +29,8 @@ def require_supported(problem: Problem, likelihood: Any, method: str) -> None:
     UnsupportedError
         With methods that would work.
     """
+    if problem.sparse is not None:
+        _require_sparse(problem, likelihood, method)
     if problem.task_covariance is not None:
         _require_correlated(problem.task_covariance.kind, problem, likelihood, method)
     elif method == "cavi":
@@ -43,6 +45,22 @@ def require_supported(problem: Problem, likelihood: Any, method: str) -> None:
         raise UnsupportedError(
             f"inference={method!r} is one normal distribution, and tasks in clusters have a "
             "posterior with a mode for each partition: use inference='gibbs' or 'nuts', or 'cavi'"
+        )
+
+
+def _require_sparse(problem: Problem, likelihood: Any, method: str) -> None:
+    clusters = problem.partition is not None
+    if method not in EXACT or (method == "nuts" and clusters):
+        other = "" if clusters else " or 'nuts'"
+        raise UnsupportedError(
+            f"inference={method!r} does not work for bm.Decomposition(...)"
+            f"{' with clusters' if clusters else ''}: use inference='gibbs'{other}"
+        )
+    if method == "gibbs" and problem.row_data is not None:
+        other = "leave out the clusters and use" if clusters else "use"
+        raise UnsupportedError(
+            f"inference='gibbs' of bm.Decomposition(...) needs a Gaussian likelihood, not "
+            f"{likelihood!r}: {other} inference='nuts'"
         )
 
 

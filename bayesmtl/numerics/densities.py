@@ -10,7 +10,15 @@ import numpy as np
 
 from bayesmtl.numerics.jit import kernel
 
-__all__ = ["CODES", "FIXED", "ROW", "log_density", "log_signal_prior"]
+__all__ = [
+    "CODES",
+    "FIXED",
+    "REGULARISED",
+    "ROW",
+    "log_density",
+    "log_regularised",
+    "log_signal_prior",
+]
 
 ROW = 6
 FIXED = 0
@@ -31,6 +39,23 @@ CODES = {
     "Weibull": 14,
     "Beta": 15,
 }
+# The regularised half-Cauchy of `log_regularised`: of scales within a model, not of users' priors.
+REGULARISED = 16
+
+
+@kernel
+def log_regularised(x: float, scale: float, slab: float) -> float:
+    """Log-density of a regularised half-Cauchy, up to a constant that depends on nothing.
+
+    ``x = slab u / sqrt(slab^2 + u^2)`` with u half-Cauchy of the given scale (Piironen and Vehtari
+    2017, Electron. J. Stat. 11, eq. 2.8): as u where it is small, and below the slab.
+    """
+    if not 0.0 < x < slab:
+        return -np.inf
+    rest = (slab - x) * (slab + x)
+    u = x * slab / math.sqrt(rest)
+    value = 3.0 * math.log(slab) - 1.5 * math.log(rest)
+    return value - math.log(scale) - math.log1p((u / scale) ** 2)
 
 
 @kernel
@@ -73,6 +98,8 @@ def log_density(row: np.ndarray, x: float) -> float:  # noqa: PLR0911
         return const - a * x
     if x == 0.0:
         return -np.inf
+    if code == 16:
+        return const + log_regularised(x, a, b)
     if code == 11:
         return const + (a - 1.0) * math.log(x) - b * x
     if code == 12:

@@ -21,9 +21,11 @@ __all__ = [
     "EIGEN",
     "Blocks",
     "choose_route",
-    "draw_dense",
     "draw_eigen",
+    "draw_factored",
     "draw_perturbed",
+    "joint_factor",
+    "solve_lower",
 ]
 
 DENSE, EIGEN, CONJUGATE_GRADIENTS = "dense", "eigen", "conjugate gradients"
@@ -69,16 +71,13 @@ def choose_route(gram: np.ndarray, first: int) -> str:
 
 
 @kernel
-def draw_dense(gram, score, task_precision, feature_precision, first, normals):
-    """Draw (task, p) by a Cholesky factor of the whole precision; see `Blocks`.
-
-    ``normals`` (task, p) are standard normal.
-    """
-    n_tasks, p = score.shape
+def joint_factor(gram, task_precision, feature_precision, first):
+    """Lower Cholesky factor (task p, task p) of the precision of all weights; see `Blocks`."""
+    n_tasks, p, _ = gram.shape
     n = n_tasks * p
     whole = np.zeros((n, n))
     for t in range(n_tasks):
-        for u in range(n_tasks):
+        for u in range(t + 1):
             k = task_precision[t, u]
             for i in range(first, p):
                 for j in range(first, p):
@@ -88,19 +87,28 @@ def draw_dense(gram, score, task_precision, feature_precision, first, normals):
                 whole[t * p + i, t * p + j] += gram[t, i, j]
         for i in range(first):
             whole[t * p + i, t * p + i] += 1.0
-    lower = np.linalg.cholesky(whole)
-    x = score.copy().reshape(-1)
-    for i in range(n):
-        total = x[i]
-        for j in range(i):
-            total -= lower[i, j] * x[j]
-        x[i] = total / lower[i, i]
-    x += normals.copy().reshape(-1)
-    for i in range(n - 1, -1, -1):
+    return np.linalg.cholesky(whole)
+
+
+@kernel
+def solve_lower(lower, right):
+    """``L^-1 x`` for the columns of x (n, m)."""
+    out = right.copy()
+    for i in range(out.shape[0]):
+        out[i] -= np.dot(lower[i, :i], out[:i])
+        out[i] /= lower[i, i]
+    return out
+
+
+@kernel
+def draw_factored(lower, half, normals):
+    """Draw (n,) with precision ``L L'`` and linear term ``L half``; ``normals`` (n,) standard."""
+    x = half + normals
+    for i in range(x.shape[0] - 1, -1, -1):
         x[i] /= lower[i, i]
         for j in range(i):
             x[j] -= lower[i, j] * x[i]
-    return x.reshape((n_tasks, p))
+    return x
 
 
 def draw_eigen(blocks: Blocks, noise: np.ndarray, normals: np.ndarray) -> np.ndarray:

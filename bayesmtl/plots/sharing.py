@@ -40,7 +40,8 @@ def plot_sharing(idata: xr.DataTree, *, figsize: tuple[float, float] | None = No
 
     Left: density of `sharing` with its mean and 90% interval; 0 means separate estimates and 1
     one common model. Right: `borrowing`, the share of a task's estimate that comes from the
-    other tasks, with 90% intervals, against the task's number of rows.
+    other tasks, with 90% intervals, against the task's number of rows. Where the weights are a sum
+    of parts, last: the share of each part in the signal.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ def plot_sharing(idata: xr.DataTree, *, figsize: tuple[float, float] | None = No
     Returns
     -------
     matplotlib.figure.Figure
-        Two axes, or one where the fit has only one of the two quantities.
+        One axis for each of the quantities that the fit has.
 
     Raises
     ------
@@ -70,8 +71,9 @@ def plot_sharing(idata: xr.DataTree, *, figsize: tuple[float, float] | None = No
             "pass the object that model.fit returned."
         )
         raise InvalidDataError(msg)
+    names += ["variance_share"] if "variance_share" in posterior else []
     size = figsize or (5.0 + 6.0 * (len(names) - 1), 4.4)
-    figure, axes = new_figure(1, len(names), size, (1.0, 1.25)[: len(names)])
+    figure, axes = new_figure(1, len(names), size, (1.0, 1.25, 0.9)[: len(names)])
     panels = dict(zip(names, axes[0], strict=True))
     if "sharing" in panels:
         _draw_sharing(panels["sharing"], posterior["sharing"].to_numpy().ravel())
@@ -79,6 +81,8 @@ def plot_sharing(idata: xr.DataTree, *, figsize: tuple[float, float] | None = No
         borrowing = posterior["borrowing"].transpose("chain", "draw", "task").to_numpy()
         n_rows = np.asarray(constant["n_rows"].sel(task=posterior["task"]))
         _draw_borrowing(panels["borrowing"], borrowing, n_rows, posterior["task"].to_numpy())
+    if "variance_share" in panels:
+        _draw_parts(panels["variance_share"], posterior["variance_share"])
     return figure
 
 
@@ -137,6 +141,22 @@ def _draw_sharing(ax: Axes, draws: NDArray[np.float64]) -> None:
     ax.set_yticks([])
     ax.set_ylabel("posterior density")
     ax.set_xlabel("sharing")
+    _add_legend(ax)
+
+
+def _draw_parts(ax: Axes, share: xr.DataArray) -> None:
+    """Draw mean and 90% interval of the share of each part of the weights."""
+    ax.set_title("What the weights are made of", fontsize=11, pad=TITLE_PAD)
+    values = share.transpose("chain", "draw", "part").to_numpy()
+    low, high = np.quantile(values, INTERVAL, axis=(0, 1))
+    place = np.arange(values.shape[2])[::-1]
+    ax.hlines(place, low, high, color=POSTERIOR, lw=2.0, alpha=0.6, label="90% interval")
+    ax.plot(values.mean(axis=(0, 1)), place, "o", color=POSTERIOR, label="posterior mean")
+    ax.set_yticks(place, label_texts(share["part"].to_numpy()))
+    ax.set_ylim(-0.6, len(place) - 0.4)
+    ax.set_xlim(-0.02, 1.02)
+    ax.set_xlabel("share of the signal")
+    ax.grid(axis="x", color="#E5E5E5", lw=0.5)
     _add_legend(ax)
 
 

@@ -23,6 +23,7 @@ from bayesmtl.posterior.manifest import SCHEMA_VERSION
 from bayesmtl.posterior.partition_draws import cluster_group
 from bayesmtl.posterior.redraw import redraw, sites_group
 from bayesmtl.posterior.relations import borrowing, sharing, task_relations
+from bayesmtl.posterior.selection import inclusion_relations
 from bayesmtl.posterior.unpooled import unpooled_weights
 from bayesmtl.posterior.user_scale import posterior_variables
 from bayesmtl.relations.clusters.state import prior_n_clusters
@@ -146,6 +147,8 @@ def _relations(problem: Problem, draws: Draws, common: xr.Dataset) -> xr.Dataset
         parts.append(_clusters(problem, draws.partition))
     if draws.tasks is not None:
         parts.append(covariance_relations(problem, draws))
+    if draws.selection is not None:
+        parts.append(inclusion_relations(problem, draws))
     return xr.merge(parts, join="exact", combine_attrs="no_conflicts")
 
 
@@ -161,7 +164,7 @@ def _constants(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
     empty = unpack_tasks(problem.sites.rows, problem.prior.n_tasks) == 0
     labels = [str(label) for label in problem.rows.tasks[empty]]
     borrowed: dict[str, Any] = {"constant": json.dumps(labels)} if labels else {}
-    if problem.partition is not None:
+    if problem.partition is not None or problem.sparse is not None:
         return {}, borrowed
     if problem.task_covariance is not None and problem.task_covariance.kind != "given":
         return {}, borrowed
@@ -253,6 +256,8 @@ def constant_data(
             "unpooled_weights": (("task", "feature"), estimate),
             "unpooled_sd": (("task", "feature"), sd),
         }
+        if problem.sparse is not None:
+            out["weight_unit"] = (("feature",), problem.prior.scale_unit[problem.prior.block :])
     if task_feature_names:
         coords["task_feature"] = np.array(task_feature_names, dtype=object)
         out["task_features"] = (("task", "task_feature"), problem.task_features)

@@ -111,7 +111,7 @@ def new_task_draws(
     parameters = shared_parameters(idata, settings.likelihood)
     drawn = []
     for label in unseen.tolist():
-        components = priors_of_task(population, features.get(label))
+        components = priors_of_task(population, features.get(label), rng)
         if label not in given:
             drawn.append(_draw_task(population, components, rng))
         elif isinstance(settings.likelihood, Gaussian):
@@ -142,7 +142,7 @@ def _draw_kinds(
     population = read_population(idata, known_noise=True)
     drawn = []
     for label, kind in kinds.items():
-        components = in_own_units(priors_of_task(population, features.get(label)), kind, rng)
+        components = in_own_units(priors_of_task(population, features.get(label), rng), kind, rng)
         drawn.append(_draw_kind(population, components, kind, (label, given.get(label)), rng))
     return drawn
 

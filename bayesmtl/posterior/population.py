@@ -10,6 +10,12 @@ from bayesmtl.errors import UnsupportedError
 from bayesmtl.posterior.conditional import TaskPrior
 from bayesmtl.posterior.predictor import TaskDraws, stack_draws
 from bayesmtl.posterior.rows import feature_names
+from bayesmtl.posterior.sparse import (
+    NewDeviations,
+    draw_local,
+    read_deviations,
+    with_deviations,
+)
 
 __all__ = [
     "Component",
@@ -40,6 +46,7 @@ class Population(NamedTuple):
     center: np.ndarray | None  # (feature,); None: no parameter for the intercept
     noise_sd: np.ndarray | None  # (sample,) shared by all tasks
     noise_log_normal: tuple[np.ndarray, np.ndarray] | None  # median and log-sd, (sample,) each
+    deviations: NewDeviations | None = None  # sparse ones
 
 
 def read_population(idata: xr.DataTree, *, known_noise: bool) -> Population:
@@ -83,7 +90,16 @@ def read_population(idata: xr.DataTree, *, known_noise: bool) -> Population:
         center=np.zeros(0) if separate and center is None else center,
         noise_sd=shared,
         noise_log_normal=log_normal,
+        deviations=_deviations(idata, posterior),
     )
+
+
+def _deviations(idata: xr.DataTree, posterior: xr.Dataset) -> NewDeviations | None:
+    constant = idata["constant_data"]
+    if "weight_unit" not in constant:
+        return None
+    expected = "clusters" not in idata
+    return read_deviations(posterior, constant["weight_unit"].to_numpy(), expected=expected)
 
 
 def _clusters(idata: xr.DataTree, base: TaskPrior, first: int) -> list[Component]:
@@ -172,8 +188,10 @@ def _effects(
     return np.concatenate(parts, axis=1), center
 
 
-def priors_of_task(population: Population, task_features: np.ndarray | None) -> list[Component]:
-    """Move the means of the population to the features of one task.
+def priors_of_task(
+    population: Population, task_features: np.ndarray | None, rng: np.random.Generator
+) -> list[Component]:
+    """Move the means of the population to the features of one task, and let it deviate.
 
     Parameters
     ----------
@@ -181,13 +199,22 @@ def priors_of_task(population: Population, task_features: np.ndarray | None) -> 
         What `read_population` returned.
     task_features : array (task_feature,) or None
         Features of the task, for models that have any.
+    rng : numpy.random.Generator
+        Source of the sds of sparse deviations, where tasks have any.
     """
+    components = population.components
+    new = population.deviations
+    if new is not None:
+        local = draw_local(new, rng)
+        components = [
+            part._replace(prior=with_deviations(part.prior, new, local)) for part in components
+        ]
     if population.effects is None or task_features is None:
-        return population.components
+        return components
     shift = population.effects @ (task_features - population.effects_center)
     return [
         part._replace(prior=part.prior._replace(mean=part.prior.mean + shift))
-        for part in population.components
+        for part in components
     ]
 
 

@@ -53,7 +53,7 @@ def sharing(problem: Problem, draws: Draws) -> np.ndarray:
     else:
         correlation = draws.correlation[..., first:, first:]
         own = np.einsum("...i,...ij,...j,ij->...", sd, correlation, sd, second)
-    total = common + prior.n_tasks * own
+    total = common + prior.n_tasks * own + _deviations(problem, draws, second)
     return np.divide(common, total, out=np.zeros_like(total), where=total > 0)
 
 
@@ -85,13 +85,32 @@ def _sharing_given_others(problem: Problem, draws: Draws) -> np.ndarray:
         mean = prior.mean_location[first:, 0] + unit * means[0]
         common = np.einsum("sti,ij,stj->s", mean, second, mean, optimize=True)
         own = ((unit * part.scale[0, :, first:]) ** 2) @ np.diag(second)
-        total = common + own * variance[0].sum(axis=-1)
+        total = common + own * variance[0].sum(axis=-1) + _deviations(problem, part, second)[0]
         out.append(np.divide(common, total, out=np.zeros_like(total), where=total > 0))
     return np.concatenate(out).reshape(draws.lp.shape)
 
 
+def _deviations(problem: Problem, draws: Draws, second: np.ndarray) -> np.ndarray:
+    """(chain, draw) sum over tasks of ``tr(C D)``, D the variances of sparse deviations."""
+    if draws.sparse is None:
+        return np.zeros(draws.lp.shape)
+    first = problem.prior.block
+    unit = problem.prior.scale_unit[first:]
+    variance = (draws.sparse.local[..., first:] ** 2).sum(axis=-2)
+    return np.asarray(variance @ (unit**2 * np.diag(second)))
+
+
 def _task_scales(problem: Problem, draws: Draws) -> Callable[[int, int], np.ndarray]:
     """Function of chain and draw that gives the sds (task, p) of the weights given the others."""
+    common = _common_scales(problem, draws)
+    if draws.sparse is None:
+        return common
+    local = draws.sparse.local
+    return lambda chain, draw: np.hypot(common(chain, draw), local[chain, draw])
+
+
+def _common_scales(problem: Problem, draws: Draws) -> Callable[[int, int], np.ndarray]:
+    """As `_task_scales`, without sparse deviations."""
     n_tasks, first = problem.prior.n_tasks, problem.prior.block
     if draws.tasks is not None:
         return _scales_of_correlated(problem, draws)

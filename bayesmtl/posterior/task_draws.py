@@ -16,6 +16,7 @@ __all__ = [
     "population_moments",
     "task_variables",
     "variance_factors",
+    "variances",
 ]
 
 _SAMPLE = ("chain", "draw")
@@ -23,7 +24,7 @@ _SAMPLE = ("chain", "draw")
 _CORRELATION_BYTES = 1 << 28
 
 
-def _variances(tasks: TaskDraws) -> np.ndarray:
+def variances(tasks: TaskDraws) -> np.ndarray:
     """Diagonal (..., task) of the covariance of the tasks."""
     if tasks.covariance is not None:
         return np.einsum("...tt->...t", tasks.covariance)
@@ -38,7 +39,7 @@ def correlations(tasks: TaskDraws) -> np.ndarray:
     if covariance is None:
         assert tasks.loadings is not None
         covariance = tasks.loadings @ np.swapaxes(tasks.loadings, -1, -2)
-    sd = np.sqrt(_variances(tasks))
+    sd = np.sqrt(variances(tasks))
     out = covariance / (sd[..., :, None] * sd[..., None, :])
     same = np.arange(out.shape[-1])
     out[..., same, same] = 1.0
@@ -57,7 +58,7 @@ def population_moments(problem: Problem, draws: Draws) -> tuple[np.ndarray, np.n
     scale = draws.scale[..., first:]
     correlation = None if draws.correlation is None else draws.correlation[..., first:, first:]
     if tasks.covariance is not None:
-        typical = np.sqrt(_variances(tasks).mean(axis=-1))
+        typical = np.sqrt(variances(tasks).mean(axis=-1))
         return scale * typical[..., None], correlation
     assert tasks.factors is not None
     assert tasks.variance is not None
@@ -77,7 +78,7 @@ def task_variables(problem: Problem, draws: Draws) -> dict[str, Any]:
     assert tasks is not None
     assert prior is not None
     fixed = {"constant": 1} if prior.kind == "given" or prior.n_tasks == 1 else {}
-    variance = _variances(tasks)
+    variance = variances(tasks)
     relative = np.sqrt(variance / variance.mean(axis=-1, keepdims=True))
     out: dict[str, Any] = {"task_sd": ((*_SAMPLE, "task"), relative, fixed)}
     if 8 * variance.size * prior.n_tasks <= _CORRELATION_BYTES:

@@ -13,6 +13,8 @@ from bayesmtl.inference.draws import Draws
 from bayesmtl.likelihoods.parameters import parameter_coords, parameter_variables, rescale
 from bayesmtl.numerics.densities import FIXED
 from bayesmtl.posterior.partition_draws import mixture_moments, partition_variables
+from bayesmtl.posterior.selection import selection_variables
+from bayesmtl.posterior.sparse import expected_sparse, sparse_variables
 from bayesmtl.posterior.task_draws import population_moments, task_variables
 from bayesmtl.priors import Prior
 from bayesmtl.scaling import INTERCEPT
@@ -48,8 +50,16 @@ def posterior_variables(
     _noise(problem, draws, out)
     if draws.shared is not None:
         out["shared_fraction"] = (_SAMPLE, draws.shared)
+    if draws.selection is not None:
+        out |= selection_variables(problem, draws)
+    parts = None
+    if draws.sparse is not None:
+        out |= sparse_variables(problem, draws)
+        parts = out.pop("part")
     blocks = problem.row_parameters.blocks
     coords = _coords(problem, draws, out, task_feature_names)
+    if parts is not None:
+        coords["part"] = parts
     if draws.parameters is not None:
         user = rescale(blocks, draws.parameters, 1.0 / problem.scaling.response_scale)
         out |= parameter_variables(blocks, user)
@@ -104,7 +114,9 @@ def _features(problem: Problem, draws: Draws, out: dict[str, Any], effects: bool
         weights = location + unit * draws.weights[..., first:]
         same = _fixed(
             [
-                row[0] if scale == 0 and all(_is_fixed(value) for value in row) else None
+                row[0]
+                if scale == 0 and all(_is_fixed(value) for value in row) and draws.sparse is None
+                else None
                 for row, scale in zip(block.mean, block.scale, strict=True)
             ],
             problem.features,
@@ -137,9 +149,12 @@ def _population(problem: Problem, draws: Draws, out: dict[str, Any]) -> None:
     if draws.tasks is not None:
         _correlated_tasks(problem, draws, out, fixed_scales)
         return
+    if draws.partition is None and draws.sparse is not None:
+        fixed_scales, sd = {}, np.sqrt(sd**2 + expected_sparse(draws))
     out[f"{prefix}_sd"] = ((*_SAMPLE, "feature"), unit * sd, fixed_scales)
     if draws.partition is not None:
         mean, sd = mixture_moments(problem, draws)
+        sd = np.sqrt(sd**2 + expected_sparse(draws))
         out["population_mean"] = ((*_SAMPLE, "feature"), location + unit * mean)
         out["population_sd"] = ((*_SAMPLE, "feature"), unit * sd)
         out |= partition_variables(problem, draws)
@@ -151,6 +166,13 @@ def _correlated_tasks(
     """Spread of the weights of a new task, and the covariance of the tasks."""
     assert problem.task_covariance is not None
     sd, correlation = population_moments(problem, draws)
+    if draws.sparse is not None:
+        assert correlation is not None
+        wide = np.sqrt(sd**2 + expected_sparse(draws))
+        share = sd / wide
+        correlation = correlation * share[..., :, None] * share[..., None, :]
+        same, sd = np.arange(sd.shape[-1]), wide
+        correlation[..., same, same] = 1.0
     unit = problem.prior.scale_unit[int(problem.separate_intercept) :]
     zero = [scale == 0.0 for scale in problem.blocks[-1].scale]
     still = _fixed([0.0 if z else None for z in zero], problem.features)

@@ -42,6 +42,10 @@ def print_report(idata: xr.DataTree, console: Console | None = None) -> None:
         _say(console, text, f"\n{title}: ")
     if report.correlations:
         _say(console, report.correlations, "\nCorrelations of the tasks' weights: ")
+    if report.features:
+        _say(console, report.features, "\nFeatures that matter: ")
+    if report.parts:
+        _say(console, report.parts, "\nParts of the weights: ")
     _print_clusters(console, report)
     _show(console, "Population of tasks, with 90% intervals", _population_cells(report.population))
     different = report.different.rename(columns={"at_least": "at least (95%)"})
@@ -95,7 +99,8 @@ def write_plots(idata: xr.DataTree, folder: Path) -> list[Path]:
     -------
     list of Path
         ``task_relations.png``, ``weights.png``, ``sharing.png`` and, where the tasks form
-        clusters, ``clusters.png``; a plot that this fit does not support is left out with a
+        clusters, ``clusters.png``, where features are selected, ``inclusion.png``; a plot
+        that this fit does not support is left out with a
         `BayesMTLWarning`.
     """
     import matplotlib as mpl
@@ -103,7 +108,13 @@ def write_plots(idata: xr.DataTree, folder: Path) -> list[Path]:
     mpl.use("agg")  # files only: never open a window, and work without a display
     from matplotlib import pyplot as plt
 
-    from bayesmtl.plots import plot_clusters, plot_sharing, plot_task_relations, plot_weights
+    from bayesmtl.plots import (
+        plot_clusters,
+        plot_inclusion,
+        plot_sharing,
+        plot_task_relations,
+        plot_weights,
+    )
 
     folder.mkdir(parents=True, exist_ok=True)
     plots: dict[str, Callable[[xr.DataTree], Figure]] = {
@@ -113,6 +124,8 @@ def write_plots(idata: xr.DataTree, folder: Path) -> list[Path]:
     }
     if "clusters" in idata.children:
         plots["clusters"] = plot_clusters
+    if "feature_inclusion" in idata["task_relations"].to_dataset():
+        plots["inclusion"] = plot_inclusion
     written = []
     for name, plot in plots.items():
         try:

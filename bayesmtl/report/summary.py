@@ -29,9 +29,10 @@ class Report(NamedTuple):
 
     Attributes
     ----------
-    heading, verdict, sharing, noise, clusters, correlations
+    heading, verdict, sharing, noise, clusters, correlations, features, parts
         One sentence or two each; ``clusters`` is empty where the tasks form none, ``correlations``
-        where the relation has no covariance of the tasks.
+        where the relation has no covariance of the tasks, ``features`` where it selects none,
+        ``parts`` where it has no sparse part.
     members
         The table of ``bayesmtl.report.clusters.describe_clusters``, else empty.
     population
@@ -49,6 +50,8 @@ class Report(NamedTuple):
     sharing: str
     clusters: str
     correlations: str
+    features: str
+    parts: str
     members: pd.DataFrame
     population: pd.DataFrame
     noise: str
@@ -82,6 +85,8 @@ def summarize_fit(idata: xr.DataTree, n_listed: int = 5) -> Report:
         sharing=_sharing(posterior),
         clusters=clusters,
         correlations=describe_correlations(relations),
+        features=_inclusion(relations, n_listed),
+        parts=_parts(posterior),
         members=members,
         population=_population(posterior),
         noise=_noise(posterior) if has_gaussian_response(idata) else _response(idata),
@@ -148,6 +153,41 @@ def describe_correlations(relations: xr.Dataset) -> str:
         low, high = (float(prior.sel(statistic=name)) for name in ("lower", "upper"))
         text += f"; prior of a pair {low:.2f} to {high:.2f}"
     return text
+
+
+def _inclusion(relations: xr.Dataset, n_listed: int) -> str:
+    """How many features matter, and which do most."""
+    if "feature_inclusion" not in relations:
+        return ""
+    means = relations["feature_inclusion"].sel(part="any", statistic="mean")
+    values, labels = means.to_numpy(), label_texts(means["feature"])
+    order = np.argsort(-values, kind="stable")[:n_listed]
+    most = ", ".join(f"{labels[i]} {values[i]:.2f}" for i in order)
+    return (
+        f"{int((values > 0.5).sum()):,} of {values.size:,} with an inclusion weight above 0.5; "
+        f"largest: {most}"
+    )
+
+
+def _parts(posterior: xr.Dataset) -> str:
+    """Share of each part of the weights, and the largest deviation of a task."""
+    if "variance_share" not in posterior:
+        return ""
+    share = posterior["variance_share"]
+    told = [
+        f"{name} {mean:.0%} ({lower:.0%} to {upper:.0%})"
+        for name, one in _by_label(share, "part").items()
+        for mean, lower, upper in [_interval(one)]
+    ]
+    part = posterior["sparse_part"]
+    ratio = (part.mean(("chain", "draw")) / part.std(("chain", "draw"))).to_numpy()
+    t, j = np.unravel_index(int(np.abs(ratio).argmax()), ratio.shape)
+    mean, lower, upper = _interval(part.isel(task=t, feature=j))
+    task, feature = label_texts(part["task"])[t], label_texts(part["feature"])[j]
+    return (
+        f"{', '.join(told)}; surest deviation: {feature} of task {task}, {mean:.3g} "
+        f"({lower:.3g} to {upper:.3g})"
+    )
 
 
 def _population(posterior: xr.Dataset) -> pd.DataFrame:

@@ -3,18 +3,23 @@
 import numpy as np
 import pytest
 
+from bayesmtl import Bernoulli
 from tests.oracles.geweke import joint_scores
 from tests.oracles.geweke_rows import CASES, exact_draws, successive_rows
+from tests.oracles.geweke_selection import selected_bernoulli
 
 CHAINS, CYCLES = 300, 20
 
 
 @pytest.mark.mcmc
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, "selected logit"])
 def test_the_sweep_leaves_the_joint_distribution_invariant(name: str) -> None:
     """With the sites of one data set for all: they are poor ones for most."""
-    make, likelihood = CASES[name]
-    case = make(likelihood)
+    if name in CASES:
+        make, likelihood = CASES[name]
+        case = make(likelihood)
+    else:
+        case = selected_bernoulli(Bernoulli())
     exact = exact_draws(case, 50_000, np.random.default_rng([1, 21]))
     start = exact_draws(case, CHAINS, np.random.default_rng([2, 21]))
     chains = successive_rows(case, start, CYCLES, np.random.default_rng([3, 21]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import bayesmtl.inference.gibbs
-from tests.oracles import geweke_full, geweke_joint, geweke_user
+from tests.oracles import geweke_full, geweke_joint, geweke_selection, geweke_user
 from tests.oracles.generative import simulate
 from tests.oracles.geweke import joint_scores, successive_conditional
 from tests.oracles.geweke_case import Case
@@ -25,6 +25,8 @@ CASES = [
     geweke_full.huang_wand_relation,
     geweke_full.separate_covariance,
     geweke_full.separate_covariance_fixed_scales,
+    geweke_selection.selected_features,
+    geweke_selection.selected_task_features,
 ]
 
 

@@ -44,6 +44,7 @@ class World(NamedTuple):
     noise: np.ndarray  # (n, task)
     weights: np.ndarray  # (n, task, p)
     response: np.ndarray  # (n, row)
+    selection: np.ndarray  # (n, p q + 3) local sds of means and hyperparameters; (n, 0) without
 
 
 def lkj(n: int, d: int, eta: float, rng: np.random.Generator) -> np.ndarray:
@@ -135,6 +136,7 @@ def simulate(
         parts["noise"],
         weights,
         respond(layout, weights, parts["noise"], rng),
+        parts.get("selection", np.empty((n, 0))),
     )
 
 
@@ -163,6 +165,7 @@ def statistics(world: World) -> dict[str, np.ndarray]:
     add("response[0]", np.arcsinh(world.response[:, 0]))
     add("response[last]", np.arcsinh(world.response[:, -1]))
     add("log square", np.log((world.response**2).mean(axis=1) + 0.01))
+    out |= {f"log selection[{k}]": np.log(x) for k, x in enumerate(world.selection.T)}
     gap = world.weights[:, 0] - world.weights[:, -1]
     out["gap"] = np.log(np.sum(gap**2, axis=1) + 1e-12)
     out["weight x mean"] = np.arcsinh(world.weights[:, 0, -1] * world.means[:, -1, 0])

@@ -16,6 +16,7 @@ from bayesmtl.inference.gibbs import ChainState, gibbs_step, start_chain
 from bayesmtl.likelihoods.gaussian import gaussian_sites
 from bayesmtl.numerics.lanes import pack_tasks, unpack_tasks
 from bayesmtl.relations.exchangeable.gibbs import Moves
+from bayesmtl.relations.exchangeable.selection import SelectionState, set_rows
 from bayesmtl.relations.exchangeable.state import HUANG_WAND, PopulationState
 from tests.oracles.generative import Layout, World, statistics
 
@@ -26,9 +27,11 @@ __all__ = [
     "joint_scores",
     "make_frame",
     "record_population",
+    "record_selection",
     "record_world",
     "respond_with",
     "set_population",
+    "set_selection",
     "set_structure",
     "successive_conditional",
     "z_scores",
@@ -124,10 +127,19 @@ def set_population(
     population.shared[:] = world.shared[i]
 
 
+def set_selection(problem: Problem, selection: SelectionState | None, world: World, i: int) -> None:
+    """Put one exact draw of what selects features into a state."""
+    if selection is not None:
+        selection.local[:] = world.selection[i, :-3].reshape(selection.local.shape)
+        selection.hyper[:] = world.selection[i, -3:]
+        set_rows(problem.prior, problem.selection, selection)
+
+
 def set_structure(frame: Frame, problem: Problem, chain: ChainState, world: World, i: int) -> None:
     """Put one exact draw into the state of a chain; the sweep draws the weights first."""
     noise = chain.noise
     set_population(frame, problem, chain.population, world, i)
+    set_selection(problem, chain.selection, world, i)
     if not frame.known_noise:
         noise.log_median[:] = np.log(world.median[i] / frame.response_sd)
         noise.spread[:] = world.spread[i]
@@ -157,9 +169,15 @@ def record_population(
     out.weights[i] = frame.location + frame.unit[:, 0] * unpack_tasks(population.weights, n_tasks)
 
 
+def record_selection(selection: SelectionState | None, out: World, i: int) -> None:
+    if selection is not None:
+        out.selection[i] = np.concatenate([selection.local.ravel(), selection.hyper])
+
+
 def record_world(frame: Frame, chain: ChainState, n_tasks: int, out: World, i: int) -> None:
     noise = chain.noise
     record_population(frame, chain.population, n_tasks, out, i)
+    record_selection(chain.selection, out, i)
     out.spread[i] = noise.spread[0]
     out.median[i] = frame.response_sd * np.exp(noise.log_median[0])
     noise_sd = frame.response_sd * np.exp(unpack_tasks(noise.log_sd, n_tasks))

@@ -27,12 +27,17 @@ from tests.oracles.geweke import (
 from tests.oracles.geweke_case import Case
 
 __all__ = [
+    "CorrelatedDraws",
     "Tasks",
     "correlated",
     "covariance_scores",
     "full_tasks",
     "given_tasks",
     "low_rank_tasks",
+    "record_tasks",
+    "set_tasks",
+    "simulate_correlated",
+    "task_statistics",
 ]
 
 
@@ -117,12 +122,14 @@ def _first(case: Case) -> int:
     return len(case.frame.unit) - len(case.frame.feature_sd) - int(relation)
 
 
-class _Draws(NamedTuple):
+class CorrelatedDraws(NamedTuple):
     world: World
     tasks: Tasks
 
 
-def _simulate(case: Case, simulator: Simulator, n: int, rng: np.random.Generator) -> _Draws:
+def simulate_correlated(
+    case: Case, simulator: Simulator, n: int, rng: np.random.Generator
+) -> CorrelatedDraws:
     """Weights whose features' deviations are ``R E``, rows of E from the features' population."""
     layout, parts = case.frame.layout, case.structure(n, rng)
     means, sds = parts["means"], parts["sds"]
@@ -151,11 +158,14 @@ def _simulate(case: Case, simulator: Simulator, n: int, rng: np.random.Generator
         parts["noise"],
         weights,
         respond(layout, weights, parts["noise"], rng),
+        parts.get("selection", np.empty((n, 0))),
     )
-    return _Draws(world, tasks)
+    return CorrelatedDraws(world, tasks)
 
 
-def _set_tasks(case: Case, problem: Problem, chain: ChainState, draws: _Draws, i: int) -> None:
+def set_tasks(
+    case: Case, problem: Problem, chain: ChainState, draws: CorrelatedDraws, i: int
+) -> None:
     """Put one exact draw into the state; factors in units of the standardised deviations."""
     assert chain.tasks is not None
     frame = case.frame
@@ -176,7 +186,7 @@ def _set_tasks(case: Case, problem: Problem, chain: ChainState, draws: _Draws, i
     state.factors[:] = tasks.factors[i] * unit[first:]
 
 
-def _record_tasks(case: Case, chain: ChainState, out: Tasks, i: int) -> None:
+def record_tasks(case: Case, chain: ChainState, out: Tasks, i: int) -> None:
     assert chain.tasks is not None
     state = chain.tasks.tasks
     out.covariance[i] = state.covariance
@@ -188,7 +198,7 @@ def _record_tasks(case: Case, chain: ChainState, out: Tasks, i: int) -> None:
         out.factors[i] = state.factors / sds
 
 
-def _statistics(draws: _Draws) -> dict[str, np.ndarray]:
+def task_statistics(draws: CorrelatedDraws) -> dict[str, np.ndarray]:
     """Those of the world, and sds, correlations and factors of the tasks."""
     out = statistics(draws.world)
     tasks = draws.tasks
@@ -226,8 +236,8 @@ def covariance_scores(
 ) -> dict[str, float]:
     """z of the mean of each statistic over chains of sweeps that start from exact draws."""
     frame, layout = case.frame, case.frame.layout
-    exact = _simulate(case, simulator, 50_000, np.random.default_rng([1, seed]))
-    start = _simulate(case, simulator, chains, np.random.default_rng([2, seed]))
+    exact = simulate_correlated(case, simulator, 50_000, np.random.default_rng([1, seed]))
+    start = simulate_correlated(case, simulator, chains, np.random.default_rng([2, seed]))
     rng = np.random.default_rng([3, seed])
     problem: Problem = case.model.prepare(frame.data).problem
     n_tasks, n = problem.prior.n_tasks, chains * cycles
@@ -236,7 +246,7 @@ def covariance_scores(
     chain = start_chain(problem, case.model.likelihood, rng)
     for c in range(chains):
         set_structure(frame, problem, chain, start.world, c)
-        _set_tasks(case, problem, chain, start, c)
+        set_tasks(case, problem, chain, start, c)
         response = start.world.response[c]
         for i in range(c * cycles, (c + 1) * cycles):
             chain = respond_with(frame, problem, chain, response)
@@ -246,10 +256,12 @@ def covariance_scores(
                 chain = chain._replace(tasks=chain.tasks._replace(dense=dense, route=how))
             gibbs_step(problem, chain, Moves(collapsed=False, rows=False), rng)
             record_world(frame, chain, n_tasks, out, i)
-            _record_tasks(case, chain, of_tasks, i)
+            record_tasks(case, chain, of_tasks, i)
             predictor = np.einsum("ri,ri->r", layout.columns, out.weights[i][layout.task])
             sd = out.noise[i][layout.task] / np.sqrt(layout.precision_weight)
             response = out.response[i] = predictor + sd * rng.normal(size=len(predictor))
-    begun, drawn, known = (_statistics(part) for part in (start, _Draws(out, of_tasks), exact))
+    begun, drawn, known = (
+        task_statistics(part) for part in (start, CorrelatedDraws(out, of_tasks), exact)
+    )
     known = {name: values for name, values in known.items() if name in begun}
     return z_scores(begun, drawn, known, cycles)

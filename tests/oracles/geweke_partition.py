@@ -128,6 +128,7 @@ def simulate(case: Case, n: int, rng: np.random.Generator) -> Pair:
         parts["noise"],
         weights,
         respond(layout, weights, parts["noise"], rng),
+        np.empty((n, 0)),
     )
     names = ("labels", "concentration", "discount", "components", "between")
     return Pair(world, Clusters(**{name: parts[name] for name in names}, centers=centers))

@@ -24,7 +24,9 @@ from tests.oracles.geweke import (
     empty_like,
     make_frame,
     record_population,
+    record_selection,
     set_population,
+    set_selection,
 )
 from tests.oracles.geweke_case import Structure, constant
 
@@ -73,6 +75,7 @@ def _begin(case: RowsCase, problem: Problem, state: CorrectedState, world: World
     """Put an exact draw into the state; q follows from the weights."""
     population = state.population
     set_population(case.frame, problem, population, world, i)
+    set_selection(problem, state.selection, world, i)
     internal = (world.weights[i] - case.frame.location) / case.frame.unit[:, 0]
     population.weights[:] = pack_tasks(internal)
     if state.parameters.size:
@@ -105,6 +108,7 @@ def successive_rows(case: RowsCase, start: World, cycles: int, rng: np.random.Ge
             moved = corrected_sweep(current, state, rng)
             rates += moved, state.accepted.mean()
             record_population(case.frame, state.population, n_tasks, out, i)
+            record_selection(state.selection, out, i)
             if scaled:
                 out.median[i], out.spread[i] = np.exp(state.parameters) * [unit, 1.0]
                 out.noise[i] = out.median[i]
@@ -117,7 +121,7 @@ def successive_rows(case: RowsCase, start: World, cycles: int, rng: np.random.Ge
     return Chains(start, out, cycles)
 
 
-def _frame(
+def rows_frame(
     likelihood: Likelihood,
     *,
     n_tasks: int,
@@ -162,7 +166,7 @@ def _frame(
 
 def joint_default(likelihood: Likelihood) -> RowsCase:
     """Joint prior and default intercept; counts with an R-squared prior of few large signals."""
-    frame, exposure = _frame(likelihood, n_tasks=4, n_rows=3, n_features=2)
+    frame, exposure = rows_frame(likelihood, n_tasks=4, n_rows=3, n_features=2)
     counts = isinstance(likelihood, Poisson)
     r2 = (2.0, 8.0) if counts else (1.0, 1.0)
     relation = Exchangeable(r2=Prior("Beta", alpha=r2[0], beta=r2[1])) if counts else Exchangeable()
@@ -207,7 +211,7 @@ def noise_parameters(
 
 def joint_noise(likelihood: Likelihood) -> RowsCase:
     """Joint prior, which refers to the scale of the noise that is learned."""
-    frame, exposure = _frame(likelihood, n_tasks=4, n_rows=3, n_features=2)
+    frame, exposure = rows_frame(likelihood, n_tasks=4, n_rows=3, n_features=2)
     first = Prior("Normal", mu=0.2, sigma=0.7)
     intercept = Exchangeable(mean=first, scale=Prior("HalfNormal", sigma=0.5))
     relation = Exchangeable(r2=Prior("Beta", alpha=2, beta=3))
@@ -230,7 +234,7 @@ def joint_noise(likelihood: Likelihood) -> RowsCase:
 
 def own_priors(likelihood: Likelihood) -> RowsCase:
     """Normal and half-normal priors, task features, intercept a feature."""
-    frame, exposure = _frame(
+    frame, exposure = rows_frame(
         likelihood, n_tasks=9, n_rows=2, n_features=1, n_task_features=1, intercept="relation"
     )
     model = Model(
@@ -264,7 +268,9 @@ def own_priors(likelihood: Likelihood) -> RowsCase:
 
 def heavy_tails(likelihood: Likelihood) -> RowsCase:
     """Means whose priors are not normal, updated one by one beside a normal one."""
-    frame, exposure = _frame(likelihood, n_tasks=3, n_rows=3, n_features=2, intercept="relation")
+    frame, exposure = rows_frame(
+        likelihood, n_tasks=3, n_rows=3, n_features=2, intercept="relation"
+    )
     model = Model(
         "y ~ x0 + x1",
         "task",
@@ -295,7 +301,7 @@ def heavy_tails(likelihood: Likelihood) -> RowsCase:
 
 
 def huang_wand_covariance(likelihood: Likelihood) -> RowsCase:
-    frame, exposure = _frame(likelihood, n_tasks=5, n_rows=2, n_features=2)
+    frame, exposure = rows_frame(likelihood, n_tasks=5, n_rows=2, n_features=2)
     relation = Exchangeable(mean=Prior("Normal", mu=0.0, sigma=0.4), feature_covariance="full")
     intercept = Exchangeable(mean=0.4, scale=Prior("HalfNormal", sigma=0.5))
     model = Model("y ~ x0 + x1", "task", relation, likelihood, intercept=intercept)
@@ -316,7 +322,7 @@ def huang_wand_covariance(likelihood: Likelihood) -> RowsCase:
 
 def separate_covariance(likelihood: Likelihood) -> RowsCase:
     """LKJ correlations; a scale of zero, which has none."""
-    frame, exposure = _frame(likelihood, n_tasks=5, n_rows=3, n_features=3, intercept="none")
+    frame, exposure = rows_frame(likelihood, n_tasks=5, n_rows=3, n_features=3, intercept="none")
     model = Model(
         "y ~ 0 + x0 + x1 + x2",
         "task",
@@ -343,7 +349,7 @@ def separate_covariance(likelihood: Likelihood) -> RowsCase:
 
 def pooled(likelihood: Likelihood) -> RowsCase:
     """No deviations at all: the proposals alone move the means."""
-    frame, exposure = _frame(likelihood, n_tasks=3, n_rows=4, n_features=1)
+    frame, exposure = rows_frame(likelihood, n_tasks=3, n_rows=4, n_features=1)
     slope = Prior("TruncatedNormal", mu=0.1, sigma=0.4, lower=0.0)
     intercept = Pooled(mean=Prior("Normal", mu=0.3, sigma=0.8))
     model = Model("y ~ x0", "task", Pooled(mean=slope), likelihood, intercept=intercept)
@@ -358,7 +364,7 @@ def pooled(likelihood: Likelihood) -> RowsCase:
 
 def independent(likelihood: Likelihood) -> RowsCase:
     """Nothing shared by the weights, beside an exchangeable intercept with task features."""
-    frame, exposure = _frame(likelihood, n_tasks=4, n_rows=3, n_features=1, n_task_features=1)
+    frame, exposure = rows_frame(likelihood, n_tasks=4, n_rows=3, n_features=1, n_task_features=1)
     intercept = Exchangeable(
         mean=Prior("Normal", mu=0.2, sigma=0.6),
         scale=Prior("Weibull", alpha=2.0, beta=0.6),

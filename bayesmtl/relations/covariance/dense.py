@@ -19,9 +19,11 @@ from bayesmtl.numerics.joint_weights import (
     EIGEN,
     Blocks,
     choose_route,
-    draw_dense,
     draw_eigen,
+    draw_factored,
     draw_perturbed,
+    joint_factor,
+    solve_lower,
 )
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.numerics.matrices import cholesky, draw_inverse_wishart, invert_lower
@@ -31,13 +33,9 @@ from bayesmtl.relations.covariance.innovations import (
     place_deviations_of,
     update_from_rows,
 )
-from bayesmtl.relations.covariance.state import (
-    HALF_T_DOF,
-    HALF_T_SCALE,
-    DenseTasks,
-    TaskCovariancePrior,
-)
-from bayesmtl.relations.covariance.task_rows import update_task_rows
+from bayesmtl.relations.covariance.root import move_root
+from bayesmtl.relations.covariance.state import HALF_T_DOF, DenseTasks, TaskCovariancePrior
+from bayesmtl.relations.covariance.task_rows import draw_scale, update_tasks
 from bayesmtl.relations.exchangeable.moves import (
     noncentred_means,
     noncentred_scales,
@@ -45,6 +43,7 @@ from bayesmtl.relations.exchangeable.moves import (
     standardise,
     update_joint,
 )
+from bayesmtl.relations.exchangeable.population import update_means_of
 from bayesmtl.relations.exchangeable.rows import row_pass
 from bayesmtl.relations.exchangeable.state import PopulationPrior, PopulationState
 
@@ -101,11 +100,10 @@ def dense_sites(
 
 
 @kernel
-def _standard_sites(dense, precision, prior, state):
+def _standard_sites(dense, precision, scale, center):
     """Precision (task, p, p) and linear term (task, p) of the standardised deviations."""
     n_tasks, p = dense.moment.shape
     n_lanes = precision.shape[1]
-    center = np.dot(dense.design, state.means.T)
     gram, score = np.empty((n_tasks, p, p)), np.empty((n_tasks, p))
     for t in range(n_tasks):
         own = precision[t // n_lanes, t % n_lanes]
@@ -113,9 +111,51 @@ def _standard_sites(dense, precision, prior, state):
             image = 0.0
             for j in range(p):
                 image += dense.gram[t, i, j] * center[t, j]
-                gram[t, i, j] = own * state.scale[i] * state.scale[j] * dense.gram[t, i, j]
-            score[t, i] = own * state.scale[i] * (dense.moment[t, i] - image)
+                gram[t, i, j] = own * scale[i] * scale[j] * dense.gram[t, i, j]
+            score[t, i] = own * scale[i] * (dense.moment[t, i] - image)
     return gram, score
+
+
+@kernel
+def _images_of_means(dense, precision, scale):
+    """``-d score / d means`` (task p, p q), and the information (p q, p q) of the sites on them."""
+    n_tasks, p = dense.moment.shape
+    n_lanes, q = precision.shape[1], dense.design.shape[1]
+    image, information = np.empty((n_tasks * p, p * q)), np.zeros((p * q, p * q))
+    linear = np.zeros(p * q)
+    for t in range(n_tasks):
+        own = precision[t // n_lanes, t % n_lanes]
+        for i in range(p):
+            for a in range(q):
+                weight = own * dense.design[t, a]
+                linear[i * q + a] += weight * dense.moment[t, i]
+                for j in range(p):
+                    image[t * p + j, i * q + a] = weight * scale[j] * dense.gram[t, j, i]
+                    for b in range(q):
+                        both = weight * dense.design[t, b] * dense.gram[t, i, j]
+                        information[i * q + a, j * q + b] += both
+    return image, information, linear
+
+
+@kernel
+def _draw_with_means(dense, precision, prior, state, task_precision, normals, rng):
+    """Draw the means with the weights integrated out, then the standardised deviations (task, p).
+
+    Given each other both hardly move where the data do not tell the weights.
+    """
+    first, (n_tasks, p) = prior.block, dense.moment.shape
+    gram, score = _standard_sites(dense, precision, state.scale, np.zeros((n_tasks, p)))
+    features = state.precision[first:, first:].copy()
+    lower = joint_factor(gram, task_precision, features, first)
+    half = solve_lower(lower, score.reshape(-1, 1))
+    image, information, linear = _images_of_means(dense, precision, state.scale)
+    images = solve_lower(lower, image)
+    information -= np.dot(images.T, images)
+    linear -= np.dot(images.T, half)[:, 0]
+    active = np.ones(linear.shape[0], dtype=np.bool_)
+    update_means_of(prior, state, information, linear, active, rng)
+    rest = half[:, 0] - np.dot(images, state.means.copy().reshape(-1))
+    return draw_factored(lower, rest, normals.reshape(-1)).reshape((n_tasks, p))
 
 
 def draw_weights(
@@ -129,6 +169,8 @@ def draw_weights(
 ) -> np.ndarray:
     """Draw the standardised deviations (task, p) of all tasks in one block.
 
+    On the dense route the means are drawn with them, in place.
+
     Parameters
     ----------
     dense : DenseSites
@@ -140,19 +182,20 @@ def draw_weights(
     tasks : DenseTasks
     rng : numpy.random.Generator
     """
-    first = prior.block
-    gram, score = _standard_sites(dense, precision, prior, state)
+    normals = rng.normal(size=dense.moment.shape)
+    if route.name == DENSE:
+        drawn = _draw_with_means(dense, precision, prior, state, tasks.precision, normals, rng)
+        return np.asarray(drawn)
+    first, center = prior.block, dense.design @ state.means.T
+    gram, score = _standard_sites(dense, precision, state.scale, center)
     features = state.precision[first:, first:].copy()
     blocks = Blocks(gram, score, tasks.precision, features, first)
-    if route.name == CONJUGATE_GRADIENTS:
-        assert route.root is not None
-        noise = np.sqrt(unpack_tasks(precision, prior.n_tasks))[:, None, None]
-        return draw_perturbed(blocks, noise * (state.scale[:, None] * route.root), rng)
-    normals = rng.normal(size=score.shape)
     if route.name == EIGEN:
         return draw_eigen(blocks, unpack_tasks(precision, prior.n_tasks), normals)
-    assert route.name == DENSE
-    return np.asarray(draw_dense(*blocks, normals))
+    assert route.name == CONJUGATE_GRADIENTS
+    assert route.root is not None
+    noise = np.sqrt(unpack_tasks(precision, prior.n_tasks))[:, None, None]
+    return draw_perturbed(blocks, noise * (state.scale[:, None] * route.root), rng)
 
 
 def sweep_dense(
@@ -164,6 +207,7 @@ def sweep_dense(
     task_prior: TaskCovariancePrior,
     tasks: DenseTasks,
     noise_variance: float,
+    step: np.ndarray,
     rng: np.random.Generator,
 ) -> None:
     """One Gibbs sweep over weights, means, scales and both covariances, in place.
@@ -180,27 +224,33 @@ def sweep_dense(
     tasks : DenseTasks
     noise_variance : float
         The noise variance that the joint R-squared prior refers to.
+    step : (2,)
+        Of `move_root`.
     rng : numpy.random.Generator
     """
     deviation = draw_weights(dense, route, sites.precision, prior, state, tasks, rng)
     learned = task_prior.kind != "given"
-    _given_weights(sites, dense, prior, state, tasks, deviation, learned, noise_variance, rng)
+    args = (sites, dense, prior, state, tasks, deviation, learned, noise_variance, step)
+    _given_weights(*args, rng)
 
 
 @kernel
-def _given_weights(sites, dense, prior, state, tasks, deviation, learned, noise_variance, rng):
+def _given_weights(
+    sites, dense, prior, state, tasks, deviation, learned, noise_variance, step, rng
+):
     """All updates but the draw of the weights in one call, as chains share the interpreter."""
     place_deviations_of(state, deviation, 0)
     set_weights(prior, state)
     if learned:
         _covariance_given_weights(prior, state, tasks, rng)
+        move_root(prior, state, tasks, dense.design, step, rng)
     inverse = invert_lower(cholesky(tasks.covariance))
     weights = by_task(state.weights, prior.n_tasks, prior.block, state.scale.shape[0])
     rows, design = np.dot(inverse, weights), np.dot(inverse, dense.design)
     update_from_rows(prior, state, rows, design, noise_variance, rng)
     standardise(prior, state)
     if learned:
-        _covariance_given_innovations(sites, dense, prior, state, tasks, rng)
+        _covariance_given_others(sites, dense, prior, state, tasks, rng)
     noncentred_means(sites, prior, state, rng)
     noncentred_scales(sites, prior, state, rng)
     if prior.covariance == 1:
@@ -209,17 +259,6 @@ def _given_weights(sites, dense, prior, state, tasks, deviation, learned, noise_
         update_joint(sites, prior, state, noise_variance, rng)
     if learned:
         exchange_dense(prior, state, tasks, noise_variance, rng)
-
-
-@inner_kernel
-def _prior_scales(tasks, rng):
-    """Diagonal (task,) of the inverse-Wishart scale of a Huang-Wand covariance, given it."""
-    n_tasks = tasks.precision.shape[0]
-    out = np.empty(n_tasks)
-    for t in range(n_tasks):
-        rate = HALF_T_DOF * tasks.precision[t, t] + 1.0 / HALF_T_SCALE**2
-        out[t] = 2.0 * HALF_T_DOF * rng.standard_gamma(0.5 * (HALF_T_DOF + n_tasks)) / rate
-    return out
 
 
 @inner_kernel
@@ -239,9 +278,8 @@ def _covariance_given_weights(prior, state, tasks, rng):
             precision[i, :] = 0.0
             precision[:, i] = 0.0
     scatter = np.dot(np.dot(deviation, precision), deviation.T)
-    scales = _prior_scales(tasks, rng)
     for t in range(prior.n_tasks):
-        scatter[t, t] += scales[t]
+        scatter[t, t] += draw_scale(tasks.precision[t, t], prior.n_tasks, rng)
     dof = HALF_T_DOF + prior.n_tasks - 1.0 + d
     covariance, inverse = draw_inverse_wishart(dof, scatter, rng)
     tasks.covariance[:] = covariance
@@ -249,43 +287,13 @@ def _covariance_given_weights(prior, state, tasks, rng):
 
 
 @inner_kernel
-def _covariance_given_innovations(sites, dense, prior, state, tasks, rng):
-    """Rows of the Cholesky factor, tasks in random order, and with them the weights."""
-    first, p, n_tasks = prior.block, state.scale.shape[0], prior.n_tasks
-    d = p - first
-    order = rng.permutation(n_tasks)
-    whole = by_task(state.deviation, n_tasks, 0, p)
-    gram, score = _standard_sites(dense, sites.precision, prior, state)
-    covariance = np.empty((n_tasks, n_tasks))
-    own_gram, own_score = np.empty((n_tasks, d, d)), np.empty((n_tasks, d))
-    deviation = np.empty((n_tasks, d))
-    scales = _prior_scales(tasks, rng)
-    psi = np.empty(n_tasks)
-    for a in range(n_tasks):
-        t = order[a]
-        psi[a] = scales[t]
-        for b in range(n_tasks):
-            covariance[a, b] = tasks.covariance[t, order[b]]
-        for i in range(d):
-            deviation[a, i] = whole[t, first + i]
-            own_score[a, i] = score[t, first + i]
-            # Intercepts keep their value.
-            for j in range(first):
-                own_score[a, i] -= gram[t, first + i, j] * whole[t, j]
-            for j in range(d):
-                own_gram[a, i, j] = gram[t, first + i, first + j]
-    lower = cholesky(covariance)
-    inverse = invert_lower(lower)
-    white = np.dot(inverse, deviation)
-    update_task_rows(own_gram, own_score, lower, inverse, white, psi, rng)
-    deviation = np.dot(lower, white)
-    inverse = invert_lower(lower)
-    covariance, precision = np.dot(lower, lower.T), np.dot(inverse.T, inverse)
-    for a in range(n_tasks):
-        for i in range(d):
-            whole[order[a], first + i] = deviation[a, i]
-        for b in range(n_tasks):
-            tasks.covariance[order[a], order[b]] = covariance[a, b]
-            tasks.precision[order[a], order[b]] = precision[a, b]
-    place_deviations_of(state, whole, 0)
+def _covariance_given_others(sites, dense, prior, state, tasks, rng):
+    """Row of each task, and with it its weights."""
+    first, p = prior.block, state.scale.shape[0]
+    deviation = by_task(state.deviation, prior.n_tasks, 0, p)
+    center = np.dot(dense.design, state.means.T)
+    gram, score = _standard_sites(dense, sites.precision, state.scale, center)
+    features = state.precision[first:, first:].copy()
+    update_tasks(gram, score, first, features, deviation, tasks.covariance, tasks.precision, rng)
+    place_deviations_of(state, deviation, 0)
     set_weights(prior, state)

@@ -12,6 +12,7 @@ import numpy as np
 from bayesmtl.likelihoods.gaussian import Sites
 from bayesmtl.relations.covariance.dense import DenseSites, Route, dense_sites, sweep_dense
 from bayesmtl.relations.covariance.factors import sweep_factors
+from bayesmtl.relations.covariance.root import FIRST_STEP
 from bayesmtl.relations.covariance.state import (
     DenseTasks,
     FactorTasks,
@@ -20,7 +21,9 @@ from bayesmtl.relations.covariance.state import (
 )
 from bayesmtl.relations.exchangeable.state import PopulationPrior, PopulationState
 
-__all__ = ["TaskChain", "start_tasks", "sweep"]
+__all__ = ["TaskChain", "adapt", "start_tasks", "sweep"]
+
+_STEP_RATE, _STEP_ACCEPTANCE = 0.1, 0.8
 
 
 class TaskChain(NamedTuple):
@@ -33,12 +36,15 @@ class TaskChain(NamedTuple):
     dense : DenseSites or None
         Sites by task, for a dense covariance.
     route : Route or None
+    step : (2,)
+        Size of the steps of `move_root` and the last probability of acceptance.
     """
 
     prior: TaskCovariancePrior
     tasks: DenseTasks | FactorTasks
     dense: DenseSites | None = None
     route: Route | None = None
+    step: np.ndarray | None = None
 
 
 def start_tasks(
@@ -51,7 +57,8 @@ def start_tasks(
     n_features = prior.scale_unit.size - prior.block
     tasks = initial_tasks(task_prior, n_features, rng)
     if isinstance(tasks, DenseTasks):
-        return TaskChain(task_prior, tasks, *dense_sites(sites, prior))
+        step = np.array([FIRST_STEP, np.nan])
+        return TaskChain(task_prior, tasks, *dense_sites(sites, prior), step)
     return TaskChain(task_prior, tasks)
 
 
@@ -69,6 +76,7 @@ def sweep(
         return
     assert chain.dense is not None
     assert chain.route is not None
+    assert chain.step is not None
     sweep_dense(
         sites,
         chain.dense,
@@ -78,5 +86,12 @@ def sweep(
         chain.prior,
         chain.tasks,
         noise_variance,
+        chain.step,
         rng,
     )
+
+
+def adapt(chain: TaskChain) -> None:
+    """Nearer to the step whose moves are accepted as they should; while tuning only."""
+    if chain.step is not None and np.isfinite(chain.step[1]):
+        chain.step[0] *= np.exp(_STEP_RATE * (chain.step[1] - _STEP_ACCEPTANCE))

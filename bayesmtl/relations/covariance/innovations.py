@@ -89,10 +89,14 @@ def _part(prior, state, weights, design, first, last, covariance):
 
 
 @inner_kernel
-def _shared_and_means(prior, state, noise_variance, rng):
-    """Shared fraction of the joint prior with all means that have a normal prior."""
+def _normal_means(prior, state, noise_variance, rng):
+    """All means that have a normal prior, with the shared fraction of the joint prior.
+
+    They come first and in one block: the covariance of the tasks may have been drawn without them.
+    """
     precision, linear, active = centred_moments(prior, state)
-    shared_with_means(prior, state, precision, linear, noise_variance, rng)
+    if prior.joint.any():
+        shared_with_means(prior, state, precision, linear, noise_variance, rng)
     normal = active & (prior.mean_kind != OTHER)
     update_means_of(prior, state, precision, linear, normal, rng)
     standardise(prior, state)
@@ -150,8 +154,8 @@ def _scales_with_signal(prior, state, noise_variance, rng):
 def _update_part(prior, state, weights, design, first, last, covariance, noise_variance, rng):
     of_part, part = _part(prior, state, weights, design, first, last, covariance)
     standardise(of_part, part)
+    _normal_means(of_part, part, noise_variance, rng)
     if of_part.joint.any():
-        _shared_and_means(of_part, part, noise_variance, rng)
         _scales_with_signal(of_part, part, noise_variance, rng)
     centred_means(of_part, part, rng)
     if covariance == 1:

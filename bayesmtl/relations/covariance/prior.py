@@ -55,7 +55,7 @@ class MatrixNormal:
         Omega. "full": the prior of Huang and Wand (2013, nu = 2) of scale 1, half-t(2) sds and
         uniform correlations. "low_rank": ``A A' + diag(psi)``, factors shared by the tasks and a
         part of each task's own, the number of factors learned (Legramanti et al. 2020), square
-        roots of psi half-t(3) of scale 1. "lkj": half-t(2) sds and LKJ(2) correlations, for
+        roots of psi half-t(3) of scale 0.6. "lkj": half-t(2) sds and LKJ(2) correlations, for
         ``inference="nuts"``. Or fixed: an array in the order of the sorted task labels, or a frame
         labelled by tasks; tasks of the frame without rows in the data are estimated too. Default
         "full" up to 12 tasks, then "low_rank".
@@ -74,7 +74,7 @@ class MatrixNormal:
     n_factors : int, optional
         Largest number of factors of "low_rank", default 10 or as many as there are features or
         tasks.
-    r2, shared : Prior
+    r2, shared, feature_selection
         As in `Exchangeable`; mean, scale and task_effects have its defaults too.
 
     Raises
@@ -98,6 +98,7 @@ class MatrixNormal:
     n_factors: Any = None
     r2: Any = None
     shared: Any = None
+    feature_selection: Any = False
 
     def __post_init__(self) -> None:
         for name in ("mean", "scale", "correlation", "task_effects", "r2", "shared"):
@@ -113,8 +114,8 @@ class MatrixNormal:
         self.population()
 
     def _check_fixed_scale(self) -> None:
-        for name in ("scale", "correlation", "r2", "shared"):
-            if getattr(self, name) is not None:
+        for name in ("scale", "correlation", "r2", "shared", "feature_selection"):
+            if getattr(self, name) not in (None, False):
                 raise InvalidModelError(
                     f"MatrixNormal {name}= goes with feature_covariance='diagonal' or 'full'; "
                     f"feature_covariance={self.feature_covariance!r} sets the scale of the weights"
@@ -132,6 +133,7 @@ class MatrixNormal:
             task_effects=self.task_effects,
             r2=self.r2,
             shared=self.shared,
+            feature_selection=self.feature_selection,
         )
 
     def resolve(self, features: Features) -> Block:
@@ -186,7 +188,7 @@ class LowRank:
     scale : Prior, float, array or {feature: Prior or float}
         Sd of the weights of a task of variance one around the mean; a typical task has about one
         from factors and one of its own.
-    correlation, task_effects, r2, shared
+    correlation, task_effects, r2, shared, feature_selection
         As in `Exchangeable`; mean, scale and task_effects have its defaults too.
 
     Raises
@@ -208,6 +210,7 @@ class LowRank:
     task_effects: Any = None
     r2: Any = None
     shared: Any = None
+    feature_selection: Any = False
 
     def __post_init__(self) -> None:
         for name in ("mean", "scale", "correlation", "task_effects", "r2", "shared"):
@@ -228,6 +231,7 @@ class LowRank:
             task_effects=self.task_effects,
             r2=self.r2,
             shared=self.shared,
+            feature_selection=self.feature_selection,
         )
 
     def resolve(self, features: Features) -> Block:

@@ -11,6 +11,7 @@ import numpy as np
 from bayesmtl.assembly import Problem
 from bayesmtl.priors import Prior, PriorLike
 from bayesmtl.relations.exchangeable.prior import Block
+from bayesmtl.relations.exchangeable.selection import SLAB_RATE, SLAB_SHAPE, SelectionPrior
 from bayesmtl.relations.exchangeable.state import JOINT
 from bayesmtl.relations.exchangeable.updates import HUANG_WAND_DOF
 
@@ -146,13 +147,13 @@ def add_population(
     import pytensor.tensor as pt
 
     block = problem.blocks[-1]
-    joint = _joint_parts(problem, block, noise) if problem.prior.joint.any() else None
-    mean = _means(problem, block, joint, f"{prefix}_mean", column=0)
-    sd = _scales(problem, block, joint, f"{prefix}_sd")
+    default = _default(problem, noise)
+    mean = _means(problem, block, default, f"{prefix}_mean", column=0)
+    sd = _scales(problem, block, default, f"{prefix}_sd")
     center = mean[None, :]
     if z is not None:
         effects = [
-            _means(problem, block, joint, f"task_effects_{a}", column=a + 1)
+            _means(problem, block, default, f"task_effects_{a}", column=a + 1)
             for a in range(problem.task_features.shape[1])
         ]
         stacked = pm.Deterministic(
@@ -204,48 +205,96 @@ def weights_variable(center: Any, sd: Any, root: Any, offset: Any, name: str) ->
     return pm.Deterministic(name, center + sd * offset, dims=("task", "feature"))
 
 
-class _Joint(NamedTuple):
-    """Tensors of the joint prior: signal variance, shared fraction, split over features."""
+class _Default(NamedTuple):
+    """Tensors of a default prior over several features, internal units.
 
-    signal: Any
-    shared: Any
-    split: Any
+    Parameters
+    ----------
+    mean_sd : list of (member,)
+        Sds of the means, then of the effects of each task feature.
+    scale : (member,)
+        Sds of the deviations.
+    """
+
+    mean_sd: list[Any]
+    scale: Any
 
 
-def _joint_parts(problem: Problem, block: Block, noise: Any) -> _Joint:
+def _default(problem: Problem, noise: Any) -> _Default | None:
+    """The joint prior or feature selection; None where every feature has priors of its own."""
+    if problem.selection is not None:
+        return _selected(problem, problem.selection)
+    return _joint(problem, noise) if problem.prior.joint.any() else None
+
+
+def _joint(problem: Problem, noise: Any) -> _Default:
     import pymc as pm
     import pytensor.tensor as pt
 
+    block, prior = problem.blocks[-1], problem.prior
     r2 = random_variable("r2", block.r2)
     shared = random_variable("shared_fraction", block.shared)
-    n = int(problem.prior.joint.sum())
+    n = int(prior.joint.sum())
     split = pm.Dirichlet("signal_split", np.ones(n)) if n > 1 else pt.ones(1)
-    return _Joint(noise**2 * r2 / (1.0 - r2), shared, split)
+    # The joint prior speaks of the signal: features of unit variance, the response in its units.
+    signal = (noise / problem.scaling.response_scale) ** 2 * r2 / (1.0 - r2)
+    mean_sd = pt.sqrt(shared * signal / int((prior.mean_kind == JOINT).sum())) * pt.ones(n)
+    return _Default(
+        [mean_sd] * prior.mean_location.shape[1], pt.sqrt((1.0 - shared) * signal * split)
+    )
 
 
-def _positions(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    """Which features follow the joint prior, and their place among those that do."""
-    member = problem.prior.joint[int(problem.separate_intercept) :]
-    return member, np.cumsum(member) - 1
+def _selected(problem: Problem, selection: SelectionPrior) -> _Default:
+    """Regularised horseshoe; ``selection_local`` is (member, q)."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    n, q = int(selection.member.sum()), selection.means.shape[1]
+    of_means, of_deviations = (float(scale) for scale in selection.global_scale)
+    wide = [
+        pm.HalfCauchy("selection_mean_scale", of_means),
+        pm.HalfCauchy("selection_spread_scale", of_deviations),
+    ]
+    variance = pm.InverseGamma("selection_slab_variance", SLAB_SHAPE, SLAB_RATE)
+    pm.Deterministic("selection_slab", pt.sqrt(variance))
+
+    def scales(name: str, u: Any) -> Any:
+        half_cauchy = u * pm.HalfCauchy(name, 1.0, shape=n)
+        return half_cauchy * pt.sqrt(variance / (variance + half_cauchy**2))
+
+    columns = [
+        scales(f"mean_local_{a}", wide[0])
+        if selection.means[selection.member, a].all()
+        else pt.ones(n)
+        for a in range(q)
+    ]
+    pm.Deterministic("selection_local", pt.stack(columns, axis=1))
+    return _Default(columns, scales("spread_local", wide[1]))
 
 
-def _means(problem: Problem, block: Block, joint: _Joint | None, name: str, *, column: int) -> Any:
+def _positions(problem: Problem) -> np.ndarray:
+    """Place of each feature among those of the default prior, which are named by None."""
+    member = [scale is None for scale in problem.blocks[-1].scale]
+    return np.cumsum(member) - 1
+
+
+def _means(
+    problem: Problem, block: Block, default: _Default | None, name: str, *, column: int
+) -> Any:
     """Means (column 0) or effects of one task feature, a vector over features."""
     import pymc as pm
     import pytensor.tensor as pt
 
     values = [row[column] for row in block.mean]
-    member, place = _positions(problem)
-    if joint is None or not any(value is None for value in values):
+    if default is None or not any(value is None for value in values):
         names = list(problem.features)
         return _stack(name, [_known(value) for value in values], names, "feature")
-    n_means = int((problem.prior.mean_kind == JOINT).sum())
-    raw = pm.Normal(f"{name}_offset", shape=int(member.sum()))
-    # The joint prior speaks of the signal: features of unit variance, the response in its units.
+    place = _positions(problem)
+    raw = pm.Normal(f"{name}_offset", shape=int(place[-1]) + 1)
     unit = problem.prior.mean_unit[int(problem.separate_intercept) :, column]
-    sd = pt.sqrt(joint.shared * joint.signal / n_means) / problem.scaling.response_scale
+    own = raw * default.mean_sd[column]
     parts = [
-        raw[int(place[i])] * sd * unit[i]
+        own[int(place[i])] * unit[i]
         if value is None
         else (
             random_variable(f"{name}[{problem.features[i]}]", value)
@@ -257,7 +306,7 @@ def _means(problem: Problem, block: Block, joint: _Joint | None, name: str, *, c
     return pm.Deterministic(name, pt.stack(parts), dims="feature")
 
 
-def _scales(problem: Problem, block: Block, joint: _Joint | None, name: str) -> Any:
+def _scales(problem: Problem, block: Block, default: _Default | None, name: str) -> Any:
     import pymc as pm
     import pytensor.tensor as pt
 
@@ -267,12 +316,11 @@ def _scales(problem: Problem, block: Block, joint: _Joint | None, name: str) -> 
     if block.covariance == "huang_wand":
         half_t = problem.prior.half_t_scale[first:] * unit
         return pm.HalfStudentT(name, nu=HUANG_WAND_DOF, sigma=half_t, dims="feature")
-    if joint is None:
+    if default is None:
         return _stack(name, [_known(v) for v in block.scale], names, "feature")
-    _, place = _positions(problem)
-    own = pt.sqrt((1.0 - joint.shared) * joint.signal * joint.split)
+    place = _positions(problem)
     parts = [
-        own[int(place[i])] * (unit[i] / problem.scaling.response_scale)
+        default.scale[int(place[i])] * unit[i]
         if value is None
         else (
             random_variable(f"{name}[{names[i]}]", value)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,6 +59,9 @@ class Block(NamedTuple):
     r2, shared : Prior
     correlation : (feature, feature) or None
         Of the features, where it is fixed.
+    relevant : float or None
+        Under feature selection the expected share of the features that matter; the priors of their
+        means and scales are then None.
     """
 
     mean: list[list[PriorLike | None]]
@@ -66,6 +71,7 @@ class Block(NamedTuple):
     r2: Prior = Prior("Beta", alpha=1, beta=1)
     shared: Prior = Prior("Beta", alpha=1, beta=1)
     correlation: np.ndarray | None = None
+    relevant: float | None = None
 
 
 def _no_effects(means: list[PriorLike], features: Features) -> list[list[PriorLike | None]]:
@@ -156,6 +162,11 @@ class Exchangeable:
         fraction ``shared`` comes from the common mean and the rest from the tasks' deviations,
         spread over features by a flat Dirichlet. Both default to Beta(1, 1). Setting mean or scale
         alone switches the other to Normal(0, 2.5 s_y / s_x) or HalfNormal(s_y / s_x).
+    feature_selection : bool or float
+        Whether to select features, the same for all tasks: in place of the joint default prior a
+        regularised horseshoe over the sds of each feature's mean and of its deviations (Piironen
+        and Vehtari 2017), whose prior median of the share of features that matter is a half. A
+        number is that median of their number.
 
     Raises
     ------
@@ -165,7 +176,8 @@ class Exchangeable:
     References
     ----------
     Huang and Wand 2013, Bayesian Analysis 8; Fuglstad et al. 2020, Bayesian Analysis 15 (variance
-    partition); Lewandowski, Kurowicka and Joe 2009, J. Multivariate Anal. 100 (LKJ).
+    partition); Lewandowski, Kurowicka and Joe 2009, J. Multivariate Anal. 100 (LKJ); Piironen and
+    Vehtari 2017, Electron. J. Stat. 11 (regularised horseshoe).
     """
 
     mean: Any = None
@@ -175,6 +187,7 @@ class Exchangeable:
     task_effects: Any = None
     r2: Any = None
     shared: Any = None
+    feature_selection: Any = False
 
     def __post_init__(self) -> None:
         for name in ("mean", "scale", "correlation", "task_effects", "r2", "shared"):
@@ -187,6 +200,38 @@ class Exchangeable:
         self._check_correlation()
         for name in ("r2", "shared"):
             self._check_joint(name)
+        self._check_selection()
+
+    def _check_selection(self) -> None:
+        chosen = self.feature_selection
+        if isinstance(chosen, bool):
+            object.__setattr__(self, "feature_selection", bool(chosen))
+        elif isinstance(chosen, Real) and math.isfinite(chosen) and float(chosen) > 0.0:
+            object.__setattr__(self, "feature_selection", float(chosen))
+        else:
+            raise InvalidModelError(
+                "feature_selection must be True, False or the number of features that are expected "
+                f"to matter, got {chosen!r}"
+            )
+        if chosen and not (self._joint and self.r2 is None and self.shared is None):
+            raise InvalidModelError(
+                "feature_selection= has a prior of means and scales of its own: leave mean=, "
+                "scale=, r2= and shared= out and feature_covariance='diagonal'"
+            )
+
+    def _relevant(self, features: Features) -> float | None:
+        """Expected share of the features that matter; None without selection."""
+        number = sum(name != _INTERCEPT for name in features.names)
+        if not self.feature_selection or not number:
+            return None
+        if self.feature_selection is True:
+            return 0.5
+        if not self.feature_selection < number:
+            raise InvalidModelError(
+                f"feature_selection={self.feature_selection:g} features are expected to matter, "
+                f"and the model has {number}: give a smaller number, or True"
+            )
+        return float(self.feature_selection / number)
 
     def _check_correlation(self) -> None:
         if self.correlation is None:
@@ -235,7 +280,11 @@ class Exchangeable:
             kind = "huang_wand" if self.scale is None else "separate"
             shape = 1.0 if self.correlation is None else dict(self.correlation.params)["eta"]
             return block._replace(covariance=kind, correlation_shape=shape)
-        return block._replace(r2=self.r2 or block.r2, shared=self.shared or block.shared)
+        return block._replace(
+            r2=self.r2 or block.r2,
+            shared=self.shared or block.shared,
+            relevant=self._relevant(features),
+        )
 
     def _effects(self, i: int, features: Features, together: bool) -> list[PriorLike | None]:
         if self.task_effects is None and together:

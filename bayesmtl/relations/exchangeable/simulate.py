@@ -10,6 +10,7 @@ from bayesmtl.assembly import Problem
 from bayesmtl.numerics.matrices import draw_inverse_wishart
 from bayesmtl.priors import PriorLike, sample_value
 from bayesmtl.relations.exchangeable.prior import Block
+from bayesmtl.relations.exchangeable.selection import SelectionPrior, draw_selection
 from bayesmtl.relations.exchangeable.updates import HUANG_WAND_DOF
 
 __all__ = ["PriorDraw", "simulate_population"]
@@ -56,7 +57,9 @@ def simulate_population(
     correlation = np.eye(p)
     last, first = problem.blocks[-1], p - len(problem.blocks[-1].scale)
     shared = None
-    if problem.prior.joint.any():
+    if problem.selection is not None:
+        _selected(problem, problem.selection, means, scale, rng)
+    elif problem.prior.joint.any():
         shared = _joint(problem, last, means, scale, noise_variance, rng)
     if last.covariance == "huang_wand":
         covariance = _huang_wand(problem, first, rng)
@@ -70,6 +73,21 @@ def simulate_population(
     elif last.correlation is not None:
         correlation[first:, first:] = last.correlation
     return PriorDraw(means, scale, correlation, shared)
+
+
+def _selected(
+    problem: Problem,
+    selection: SelectionPrior,
+    means: np.ndarray,
+    scale: np.ndarray,
+    rng: np.random.Generator,
+) -> None:
+    """Fill in the means and scales under feature selection."""
+    state, spread = draw_selection(selection, means.shape[1] - 1, rng)
+    member, chosen = selection.member, selection.means
+    scale[member] = spread[member] * problem.prior.scale_unit[member]
+    sds = state.local[chosen] * problem.prior.mean_unit[chosen]
+    means[chosen] = sds * rng.normal(size=sds.size)
 
 
 def _joint(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesmtl.numerics.densities import CODES, FIXED
+from bayesmtl.numerics.densities import CODES, FIXED, REGULARISED
 
 __all__ = [
     "DIAGONAL",
@@ -154,6 +154,7 @@ def support(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     uniform, truncated = code == CODES["Uniform"], code == CODES["TruncatedNormal"]
     low = np.where(uniform, rows[..., 1], np.where(truncated, rows[..., 3], low))
     high = np.where(uniform, rows[..., 2], np.where(truncated, rows[..., 4], high))
+    high = np.where(code == REGULARISED, rows[..., 2], high)
     return low, high
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.oracles import geweke_full, geweke_joint, geweke_user
+from tests.oracles import geweke_full, geweke_joint, geweke_selection, geweke_user
 from tests.oracles.geweke_case import Case
 from tests.oracles.geweke_covariance import (
     Simulator,
@@ -40,6 +40,12 @@ CASES: dict[str, tuple[Callable[[], Case], Any, Simulator]] = {
         geweke_joint.joint_default,
         None,
         low_rank_tasks(4, 2, common=True),
+    ),
+    "full, selected features": (geweke_selection.selected_features, "full", full_tasks(4)),
+    "low rank, selected features": (
+        geweke_selection.selected_task_features,
+        "low_rank",
+        low_rank_tasks(5, 3),
     ),
     "low rank, user's priors": (geweke_user.user_priors, "low_rank", low_rank_tasks(3, 3)),
 }

@@ -1,0 +1,1 @@
+"""Tasks that deviate from what they share in a few weights."""
