@@ -11,7 +11,7 @@ import xarray as xr
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws, evenly_spaced, take
 from bayesmtl.posterior.relations import DENSE_LIMIT, STATISTICS, summarise
-from bayesmtl.posterior.task_draws import correlations
+from bayesmtl.posterior.task_draws import correlations, variances
 from bayesmtl.relations.covariance.simulate import simulate_tasks
 from bayesmtl.relations.covariance.state import SPIKE, TaskCovariancePrior
 
@@ -71,11 +71,11 @@ def covariance_relations(problem: Problem, draws: Draws) -> xr.Dataset:
 def _summary(draws: Draws) -> np.ndarray:
     """(task, task, statistic), a block of rows at a time."""
     assert draws.tasks is not None
-    whole = correlations(draws.tasks)[0]
-    n_samples, n_tasks, _ = whole.shape
+    n_samples, n_tasks = variances(draws.tasks).shape[1:]
     step = max(1, int(2e6 / (n_samples * n_tasks)))
     parts = [
-        summarise(whole[:, start : start + step], signed=True) for start in range(0, n_tasks, step)
+        summarise(correlations(draws.tasks, slice(start, start + step))[0], signed=True)
+        for start in range(0, n_tasks, step)
     ]
     out = np.concatenate(parts)
     same = np.arange(n_tasks)

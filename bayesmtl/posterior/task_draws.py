@@ -33,16 +33,17 @@ def variances(tasks: TaskDraws) -> np.ndarray:
     return np.asarray((tasks.loadings**2).sum(axis=-1) + tasks.specific)
 
 
-def correlations(tasks: TaskDraws) -> np.ndarray:
-    """(..., task, task) correlations of the weights of two tasks given the structure."""
-    covariance = tasks.covariance
-    if covariance is None:
-        assert tasks.loadings is not None
-        covariance = tasks.loadings @ np.swapaxes(tasks.loadings, -1, -2)
+def correlations(tasks: TaskDraws, some: slice = slice(None)) -> np.ndarray:
+    """(..., some, task) correlations of the weights of two tasks given the structure."""
     sd = np.sqrt(variances(tasks))
-    out = covariance / (sd[..., :, None] * sd[..., None, :])
-    same = np.arange(out.shape[-1])
-    out[..., same, same] = 1.0
+    if tasks.covariance is not None:
+        covariance = tasks.covariance[..., some, :]
+    else:
+        assert tasks.loadings is not None
+        covariance = tasks.loadings[..., some, :] @ np.swapaxes(tasks.loadings, -1, -2)
+    out = covariance / (sd[..., some, None] * sd[..., None, :])
+    same = np.arange(sd.shape[-1])[some]
+    out[..., np.arange(same.size), same] = 1.0
     return np.asarray(out)
 
 
