@@ -1,7 +1,7 @@
 """Which methods work for which relations and likelihoods: ``python -m bayesmtl.combinations``.
 
 A mapping of different likelihoods works wherever a likelihood that is not Gaussian does, except
-with "laplace_sites".
+with "laplace_sites", and with "gibbs" where tasks are correlated.
 """
 
 from __future__ import annotations

@@ -43,6 +43,8 @@ def main() -> None:
             (Exchangeable(), Bernoulli()),
             (DirichletProcess(), Bernoulli()),
             (Exchangeable(), Poisson()),
+            (MatrixNormal("full"), Bernoulli()),
+            (MatrixNormal("low_rank"), Bernoulli()),
         ):
             model = Model(data.formula, task="task", relation=relation, likelihood=likelihood)
             model.fit(positive, draws=10, tune=110, chains=2, random_seed=0, progressbar=False)

@@ -10,6 +10,7 @@ from scipy.stats import multivariate_normal
 import bayesmtl as bm
 from tests.oracles.cases import agree, fit, regression
 from tests.oracles.comparisons import LONG, posterior, same_means
+from tests.oracles.monte_carlo import ess
 
 LABELS = ["b", "d", "a", "c"]
 NOISE = 1.3
@@ -242,13 +243,15 @@ def test_methods_that_do_not_work_say_what_does(kind: str) -> None:
     model = bm.Model("y ~ x0", "task", bm.MatrixNormal(kind))
     with pytest.raises(bm.UnsupportedError, match="'cavi' does not work for correlated"):
         model.fit(data, inference="cavi", progressbar=False)
-    yes = data.assign(y=(data["y"] > 0).astype(int))
-    binary = bm.Model("y ~ x0", "task", bm.MatrixNormal(kind), likelihood=bm.Bernoulli())
-    with pytest.raises(bm.UnsupportedError, match="needs a Gaussian likelihood"):
-        binary.fit(yes, progressbar=False)
+    kinds = {name: bm.Gaussian() if name > "task 00" else bm.StudentT() for name in data["task"]}
+    mixed = bm.Model("y ~ x0", "task", bm.MatrixNormal(kind), likelihood=kinds)
+    with pytest.raises(bm.UnsupportedError, match="needs one likelihood for all tasks"):
+        mixed.fit(data, progressbar=False)
     if kind == "lkj":
-        with pytest.raises(bm.UnsupportedError, match="'lkj' is for inference='nuts'"):
-            model.fit(data, progressbar=False)
+        for likelihood in (bm.Gaussian(), bm.StudentT()):
+            one = bm.Model("y ~ x0", "task", bm.MatrixNormal(kind), likelihood=likelihood)
+            with pytest.raises(bm.UnsupportedError, match="'lkj' is for inference='nuts'"):
+                one.fit(data, progressbar=False)
 
 
 @pytest.mark.mcmc
@@ -268,3 +271,79 @@ def test_nuts_agrees(kind: str) -> None:
     for s, t in zip(*np.triu_indices(4, 1), strict=True):
         for power in (1, 2):
             assert agree(one[..., s, t] ** power, other[..., s, t] ** power, 4.2), (s, t, power)
+
+
+def yes_or_no(correlation: np.ndarray, *, n_rows: int = 40, n_features: int = 3) -> pd.DataFrame:
+    """Rows of tasks whose weights have these correlations."""
+    n_tasks, rng = len(correlation), np.random.default_rng(8)
+    weights = np.linalg.cholesky(correlation) @ rng.normal(size=(n_tasks, n_features))
+    task = np.repeat(np.arange(n_tasks), n_rows)
+    x = rng.normal(size=(len(task), n_features))
+    eta = (x * weights[task]).sum(axis=1) + rng.logistic(size=len(task))
+    data = pd.DataFrame({f"x{j}": x[:, j] for j in range(n_features)})
+    return data.assign(y=(eta > 0.0).astype(int), task=[f"task {t:02d}" for t in task])
+
+
+SIGNED = np.array([[1.0, 0.8, -0.8], [0.8, 1.0, -0.8], [-0.8, -0.8, 1.0]])
+
+
+@pytest.mark.mcmc
+@pytest.mark.parametrize("kind", ["full", "low_rank"])
+@pytest.mark.filterwarnings("ignore::bayesmtl.BayesMTLWarning")
+def test_nuts_agrees_on_yes_or_no(kind: str) -> None:
+    data = yes_or_no(SIGNED)
+    relation = bm.MatrixNormal(kind)
+    model = bm.Model("y ~ x0 + x1 + x2", "task", relation, likelihood=bm.Bernoulli())
+    gibbs = posterior(model, data, draws=8000, tune=500, cores=2)
+    nuts = posterior(
+        model, data, draws=1000, tune=700, inference="nuts", target_accept=0.95, random_seed=4
+    )
+    same_means(gibbs, nuts, ["weights", "population_mean", "population_sd", "intercept"])
+    one, other = (draws["task_correlation"].values for draws in (gibbs, nuts))
+    for s, t in zip(*np.triu_indices(3, 1), strict=True):
+        for power in (1, 2):
+            assert agree(one[..., s, t] ** power, other[..., s, t] ** power, 4.2), (s, t, power)
+
+
+@pytest.mark.mcmc
+@pytest.mark.parametrize("likelihood", [bm.Bernoulli(), bm.Poisson()], ids=str)
+def test_uncorrelated_tasks_of_rows_are_exchangeable(likelihood: Any) -> None:
+    data = yes_or_no(np.eye(4), n_rows=15, n_features=2)
+    matrix = bm.Model("y ~ x0 + x1", "task", bm.MatrixNormal(np.eye(4)), likelihood=likelihood)
+    plain = bm.Model("y ~ x0 + x1", "task", likelihood=likelihood)
+    one = posterior(matrix, data, **{**LONG, "draws": 6000})
+    two = posterior(plain, data, **{**LONG, "draws": 6000, "random_seed": 8})
+    same_means(one, two, ["weights", "population_mean", "population_sd", "intercept"])
+
+
+@pytest.mark.mcmc
+@pytest.mark.filterwarnings("ignore::bayesmtl.BayesMTLWarning")
+def test_the_sampler_of_yes_or_no_mixes() -> None:
+    """Guards against sweeps that condition on the weights alone."""
+    data = yes_or_no(SIGNED, n_rows=100, n_features=5)
+    terms = " + ".join(f"x{j}" for j in range(5))
+    model = bm.Model(f"y ~ {terms}", "task", bm.MatrixNormal("full"), likelihood=bm.Bernoulli())
+    draws = posterior(model, data, draws=3000, tune=500, chains=1)
+    for s, t in zip(*np.triu_indices(3, 1), strict=True):
+        assert ess(draws["task_correlation"].values[0, :, s, t]) > 150
+    for values in draws["weights"].values[0].reshape(3000, -1).T:
+        assert ess(values) > 300
+
+
+@pytest.mark.mcmc
+@pytest.mark.parametrize("kind", ["full", "low_rank"])
+@pytest.mark.parametrize("likelihood", [bm.Bernoulli(), bm.Poisson()], ids=str)
+@pytest.mark.filterwarnings("ignore::bayesmtl.BayesMTLWarning")
+def test_awkward_rows_are_fitted(kind: str, likelihood: Any) -> None:
+    """Identical and separated tasks, one of a single row, one constant, a feature given twice."""
+    data = regression(4, 6, 2).assign(x2=lambda d: d["x0"])
+    data["y"] = (data["x0"] > 0.0).astype(int)
+    twin = data[data["task"] == "task 00"].assign(task="twin")
+    constant = data[data["task"] == "task 01"].assign(task="constant", y=0)
+    single = data.head(1).assign(task="single")
+    data = pd.concat([data, twin, constant, single], ignore_index=True)
+    data["x1"] *= 1e8
+    model = bm.Model("y ~ x0 + x1 + x2", "task", bm.MatrixNormal(kind), likelihood=likelihood)
+    tree = fit(model, data, draws=1500, tune=300)
+    draws = tree["posterior"].to_dataset()
+    assert all(np.isfinite(values).all() for values in draws.data_vars.values())

@@ -58,7 +58,7 @@ def test_parts_survive_json(part: Any) -> None:
     [
         (
             {"type": "Cluster"},
-            "unknown part 'Cluster'; known: Bernoulli, Binomial, DirichletProcess",
+            "unknown part 'Cluster'; known: Bernoulli, Binomial, Decomposition",
         ),
         ({}, "unknown part None"),
         ({"type": "Pooled", "scale": 1.0}, "Pooled has no setting 'scale'; its settings are mean"),

@@ -13,7 +13,8 @@ Comput. Graph. Stat. 30). A sweep
   integrated out, and accepts by the change of rho at fixed q (surrogate transitions, Liu 2001,
   Monte Carlo Strategies in Scientific Computing, section 9.4.3);
 - updates the population given the weights, which no likelihood enters;
-- moves q by split Hamiltonian Monte Carlo;
+- moves q by split Hamiltonian Monte Carlo (correlated tasks: see
+  `bayesmtl.inference.corrected_covariance`);
 - updates the parameters of the likelihood, if it has any, given the weights;
 - updates the scales of tasks with different likelihoods, see `bayesmtl.inference.task_scales`.
 
@@ -29,8 +30,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmtl.assembly import Problem
+from bayesmtl.inference.corrected_covariance import start_correlated, update_correlated
 from bayesmtl.inference.corrected_partition import identical_weights, update_clusters
 from bayesmtl.inference.corrected_state import CorrectedState, attempt, row_values, rows_of
+from bayesmtl.inference.corrected_weights import move_correlated
 from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.nuisance import (
     log_parameters,
@@ -41,7 +44,9 @@ from bayesmtl.inference.nuisance import (
 from bayesmtl.inference.recording import (
     record_selection,
     record_structure,
+    record_tasks,
     structure_storage,
+    task_storage,
 )
 from bayesmtl.inference.sampling import sample_chains
 from bayesmtl.inference.task_scales import (
@@ -58,6 +63,8 @@ from bayesmtl.relations.clusters import density as cluster_density
 from bayesmtl.relations.clusters.collapsed import weight_prior
 from bayesmtl.relations.clusters.state import initial_partition
 from bayesmtl.relations.clusters.whitened import place_in_clusters, whiten_in_clusters
+from bayesmtl.relations.covariance import density as covariance_density
+from bayesmtl.relations.covariance.gibbs import adapt
 from bayesmtl.relations.exchangeable.density import log_population
 from bayesmtl.relations.exchangeable.gibbs import moves_pairs
 from bayesmtl.relations.exchangeable.moves import rescale_joint, standardise
@@ -109,7 +116,9 @@ def start_corrected(problem: Problem, rng: np.random.Generator) -> CorrectedStat
     )
     if state.scales is not None:
         apply_scales(problem, state.scales, sites)
-    if state.partition is None:
+    if problem.task_covariance is not None:
+        state = start_correlated(problem, state, noise_variance(problem, state.parameters), rng)
+    elif state.partition is None:
         place(sites, problem.prior, population, whitened)
         # Where no scale is learned, far from the sites every proposal would be refused.
         noise, pairs = noise_variance(problem, state.parameters), moves_pairs(problem.prior)
@@ -131,7 +140,11 @@ def corrected_sweep(problem: Problem, state: CorrectedState, rng: np.random.Gene
     float
         Share of the proposed changes of population and partition that were accepted.
     """
-    if state.partition is None:
+    if state.tasks is not None:
+        noise = noise_variance(problem, state.parameters)
+        accepted = update_correlated(problem, state, noise, rng)
+        _update_selection(problem, state, rng)
+    elif state.partition is None:
         accepted = _update_population(problem, state, rng)
     else:
         accepted = update_clusters(problem, state, noise_variance(problem, state.parameters), rng)
@@ -146,6 +159,9 @@ def corrected_sweep(problem: Problem, state: CorrectedState, rng: np.random.Gene
 
 def move_weights(problem: Problem, state: CorrectedState, rng: np.random.Generator) -> None:
     """Weights of every task given the population and cluster means, and their q."""
+    if state.tasks is not None:
+        move_correlated(problem, state, rng)
+        return
     prior, population, sites = problem.prior, state.population, state.sites
     center, scale = population.center, population.scale
     if state.partition is not None:
@@ -178,8 +194,7 @@ def _update_population(
 
     accepted = [attempt(problem, state, structure, rng) for _ in range(_ATTEMPTS)]
     population_given_weights(prior, population, noise, rng)
-    if state.selection is not None:
-        select_given_weights(prior, problem.selection, population, state.selection, True, rng)
+    _update_selection(problem, state, rng)
     if prior.joint.any():
         accepted.append(
             attempt(
@@ -189,12 +204,21 @@ def _update_population(
     return accepted
 
 
+def _update_selection(problem: Problem, state: CorrectedState, rng: np.random.Generator) -> None:
+    """What selects features, given the weights, which no likelihood enters."""
+    if state.selection is not None:
+        prior, selection, alone = problem.prior, problem.selection, state.tasks is None
+        select_given_weights(prior, selection, state.population, state.selection, alone, rng)
+
+
 def _update_parameters(problem: Problem, state: CorrectedState, rng: np.random.Generator) -> bool:
     """Parameters of the likelihood given the weights; whether intercepts were moved with them."""
     (rows, _), population, parameters = rows_of(problem, state), state.population, state.parameters
     if state.scales is None:
-        return update_parameters(problem, population, parameters, state.value, rng, rows)
-    update_parameters(problem, population, parameters, state.value, rng, rows)
+        return update_parameters(
+            problem, population, parameters, state.value, rng, rows=rows, tasks=state.tasks
+        )
+    update_parameters(problem, population, parameters, state.value, rng, rows=rows)
     log_scale = state.scales.log_scale
     return shift_groups(problem, population, state.partition, log_scale, parameters, rng)
 
@@ -213,8 +237,10 @@ def _update_scales(
 
 
 def _whiten(problem: Problem, state: CorrectedState) -> None:
-    """The q of the current weights."""
+    """The q of the current weights; that of correlated tasks is found where it is needed."""
     sites, prior, population = state.sites, problem.prior, state.population
+    if state.tasks is not None:
+        return
     if state.partition is None:
         whiten(sites, prior, population, state.whitened)
     else:
@@ -241,6 +267,7 @@ class _Tuning:
         if iteration >= self._tune:
             return
         self._moves += state.accepted
+        adapt(state.root_step)
         step, rate = state.center_step
         if np.isfinite(rate):
             state.center_step[0] = step * np.exp(_STEP_RATE * (rate - _STEP_ACCEPTANCE))
@@ -308,6 +335,7 @@ class _Chain(NamedTuple):
         scales = state.scales
         return storage._replace(
             parameters=np.empty((draws, state.parameters.size)),
+            tasks=None if state.tasks is None else task_storage(state.tasks, draws),
             task_scale=None if scales is None else np.empty((draws, scales.log_scale.size)),
         )
 
@@ -316,6 +344,8 @@ class _Chain(NamedTuple):
         storage = record_structure(problem, state.population, state.partition, storage, draw)
         assert storage.parameters is not None
         storage.parameters[draw] = state.parameters
+        if storage.tasks is not None and state.tasks is not None:
+            record_tasks(state.tasks, state.population, storage.tasks, draw)
         if storage.task_scale is not None and state.scales is not None:
             storage.task_scale[draw] = np.exp(state.scales.log_scale)
         density = _log_structure(problem, state) + log_parameters(problem, state.parameters)
@@ -329,6 +359,10 @@ def _log_structure(problem: Problem, state: CorrectedState) -> float:
     """Log density of population, partition and weights."""
     prior, partition = problem.prior, state.partition
     noise = noise_variance(problem, state.parameters)
+    if state.tasks is not None and problem.task_covariance is not None:
+        return covariance_density.log_population(
+            prior, state.population, state.tasks, problem.task_covariance, noise
+        )
     if partition is None:
         return float(log_population(prior, state.population, noise))
     return float(

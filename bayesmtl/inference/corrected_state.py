@@ -12,12 +12,20 @@ from bayesmtl.assembly import Problem
 from bayesmtl.inference.task_scales import TaskScales
 from bayesmtl.likelihoods.gaussian import Sites
 from bayesmtl.likelihoods.rows import RowKernels
-from bayesmtl.numerics.lanes import site_values
+from bayesmtl.numerics.lanes import site_values, unpack_tasks
 from bayesmtl.relations.clusters.state import PartitionState
+from bayesmtl.relations.covariance.state import DenseTasks, FactorTasks
 from bayesmtl.relations.exchangeable.selection import SelectionState
 from bayesmtl.relations.exchangeable.state import PopulationState
 
-__all__ = ["CorrectedState", "attempt", "corrections", "row_values", "rows_of"]
+__all__ = [
+    "CorrectedState",
+    "attempt",
+    "attempt_by_task",
+    "corrections",
+    "row_values",
+    "rows_of",
+]
 
 
 class CorrectedState(NamedTuple):
@@ -47,6 +55,10 @@ class CorrectedState(NamedTuple):
         Where tasks have different likelihoods.
     selection : SelectionState or None
         Under feature selection.
+    tasks : DenseTasks or FactorTasks or None
+        Where tasks are correlated.
+    root_step : (2,) or None
+        Where they have a dense covariance: see `bayesmtl.relations.covariance.root.move_root`.
     """
 
     sites: Sites
@@ -60,6 +72,8 @@ class CorrectedState(NamedTuple):
     center_step: np.ndarray
     scales: TaskScales | None = None
     selection: SelectionState | None = None
+    tasks: DenseTasks | FactorTasks | None = None
+    root_step: np.ndarray | None = None
 
 
 def rows_of(problem: Problem, state: CorrectedState) -> tuple[Any, RowKernels]:
@@ -90,7 +104,7 @@ def attempt(
     propose: Callable[[], bool | None],
     rng: np.random.Generator,
 ) -> bool:
-    """Accept or undo a change of population and partition that is reversible under the sites.
+    """Accept or undo a change of the structure that is reversible under the sites.
 
     Parameters
     ----------
@@ -101,7 +115,7 @@ def attempt(
         False where it has changed nothing.
     rng : numpy.random.Generator
     """
-    parts = [*state.population, *(() if state.partition is None else state.partition)]
+    parts = [*state.population, *(state.partition or ()), *(state.tasks or ())]
     before = [part.copy() for part in parts]
     start = corrections(state, state.value).sum()
     if propose() is False:
@@ -114,3 +128,40 @@ def attempt(
     for part, old in zip(parts, before, strict=True):
         part[:] = old
     return False
+
+
+def attempt_by_task(
+    problem: Problem,
+    state: CorrectedState,
+    propose: Callable[[], None],
+    of_tasks: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """As `attempt`, of changes that are independent over tasks, accepted task by task.
+
+    Parameters
+    ----------
+    problem : Problem
+    state : CorrectedState
+    propose : function
+        Changes ``of_tasks`` and the weights in place.
+    of_tasks : (task, ...)
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (task,) bool
+        Which were accepted.
+    """
+    lanes = (state.population.deviation, state.population.weights)
+    before, of_before = [part.copy() for part in lanes], of_tasks.copy()
+    start = corrections(state, state.value)
+    propose()
+    value = row_values(problem, state)
+    accepted = np.log1p(-rng.random(start.shape)) < corrections(state, value) - start
+    np.copyto(state.value, value, where=accepted)
+    for part, old in zip(lanes, before, strict=True):
+        np.copyto(part, old, where=~accepted[:, None])
+    kept = unpack_tasks(accepted, problem.prior.n_tasks)
+    of_tasks[~kept] = of_before[~kept]
+    return kept

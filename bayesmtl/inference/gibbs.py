@@ -354,7 +354,7 @@ class _Chain(NamedTuple):
         gibbs_step(self.problem, self.state, moves, self.rng)
         self.policy.observe(iteration, self.state.population)
         if self.state.tasks is not None and iteration < self.policy.tune:
-            covariance_gibbs.adapt(self.state.tasks)
+            covariance_gibbs.adapt(self.state.tasks.step)
 
     def storage(self, draws: int) -> Draws:
         return storage_for(self.problem, self.state, draws, self.keep_weights)

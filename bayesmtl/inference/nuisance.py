@@ -12,6 +12,7 @@ from bayesmtl.likelihoods.parameters import noise_position
 from bayesmtl.numerics.lanes import pack_tasks, task_means, unpack_tasks
 from bayesmtl.relations.clusters.collapsed import weight_prior
 from bayesmtl.relations.clusters.state import PartitionState
+from bayesmtl.relations.covariance.state import DenseTasks, FactorTasks
 from bayesmtl.relations.exchangeable.moves import standardise
 from bayesmtl.relations.exchangeable.population import signal_variance
 from bayesmtl.relations.exchangeable.state import PopulationState
@@ -52,11 +53,13 @@ def update_parameters(
     parameters: np.ndarray,
     value: np.ndarray,
     rng: np.random.Generator,
+    *,
     rows: Any = None,
+    tasks: DenseTasks | FactorTasks | None = None,
 ) -> bool:
     """Draw the parameters, in place, and set the log-likelihood (block, lane) of the tasks.
 
-    Other ``rows`` than those of the problem may be given.
+    Other ``rows`` than those of the problem may be given, and the covariance of ``tasks``.
 
     Returns
     -------
@@ -71,12 +74,12 @@ def update_parameters(
     kernels.update(rows, population.weights, parameters, prior, rng)
     shift = kernels.shift if _shifts(problem) and population.scale[0] > 0.0 else None
     if shift is not None:
-        linear, square = _shift_density(problem, population)
+        linear, square = _shift_density(problem, population, tasks)
         step = shift(parameters, linear, square, rng)
         parameters += step
-        tasks = pack_tasks(np.ones(problem.prior.n_tasks))
-        population.weights[:, 0] += step * tasks
-        population.deviation[:, 0] += step / population.scale[0] * tasks
+        every = pack_tasks(np.ones(problem.prior.n_tasks))
+        population.weights[:, 0] += step * every
+        population.deviation[:, 0] += step / population.scale[0] * every
     kernels.evaluate(rows, population.weights, parameters, value)
     return shift is not None
 
@@ -88,12 +91,21 @@ def _shifts(problem: Problem) -> bool:
     return INTERCEPT in problem.features and problem.partition is None
 
 
-def _shift_density(problem: Problem, population: PopulationState) -> tuple[float, float]:
+def _shift_density(
+    problem: Problem, population: PopulationState, tasks: DenseTasks | FactorTasks | None
+) -> tuple[float, float]:
     """``a, b`` of the log density ``a x - b x^2 / 2`` of intercepts that are all moved by x."""
-    scale, precision = population.scale[0], population.precision[0]
-    total = population.deviation.sum(axis=(0, 2))
-    linear = -float(precision @ total) / scale
-    return linear, float(precision[0]) * problem.prior.n_tasks / scale**2
+    scale, precision, n_tasks = population.scale[0], population.precision[0], problem.prior.n_tasks
+    deviation, share = unpack_tasks(population.deviation, n_tasks), np.ones(n_tasks)
+    # A separate intercept is independent over tasks.
+    if tasks is not None and problem.prior.block == 0:
+        if isinstance(tasks, FactorTasks):
+            deviation = deviation - tasks.loadings @ tasks.factors
+            share = 1.0 / tasks.specific
+        else:
+            share = tasks.precision.sum(axis=0)
+    linear = -float(precision @ (share @ deviation)) / scale
+    return linear, float(precision[0] * share.sum()) / scale**2
 
 
 def shift_groups(

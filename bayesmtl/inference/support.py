@@ -32,7 +32,7 @@ def require_supported(problem: Problem, likelihood: Any, method: str) -> None:
     if problem.sparse is not None:
         _require_sparse(problem, likelihood, method)
     if problem.task_covariance is not None:
-        _require_correlated(problem.task_covariance.kind, problem, likelihood, method)
+        _require_correlated(problem.task_covariance.kind, problem, method)
     elif method == "cavi":
         _require_gaussian_clusters(problem, likelihood)
     elif method == "laplace_sites":
@@ -64,16 +64,16 @@ def _require_sparse(problem: Problem, likelihood: Any, method: str) -> None:
         )
 
 
-def _require_correlated(kind: str, problem: Problem, likelihood: Any, method: str) -> None:
+def _require_correlated(kind: str, problem: Problem, method: str) -> None:
     if method in ("cavi", "laplace_sites"):
         raise UnsupportedError(
             f"inference={method!r} does not work for correlated tasks: use inference='gibbs' or "
             "'nuts'"
         )
-    if method == "gibbs" and problem.row_data is not None:
+    if method == "gibbs" and problem.groups is not None:
         raise UnsupportedError(
-            f"inference='gibbs' of correlated tasks needs a Gaussian likelihood, not "
-            f"{likelihood!r}: use inference='nuts'"
+            "inference='gibbs' of correlated tasks needs one likelihood for all tasks: use "
+            "inference='nuts'"
         )
     if method == "gibbs" and kind == "lkj":
         raise UnsupportedError(

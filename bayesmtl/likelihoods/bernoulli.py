@@ -130,9 +130,9 @@ def _normal_tail(x):
     return -0.5 * x * x - 0.5 * math.log(2.0 * math.pi) - math.log(mills), mills
 
 
-_evaluate_logit, _moments_logit, _move_logit = row_loops(_logit_terms)
+_evaluate_logit, _moments_logit, _move_logit, _score_logit = row_loops(_logit_terms)
 _move_centers_logit = center_loops(_logit_terms)
-_evaluate_probit, _moments_probit, _move_probit = row_loops(_probit_terms)
+_evaluate_probit, _moments_probit, _move_probit, _score_probit = row_loops(_probit_terms)
 _move_centers_probit = center_loops(_probit_terms)
 
 
@@ -152,6 +152,12 @@ def moments_logit(rows, weights, parameters, gram, score):
 def move_logit(rows, parameters, sites, population, value, kicks, accepted, rng):
     """Hamiltonian moves."""
     _move_logit(rows, parameters, sites, population, value, kicks, accepted, rng)
+
+
+@kernel
+def score_logit(rows, weights, parameters, out):
+    """Gradient."""
+    _score_logit(rows, weights, parameters, out)
 
 
 @kernel
@@ -179,10 +185,20 @@ def move_probit(rows, parameters, sites, population, value, kicks, accepted, rng
 
 
 @kernel
+def score_probit(rows, weights, parameters, out):
+    """Gradient."""
+    _score_probit(rows, weights, parameters, out)
+
+
+@kernel
 def move_centers_probit(rows, parameters, population, clusters, path, b, labels, rng):
     """Moves of cluster means."""
     return _move_centers_probit(rows, parameters, population, clusters, path, b, labels, rng)
 
 
-_LOGIT = RowKernels(evaluate_logit, moments_logit, move_logit, move_centers=move_centers_logit)
-_PROBIT = RowKernels(evaluate_probit, moments_probit, move_probit, move_centers=move_centers_probit)
+_LOGIT = RowKernels(
+    evaluate_logit, moments_logit, move_logit, score_logit, move_centers=move_centers_logit
+)
+_PROBIT = RowKernels(
+    evaluate_probit, moments_probit, move_probit, score_probit, move_centers=move_centers_probit
+)

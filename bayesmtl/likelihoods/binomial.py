@@ -112,7 +112,7 @@ def _terms(y, eta, size, parameters):
     return density, y - size * probability, size * e / ((1.0 + e) * (1.0 + e))
 
 
-_evaluate, _moments, _move = row_loops(_terms)
+_evaluate, _moments, _move, _score = row_loops(_terms)
 _move_centers = center_loops(_terms)
 
 
@@ -135,9 +135,15 @@ def move(rows, parameters, sites, population, value, kicks, accepted, rng):
 
 
 @kernel
+def score(rows, weights, parameters, out):
+    """Gradient."""
+    _score(rows, weights, parameters, out)
+
+
+@kernel
 def move_centers(rows, parameters, population, clusters, path, b, labels, rng):
     """Moves of cluster means."""
     return _move_centers(rows, parameters, population, clusters, path, b, labels, rng)
 
 
-_KERNELS = RowKernels(evaluate, moments, move, move_centers=move_centers)
+_KERNELS = RowKernels(evaluate, moments, move, score, move_centers=move_centers)

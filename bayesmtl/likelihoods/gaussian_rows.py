@@ -100,7 +100,7 @@ def _log_sd(x, args):
 
 
 _slice_sd = slice_sampler(_log_sd)
-_evaluate, _moments, _move = row_loops(_terms)
+_evaluate, _moments, _move, _score = row_loops(_terms)
 
 
 @kernel
@@ -119,6 +119,12 @@ def moments(rows, weights, parameters, gram, score):
 def move(rows, parameters, sites, population, value, kicks, accepted, rng):
     """Hamiltonian moves."""
     _move(rows, parameters, sites, population, value, kicks, accepted, rng)
+
+
+@kernel
+def score(rows, weights, parameters, out):
+    """Gradient."""
+    _score(rows, weights, parameters, out)
 
 
 @kernel
@@ -151,5 +157,7 @@ def information(parameters: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(-2.0 * parameters[..., 0]))
 
 
-_KERNELS = RowKernels(evaluate, moments, move, update, log_parameters, information=information)
-_KNOWN = RowKernels(evaluate, moments, move)
+_KERNELS = RowKernels(
+    evaluate, moments, move, score, update, log_parameters, information=information
+)
+_KNOWN = RowKernels(evaluate, moments, move, score)

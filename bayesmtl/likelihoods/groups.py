@@ -290,6 +290,10 @@ def group_kernels(groups: Sequence[Group]) -> RowKernels:
         for part, (kernels, own) in zip(rows, each, strict=True):
             kernels.move(part, parameters[own], *state)
 
+    def score(rows: Any, weights: np.ndarray, parameters: np.ndarray, out: np.ndarray) -> None:
+        for part, (kernels, own) in zip(rows, each, strict=True):
+            kernels.score(part, weights, parameters[own], out)
+
     def update(
         rows: Any, weights: np.ndarray, parameters: np.ndarray, prior: Any, rng: Any
     ) -> None:
@@ -305,7 +309,7 @@ def group_kernels(groups: Sequence[Group]) -> RowKernels:
         )
 
     learned = any(kernels.update is not None for kernels, _ in each)
-    whole = RowKernels(evaluate, moments, move, update if learned else None, log_parameters)
+    whole = RowKernels(evaluate, moments, move, score, update if learned else None, log_parameters)
     return whole._replace(move_centers=partial(move_group_centers, whole))
 
 

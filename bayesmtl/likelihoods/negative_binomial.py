@@ -214,7 +214,7 @@ def _log_dispersion(x, args):
 
 
 _slice_dispersion = slice_sampler(_log_dispersion)
-_evaluate, _moments, _move = row_loops(_terms)
+_evaluate, _moments, _move, _score = row_loops(_terms)
 _move_centers = center_loops(_terms)
 
 
@@ -234,6 +234,12 @@ def moments(rows, weights, parameters, gram, score):
 def move(rows, parameters, sites, population, value, kicks, accepted, rng):
     """Hamiltonian moves."""
     _move(rows, parameters, sites, population, value, kicks, accepted, rng)
+
+
+@kernel
+def score(rows, weights, parameters, out):
+    """Gradient."""
+    _score(rows, weights, parameters, out)
 
 
 @kernel
@@ -262,4 +268,6 @@ def log_parameters(rows, parameters, prior):
     return log_density(prior[0], r) + _log_gammas(values, weight, r)
 
 
-_KERNELS = RowKernels(evaluate, moments, move, update, log_parameters, move_centers=move_centers)
+_KERNELS = RowKernels(
+    evaluate, moments, move, score, update, log_parameters, move_centers=move_centers
+)

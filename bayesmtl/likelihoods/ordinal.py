@@ -241,7 +241,7 @@ def _log_shift(x, args):
 
 _slice_threshold = slice_sampler(_log_threshold)
 _slice_shift = slice_sampler(_log_shift)
-_evaluate, _moments, _move = row_loops(_terms)
+_evaluate, _moments, _move, _score = row_loops(_terms)
 _move_centers = center_loops(_terms)
 
 
@@ -261,6 +261,12 @@ def moments(rows, weights, parameters, gram, score):
 def move(rows, parameters, sites, population, value, kicks, accepted, rng):
     """Hamiltonian moves."""
     _move(rows, parameters, sites, population, value, kicks, accepted, rng)
+
+
+@kernel
+def score(rows, weights, parameters, out):
+    """Gradient."""
+    _score(rows, weights, parameters, out)
 
 
 @kernel
@@ -320,5 +326,5 @@ def log_parameters(rows, parameters, prior):
 
 
 _KERNELS = RowKernels(
-    evaluate, moments, move, update, log_parameters, shift, move_centers=move_centers
+    evaluate, moments, move, score, update, log_parameters, shift, move_centers=move_centers
 )

@@ -109,7 +109,7 @@ def _terms(y, eta, size, parameters):
     return y * eta - rate, y - rate, rate
 
 
-_evaluate, _moments, _move = row_loops(_terms)
+_evaluate, _moments, _move, _score = row_loops(_terms)
 _move_centers = center_loops(_terms)
 
 
@@ -132,9 +132,15 @@ def move(rows, parameters, sites, population, value, kicks, accepted, rng):
 
 
 @kernel
+def score(rows, weights, parameters, out):
+    """Gradient."""
+    _score(rows, weights, parameters, out)
+
+
+@kernel
 def move_centers(rows, parameters, population, clusters, path, b, labels, rng):
     """Moves of cluster means."""
     return _move_centers(rows, parameters, population, clusters, path, b, labels, rng)
 
 
-_KERNELS = RowKernels(evaluate, moments, move, move_centers=move_centers)
+_KERNELS = RowKernels(evaluate, moments, move, score, move_centers=move_centers)

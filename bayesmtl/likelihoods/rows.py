@@ -55,6 +55,8 @@ class RowKernels(NamedTuple):
         Adds information (block, p (p + 1) / 2, lane) and gradient (block, p, lane).
     move : function
         Draws the weights of each task; see `bayesmtl.numerics.row_loops`.
+    score : function (rows, weights, parameters, out)
+        Gradient of the log-likelihood of each task with rows, (block, p, lane).
     update : function (rows, weights, parameters, prior, rng), or None without parameters
         Draws the parameters given the weights, in place.
     log_parameters : function (rows, parameters, prior), or None
@@ -66,16 +68,20 @@ class RowKernels(NamedTuple):
         Fisher information of a row about its predictor, where it depends on nothing else.
     move_centers : function, or None
         Draws means and labels of clusters of equal weights; see `bayesmtl.numerics.center_loops`.
+    jumps : bool
+        Whether ``move`` leads from mode to mode, as gradients do not.
     """
 
     evaluate: Callable[..., None]
     moments: Callable[..., None]
     move: Callable[..., None]
+    score: Callable[..., None]
     update: Callable[..., None] | None = None
     log_parameters: Callable[..., float] | None = None
     shift: Callable[..., float] | None = None
     information: Callable[[np.ndarray], np.ndarray] | None = None
     move_centers: Callable[..., float] | None = None
+    jumps: bool = False
 
 
 class ParameterBlock(NamedTuple):

@@ -239,7 +239,7 @@ def _log_dof(x, args):
 
 
 _slice_sd, _slice_dof = slice_sampler(_log_sd), slice_sampler(_log_dof)
-_evaluate, _moments, _move = row_loops(_terms)
+_evaluate, _moments, _move, _score = row_loops(_terms)
 _move_centers = center_loops(_terms)
 
 
@@ -261,6 +261,12 @@ def move(rows, parameters, sites, population, value, kicks, accepted, rng):
     _move(rows, parameters, sites, population, value, kicks, accepted, rng)
     draw_given_precisions(rows, parameters, population, rng)
     _evaluate(rows, population[3], parameters, value)
+
+
+@kernel
+def score(rows, weights, parameters, out):
+    """Gradient."""
+    _score(rows, weights, parameters, out)
 
 
 @kernel
@@ -316,8 +322,10 @@ _KERNELS = RowKernels(
     evaluate,
     moments,
     move,
+    score,
     update,
     log_parameters,
     information=information,
     move_centers=move_centers,
+    jumps=True,
 )

@@ -14,23 +14,26 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesmtl.numerics.jit import kernel
+from bayesmtl.numerics.matrices import solve_lower, solve_upper
 
 __all__ = [
     "CONJUGATE_GRADIENTS",
     "DENSE",
+    "DENSE_LIMIT",
     "EIGEN",
     "Blocks",
     "choose_route",
     "draw_eigen",
-    "draw_factored",
     "draw_perturbed",
-    "joint_factor",
-    "solve_lower",
+    "factor_dense",
+    "place_dense",
+    "solve_columns",
+    "whiten_dense",
 ]
 
 DENSE, EIGEN, CONJUGATE_GRADIENTS = "dense", "eigen", "conjugate gradients"
 # Coefficients in all, up to which one Cholesky factor is affordable.
-_DENSE_LIMIT = 3000
+DENSE_LIMIT = 3000
 _SAME = 1e-10
 _TOLERANCE = 1e-9
 
@@ -67,13 +70,13 @@ def choose_route(gram: np.ndarray, first: int) -> str:
     apart = np.abs(reference[:first, first:]) <= _SAME * size[:first, first:]
     if n_tasks > 1 and same.all() and apart.all():
         return EIGEN
-    return DENSE if n_tasks * p <= _DENSE_LIMIT else CONJUGATE_GRADIENTS
+    return DENSE if n_tasks * p <= DENSE_LIMIT else CONJUGATE_GRADIENTS
 
 
 @kernel
-def joint_factor(gram, task_precision, feature_precision, first):
-    """Lower Cholesky factor (task p, task p) of the precision of all weights; see `Blocks`."""
-    n_tasks, p, _ = gram.shape
+def factor_dense(gram, score, task_precision, feature_precision, first):
+    """Cholesky factor L (n, n) of the whole precision and ``L^-1 score`` (n,); see `Blocks`."""
+    n_tasks, p = score.shape
     n = n_tasks * p
     whole = np.zeros((n, n))
     for t in range(n_tasks):
@@ -87,28 +90,38 @@ def joint_factor(gram, task_precision, feature_precision, first):
                 whole[t * p + i, t * p + j] += gram[t, i, j]
         for i in range(first):
             whole[t * p + i, t * p + i] += 1.0
-    return np.linalg.cholesky(whole)
+    lower = np.linalg.cholesky(whole)
+    shift = score.copy().reshape(-1)
+    solve_lower(lower, shift)
+    return lower, shift
 
 
 @kernel
-def solve_lower(lower, right):
+def place_dense(lower, shift, q):
+    """``L^-T (shift + q)`` (n,): weights of standard normals."""
+    x = shift + q
+    solve_upper(lower, x)
+    return x
+
+
+@kernel
+def whiten_dense(lower, shift, x):
+    """Inverse of `place_dense`: ``L'x - shift``."""
+    q = -shift
+    for i in range(x.shape[0]):
+        for j in range(i + 1):
+            q[j] += lower[i, j] * x[i]
+    return q
+
+
+@kernel
+def solve_columns(lower, right):
     """``L^-1 x`` for the columns of x (n, m)."""
     out = right.copy()
     for i in range(out.shape[0]):
         out[i] -= np.dot(lower[i, :i], out[:i])
         out[i] /= lower[i, i]
     return out
-
-
-@kernel
-def draw_factored(lower, half, normals):
-    """Draw (n,) with precision ``L L'`` and linear term ``L half``; ``normals`` (n,) standard."""
-    x = half + normals
-    for i in range(x.shape[0] - 1, -1, -1):
-        x[i] /= lower[i, i]
-        for j in range(i):
-            x[j] -= lower[i, j] * x[i]
-    return x
 
 
 def draw_eigen(blocks: Blocks, noise: np.ndarray, normals: np.ndarray) -> np.ndarray:

@@ -15,6 +15,8 @@ __all__ = [
     "inverse_spd",
     "invert_lower",
     "log_det_spd",
+    "solve_lower",
+    "solve_upper",
 ]
 
 
@@ -36,7 +38,7 @@ def cholesky(matrix):
 
 
 @kernel
-def _solve_lower(lower, x):
+def solve_lower(lower, x):
     """``L^-1 x`` in place."""
     for i in range(lower.shape[0]):
         for m in range(i):
@@ -45,7 +47,7 @@ def _solve_lower(lower, x):
 
 
 @kernel
-def _solve_upper(lower, x):
+def solve_upper(lower, x):
     """``L'^-1 x`` in place."""
     for i in range(lower.shape[0] - 1, -1, -1):
         x[i] /= lower[i, i]
@@ -86,10 +88,10 @@ def draw_gaussian(precision, linear, rng):
     """``x ~ N(precision^-1 linear, precision^-1)``."""
     lower = cholesky(precision)
     x = linear.copy()
-    _solve_lower(lower, x)
+    solve_lower(lower, x)
     for i in range(x.shape[0]):
         x[i] += rng.standard_normal()
-    _solve_upper(lower, x)
+    solve_upper(lower, x)
     return x
 
 
@@ -112,7 +114,7 @@ def draw_inverse_wishart(dof, scale, rng):
     x = np.empty(n)
     for j in range(n):
         x[:] = c[j]
-        _solve_lower(bartlett, x)
+        solve_lower(bartlett, x)
         root[j] = x
     inverse_root = np.dot(bartlett.T, invert_lower(c))
     return np.dot(root, root.T), np.dot(inverse_root.T, inverse_root)

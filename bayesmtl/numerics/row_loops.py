@@ -107,8 +107,8 @@ def _rotate(q, momentum, angle):
         momentum[i] = c * momentum[i] - s * position
 
 
-def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
-    """`evaluate`, `moments` and `move` of `bayesmtl.likelihoods.rows.RowKernels`, for kernels.
+def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any, Any]:
+    """`evaluate`, `moments`, `move` and `score` of `bayesmtl.likelihoods.rows.RowKernels`.
 
     `move` draws the weights of every task by split Hamiltonian Monte Carlo: exact rotations under
     the Gaussian that the site and the population imply, kicks by the gradient of what the site
@@ -239,7 +239,21 @@ def row_loops(terms: Callable[..., Any]) -> tuple[Any, Any, Any]:
                 for i in range(p):
                     weights[k, i, v] = w[i]
 
-    return evaluate, moments, move
+    @row_kernel
+    @named
+    def scores(rows, weights, parameters, out):
+        n_lanes = weights.shape[2]
+        eta, w, slope = np.empty(most_rows(rows)), np.empty(out.shape[1]), np.empty(out.shape[1])
+        for g in range(rows.start.shape[0] - 1):
+            t = rows.task[g]
+            k, v = t // n_lanes, t % n_lanes
+            for i in range(w.shape[0]):
+                w[i] = weights[k, i, v]
+            task_score(rows, g, w, parameters, eta, slope)
+            for i in range(w.shape[0]):
+                out[k, i, v] = slope[i]
+
+    return evaluate, moments, move, scores
 
 
 @row_kernel

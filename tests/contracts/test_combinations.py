@@ -22,8 +22,6 @@ RELATIONS: dict[str, Any] = {
     "factors": bm.MatrixNormal("low_rank", "full"),
     "low_rank": bm.LowRank(),
 }
-# Correlated tasks: Gibbs sampling of Gaussian responses only.
-CORRELATED = ("matrix", "factors", "low_rank")
 LIKELIHOODS: dict[str, Any] = {
     "gaussian": bm.Gaussian(),
     "student_t": bm.StudentT(),
@@ -67,10 +65,6 @@ def test_every_combination_is_fitted_and_predicts(relation: str, likelihood: str
     )
     assert bm.Model.from_dict(model.to_dict()) == model
     assert "y_i" in str(model)
-    if relation in CORRELATED and likelihood != "gaussian":
-        with pytest.raises(bm.UnsupportedError, match="needs a Gaussian likelihood"):
-            fit(model, data)
-        return
     tree = fit(model, data, draws=30, tune=20, chains=2)
     posterior = tree["posterior"].to_dataset()
     assert all(np.isfinite(value).all() for value in posterior.data_vars.values())

@@ -16,6 +16,7 @@ from bayesmtl.inference.nuisance import update_parameters
 from bayesmtl.likelihoods.protocol import Predicted
 from bayesmtl.numerics.lanes import pack_tasks, unpack_tasks
 from bayesmtl.relations.clusters.whitened import place_in_clusters
+from bayesmtl.relations.covariance.density import log_population as log_correlated
 from bayesmtl.relations.exchangeable.density import log_population
 from bayesmtl.relations.exchangeable.moves import standardise
 from bayesmtl.relations.exchangeable.state import PopulationState, initial_state
@@ -173,6 +174,36 @@ def test_shift_keeps_the_likelihood_and_has_the_right_density(intercept: str) ->
     deviation = state.deviation.copy()
     standardise(problem.prior, state)
     np.testing.assert_allclose(deviation, state.deviation, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["full", "low_rank"])
+@pytest.mark.parametrize("intercept", ["exchangeable", "relation"])
+@pytest.mark.filterwarnings("ignore:.*effective features:bayesmtl.BayesMTLWarning")
+def test_shift_has_the_right_density_where_tasks_are_correlated(kind: str, intercept: str) -> None:
+    scale = bm.Prior("HalfNormal", sigma=1.0)
+    relation = bm.MatrixNormal(kind, "full", scale=scale)
+    model = bm.Model("y ~ x", "task", relation, LIKELIHOOD, intercept=intercept)
+    problem, rng = model.prepare(frame()).problem, np.random.default_rng(1)
+    state, seen = start_corrected(problem, rng), dict[str, float]()
+    tasks, task_prior = state.tasks, problem.task_covariance
+    assert tasks is not None
+    assert task_prior is not None
+
+    def record(parameters: np.ndarray, linear: float, square: float, _: Any) -> float:
+        seen.update(linear=linear, square=square)
+        return 0.7
+
+    def density() -> float:
+        return log_correlated(problem.prior, state.population, tasks, task_prior, 1.0)
+
+    kernels, before = problem.row_kernels, density()
+    assert kernels is not None
+    problem = problem._replace(row_kernels=kernels._replace(update=lambda *_: None, shift=record))
+    value = state.value.copy()
+    update_parameters(problem, state.population, state.parameters, value, rng, tasks=tasks)
+    np.testing.assert_allclose(value, state.value, atol=1e-10)
+    change = density() - before
+    assert seen["linear"] * 0.7 - 0.5 * seen["square"] * 0.49 == pytest.approx(change)
 
 
 @pytest.mark.parametrize("relation", [bm.Exchangeable(), bm.DirichletProcess()], ids=str)

@@ -12,10 +12,9 @@ from bayesmtl.numerics.joint_weights import (
     Blocks,
     choose_route,
     draw_eigen,
-    draw_factored,
     draw_perturbed,
-    joint_factor,
-    solve_lower,
+    factor_dense,
+    place_dense,
 )
 
 N_TASKS, P, FIRST = 4, 4, 1
@@ -72,9 +71,8 @@ def test_draws_have_mean_and_covariance_of_the_posterior(route: str, first: int)
     def draw(normals: np.ndarray) -> np.ndarray:
         if route == EIGEN:
             return draw_eigen(blocks, noise, normals)
-        lower = joint_factor(blocks.gram, blocks.task_precision, blocks.feature_precision, first)
-        half = solve_lower(lower, blocks.score.reshape(-1, 1))[:, 0]
-        return np.asarray(draw_factored(lower, half, normals.reshape(-1))).reshape(N_TASKS, P)
+        lower, half = factor_dense(*blocks)
+        return np.asarray(place_dense(lower, half, normals.reshape(-1))).reshape(N_TASKS, P)
 
     constant, matrix = linear_map(draw)
     np.testing.assert_allclose(constant, mean, rtol=1e-9, atol=1e-10)

@@ -10,12 +10,13 @@ import numpy as np
 
 from bayesmtl import Exchangeable, LowRank, MatrixNormal
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.gibbs import ChainState, gibbs_step, start_chain
+from bayesmtl.inference.gibbs import gibbs_step, start_chain
 from bayesmtl.numerics.lanes import pack_tasks
 from bayesmtl.relations.covariance.dense import dense_sites
 from bayesmtl.relations.covariance.state import SPIKE, DenseTasks, FactorTasks
 from bayesmtl.relations.exchangeable.gibbs import Moves
 from bayesmtl.relations.exchangeable.moves import standardise
+from bayesmtl.relations.exchangeable.state import PopulationState
 from tests.oracles.generative import World, huang_wand, respond, statistics
 from tests.oracles.geweke import (
     empty_like,
@@ -25,11 +26,14 @@ from tests.oracles.geweke import (
     z_scores,
 )
 from tests.oracles.geweke_case import Case
+from tests.oracles.geweke_rows import RowsCase
 
 __all__ = [
     "CorrelatedDraws",
+    "Simulator",
     "Tasks",
     "correlated",
+    "correlated_statistics",
     "covariance_scores",
     "full_tasks",
     "given_tasks",
@@ -37,7 +41,6 @@ __all__ = [
     "record_tasks",
     "set_tasks",
     "simulate_correlated",
-    "task_statistics",
 ]
 
 
@@ -105,7 +108,7 @@ def low_rank_tasks(n_tasks: int, n_factors: int, *, common: bool = False) -> Sim
     return simulate
 
 
-def correlated(case: Case, task_covariance: Any) -> Case:
+def correlated[Kind: (Case, RowsCase)](case: Kind, task_covariance: Any) -> Kind:
     """The case with correlated tasks in place of exchangeable ones; None: `LowRank`."""
     plain = case.model.relation
     assert isinstance(plain, Exchangeable)
@@ -116,13 +119,15 @@ def correlated(case: Case, task_covariance: Any) -> Case:
     return case._replace(model=replace(case.model, relation=relation))
 
 
-def _first(case: Case) -> int:
+def _first(case: Case | RowsCase) -> int:
     """Number of separate intercepts."""
     relation = case.model.intercept == "relation"
     return len(case.frame.unit) - len(case.frame.feature_sd) - int(relation)
 
 
 class CorrelatedDraws(NamedTuple):
+    """Worlds and the covariances of their tasks."""
+
     world: World
     tasks: Tasks
 
@@ -164,41 +169,50 @@ def simulate_correlated(
 
 
 def set_tasks(
-    case: Case, problem: Problem, chain: ChainState, draws: CorrelatedDraws, i: int
+    case: Case | RowsCase,
+    problem: Problem,
+    population: PopulationState,
+    state: DenseTasks | FactorTasks,
+    draws: CorrelatedDraws,
+    i: int,
 ) -> None:
     """Put one exact draw into the state; factors in units of the standardised deviations."""
-    assert chain.tasks is not None
     frame = case.frame
     weights = (draws.world.weights[i] - frame.location) / frame.unit[:, 0]
-    chain.population.weights[:] = pack_tasks(weights)
-    chain.population.deviation[:] = 0.0
-    standardise(problem.prior, chain.population)
-    state, tasks = chain.tasks.tasks, draws.tasks
+    population.weights[:] = pack_tasks(weights)
+    population.deviation[:] = 0.0
+    standardise(problem.prior, population)
+    tasks = draws.tasks
     if isinstance(state, DenseTasks):
         state.covariance[:] = tasks.covariance[i]
         state.precision[:] = np.linalg.inv(tasks.covariance[i])
         return
     first = _first(case)
-    sds, scale = draws.world.sds[i] / case.frame.unit[:, 0], chain.population.scale
+    sds, scale = draws.world.sds[i] / case.frame.unit[:, 0], population.scale
     unit = np.divide(sds, scale, out=np.ones_like(sds), where=scale > 0.0)
     for name in ("loadings", "specific", "variance", "active", "sticks"):
         getattr(state, name)[:] = getattr(tasks, name)[i]
     state.factors[:] = tasks.factors[i] * unit[first:]
 
 
-def record_tasks(case: Case, chain: ChainState, out: Tasks, i: int) -> None:
-    assert chain.tasks is not None
-    state = chain.tasks.tasks
+def record_tasks(
+    case: Case | RowsCase,
+    population: PopulationState,
+    state: DenseTasks | FactorTasks,
+    out: Tasks,
+    i: int,
+) -> None:
+    """The current covariance as draw i."""
     out.covariance[i] = state.covariance
     if isinstance(state, FactorTasks):
         first = _first(case)
-        sds = np.sqrt(np.diag(chain.population.covariance))[first:]
+        sds = np.sqrt(np.diag(population.covariance))[first:]
         for name in ("loadings", "specific", "variance", "active", "sticks"):
             getattr(out, name)[i] = getattr(state, name)
         out.factors[i] = state.factors / sds
 
 
-def task_statistics(draws: CorrelatedDraws) -> dict[str, np.ndarray]:
+def correlated_statistics(draws: CorrelatedDraws) -> dict[str, np.ndarray]:
     """Those of the world, and sds, correlations and factors of the tasks."""
     out = statistics(draws.world)
     tasks = draws.tasks
@@ -246,7 +260,8 @@ def covariance_scores(
     chain = start_chain(problem, case.model.likelihood, rng)
     for c in range(chains):
         set_structure(frame, problem, chain, start.world, c)
-        set_tasks(case, problem, chain, start, c)
+        assert chain.tasks is not None
+        set_tasks(case, problem, chain.population, chain.tasks.tasks, start, c)
         response = start.world.response[c]
         for i in range(c * cycles, (c + 1) * cycles):
             chain = respond_with(frame, problem, chain, response)
@@ -256,12 +271,13 @@ def covariance_scores(
                 chain = chain._replace(tasks=chain.tasks._replace(dense=dense, route=how))
             gibbs_step(problem, chain, Moves(collapsed=False, rows=False), rng)
             record_world(frame, chain, n_tasks, out, i)
-            record_tasks(case, chain, of_tasks, i)
+            assert chain.tasks is not None
+            record_tasks(case, chain.population, chain.tasks.tasks, of_tasks, i)
             predictor = np.einsum("ri,ri->r", layout.columns, out.weights[i][layout.task])
             sd = out.noise[i][layout.task] / np.sqrt(layout.precision_weight)
             response = out.response[i] = predictor + sd * rng.normal(size=len(predictor))
     begun, drawn, known = (
-        task_statistics(part) for part in (start, CorrelatedDraws(out, of_tasks), exact)
+        correlated_statistics(part) for part in (start, CorrelatedDraws(out, of_tasks), exact)
     )
     known = {name: values for name, values in known.items() if name in begun}
     return z_scores(begun, drawn, known, cycles)

@@ -30,7 +30,7 @@ from tests.oracles.geweke import (
 )
 from tests.oracles.geweke_case import Structure, constant
 
-__all__ = ["CASES", "RowsCase", "exact_draws", "successive_rows"]
+__all__ = ["CASES", "RowsCase", "exact_draws", "make_rows", "respond", "successive_rows"]
 
 Likelihood = Bernoulli | Poisson | StudentT
 
@@ -55,7 +55,8 @@ def respond(case: RowsCase, world: World, rng: np.random.Generator) -> np.ndarra
     if isinstance(likelihood, StudentT):
         return eta + world.median[:, None] * rng.standard_t(world.spread[:, None], eta.shape)
     if isinstance(likelihood, Poisson):
-        return rng.poisson(case.exposure * np.exp(eta)).astype(float)
+        rate = np.exp(np.minimum(eta, 27.0))
+        return rng.poisson(case.exposure * rate).astype(float)
     assert isinstance(likelihood, Bernoulli)
     inverse = expit if likelihood.link == "logit" else ndtr
     return (rng.random(eta.shape) < inverse(eta)).astype(float)
@@ -121,7 +122,7 @@ def successive_rows(case: RowsCase, start: World, cycles: int, rng: np.random.Ge
     return Chains(start, out, cycles)
 
 
-def rows_frame(
+def make_rows(
     likelihood: Likelihood,
     *,
     n_tasks: int,
@@ -166,7 +167,7 @@ def rows_frame(
 
 def joint_default(likelihood: Likelihood) -> RowsCase:
     """Joint prior and default intercept; counts with an R-squared prior of few large signals."""
-    frame, exposure = rows_frame(likelihood, n_tasks=4, n_rows=3, n_features=2)
+    frame, exposure = make_rows(likelihood, n_tasks=4, n_rows=3, n_features=2)
     counts = isinstance(likelihood, Poisson)
     r2 = (2.0, 8.0) if counts else (1.0, 1.0)
     relation = Exchangeable(r2=Prior("Beta", alpha=r2[0], beta=r2[1])) if counts else Exchangeable()
@@ -211,7 +212,7 @@ def noise_parameters(
 
 def joint_noise(likelihood: Likelihood) -> RowsCase:
     """Joint prior, which refers to the scale of the noise that is learned."""
-    frame, exposure = rows_frame(likelihood, n_tasks=4, n_rows=3, n_features=2)
+    frame, exposure = make_rows(likelihood, n_tasks=4, n_rows=3, n_features=2)
     first = Prior("Normal", mu=0.2, sigma=0.7)
     intercept = Exchangeable(mean=first, scale=Prior("HalfNormal", sigma=0.5))
     relation = Exchangeable(r2=Prior("Beta", alpha=2, beta=3))
@@ -234,7 +235,7 @@ def joint_noise(likelihood: Likelihood) -> RowsCase:
 
 def own_priors(likelihood: Likelihood) -> RowsCase:
     """Normal and half-normal priors, task features, intercept a feature."""
-    frame, exposure = rows_frame(
+    frame, exposure = make_rows(
         likelihood, n_tasks=9, n_rows=2, n_features=1, n_task_features=1, intercept="relation"
     )
     model = Model(
@@ -268,9 +269,7 @@ def own_priors(likelihood: Likelihood) -> RowsCase:
 
 def heavy_tails(likelihood: Likelihood) -> RowsCase:
     """Means whose priors are not normal, updated one by one beside a normal one."""
-    frame, exposure = rows_frame(
-        likelihood, n_tasks=3, n_rows=3, n_features=2, intercept="relation"
-    )
+    frame, exposure = make_rows(likelihood, n_tasks=3, n_rows=3, n_features=2, intercept="relation")
     model = Model(
         "y ~ x0 + x1",
         "task",
@@ -301,7 +300,7 @@ def heavy_tails(likelihood: Likelihood) -> RowsCase:
 
 
 def huang_wand_covariance(likelihood: Likelihood) -> RowsCase:
-    frame, exposure = rows_frame(likelihood, n_tasks=5, n_rows=2, n_features=2)
+    frame, exposure = make_rows(likelihood, n_tasks=5, n_rows=2, n_features=2)
     relation = Exchangeable(mean=Prior("Normal", mu=0.0, sigma=0.4), feature_covariance="full")
     intercept = Exchangeable(mean=0.4, scale=Prior("HalfNormal", sigma=0.5))
     model = Model("y ~ x0 + x1", "task", relation, likelihood, intercept=intercept)
@@ -322,7 +321,7 @@ def huang_wand_covariance(likelihood: Likelihood) -> RowsCase:
 
 def separate_covariance(likelihood: Likelihood) -> RowsCase:
     """LKJ correlations; a scale of zero, which has none."""
-    frame, exposure = rows_frame(likelihood, n_tasks=5, n_rows=3, n_features=3, intercept="none")
+    frame, exposure = make_rows(likelihood, n_tasks=5, n_rows=3, n_features=3, intercept="none")
     model = Model(
         "y ~ 0 + x0 + x1 + x2",
         "task",
@@ -349,7 +348,7 @@ def separate_covariance(likelihood: Likelihood) -> RowsCase:
 
 def pooled(likelihood: Likelihood) -> RowsCase:
     """No deviations at all: the proposals alone move the means."""
-    frame, exposure = rows_frame(likelihood, n_tasks=3, n_rows=4, n_features=1)
+    frame, exposure = make_rows(likelihood, n_tasks=3, n_rows=4, n_features=1)
     slope = Prior("TruncatedNormal", mu=0.1, sigma=0.4, lower=0.0)
     intercept = Pooled(mean=Prior("Normal", mu=0.3, sigma=0.8))
     model = Model("y ~ x0", "task", Pooled(mean=slope), likelihood, intercept=intercept)
@@ -364,7 +363,7 @@ def pooled(likelihood: Likelihood) -> RowsCase:
 
 def independent(likelihood: Likelihood) -> RowsCase:
     """Nothing shared by the weights, beside an exchangeable intercept with task features."""
-    frame, exposure = rows_frame(likelihood, n_tasks=4, n_rows=3, n_features=1, n_task_features=1)
+    frame, exposure = make_rows(likelihood, n_tasks=4, n_rows=3, n_features=1, n_task_features=1)
     intercept = Exchangeable(
         mean=Prior("Normal", mu=0.2, sigma=0.6),
         scale=Prior("Weibull", alpha=2.0, beta=0.6),

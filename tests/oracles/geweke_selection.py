@@ -5,7 +5,7 @@ import numpy as np
 from bayesmtl import Bernoulli, Exchangeable, Gaussian, Model, Prior
 from tests.oracles.geweke import make_frame
 from tests.oracles.geweke_case import Case, hierarchical, wide
-from tests.oracles.geweke_rows import RowsCase, rows_frame
+from tests.oracles.geweke_rows import RowsCase, make_rows
 
 __all__ = ["selected_bernoulli", "selected_features", "selected_task_features"]
 
@@ -93,7 +93,7 @@ def selected_task_features() -> Case:
 
 def selected_bernoulli(likelihood: Bernoulli) -> RowsCase:
     """Two features of four tasks, yes or no."""
-    frame, exposure = rows_frame(likelihood, n_tasks=4, n_rows=3, n_features=2)
+    frame, exposure = make_rows(likelihood, n_tasks=4, n_rows=3, n_features=2)
     model = Model("y ~ x0 + x1", "task", Exchangeable(feature_selection=True), likelihood)
 
     def structure(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:

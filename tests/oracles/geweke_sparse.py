@@ -23,10 +23,10 @@ from tests.oracles.geweke_covariance import (
     CorrelatedDraws,
     Simulator,
     Tasks,
+    correlated_statistics,
     record_tasks,
     set_tasks,
     simulate_correlated,
-    task_statistics,
 )
 
 __all__ = ["sparse_scores"]
@@ -80,7 +80,7 @@ def _statistics(draws: _Draws) -> dict[str, np.ndarray]:
     if draws.tasks is None:
         out = statistics(draws.world)
     else:
-        out = task_statistics(CorrelatedDraws(draws.world, draws.tasks))
+        out = correlated_statistics(CorrelatedDraws(draws.world, draws.tasks))
     sparse, last = draws.sparse, draws.sparse.part.shape[2] - 1
     extra = {
         "log sparse scale": np.log(sparse.hyper[:, 0]),
@@ -127,7 +127,9 @@ def sparse_scores(
     for c in range(chains):
         set_structure(frame, problem, chain, start.world, c)
         if start.tasks is not None:
-            set_tasks(case, problem, chain, CorrelatedDraws(start.world, start.tasks), c)
+            assert chain.tasks is not None
+            exactly = CorrelatedDraws(start.world, start.tasks)
+            set_tasks(case, problem, chain.population, chain.tasks.tasks, exactly, c)
         _set_sparse(case, chain, start.sparse, c)
         response = start.world.response[c]
         for i in range(c * cycles, (c + 1) * cycles):
@@ -135,7 +137,8 @@ def sparse_scores(
             gibbs_step(problem, chain, Moves(collapsed=False, rows=False), rng)
             record_world(frame, chain, n_tasks, out, i)
             if of_tasks is not None:
-                record_tasks(case, chain, of_tasks, i)
+                assert chain.tasks is not None
+                record_tasks(case, chain.population, chain.tasks.tasks, of_tasks, i)
             assert chain.sparse is not None
             sparse.part[i], sparse.local[i] = chain.sparse.part * unit, chain.sparse.local * unit
             sparse.hyper[i] = chain.sparse.hyper[1:]

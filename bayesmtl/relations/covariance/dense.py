@@ -20,27 +20,24 @@ from bayesmtl.numerics.joint_weights import (
     Blocks,
     choose_route,
     draw_eigen,
-    draw_factored,
     draw_perturbed,
-    joint_factor,
-    solve_lower,
+    factor_dense,
+    place_dense,
+    solve_columns,
 )
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
-from bayesmtl.numerics.matrices import cholesky, draw_inverse_wishart, invert_lower
-from bayesmtl.relations.covariance.exchange import exchange_dense
-from bayesmtl.relations.covariance.innovations import (
-    by_task,
-    place_deviations_of,
-    update_from_rows,
+from bayesmtl.relations.covariance.dense_covariance import (
+    standard_sites,
+    structure_given_weights,
 )
-from bayesmtl.relations.covariance.root import move_root
-from bayesmtl.relations.covariance.state import HALF_T_DOF, DenseTasks, TaskCovariancePrior
-from bayesmtl.relations.covariance.task_rows import draw_scale, update_tasks
+from bayesmtl.relations.covariance.exchange import exchange_dense
+from bayesmtl.relations.covariance.innovations import by_task, place_deviations_of
+from bayesmtl.relations.covariance.state import DenseTasks, TaskCovariancePrior
+from bayesmtl.relations.covariance.task_by_task import update_tasks
 from bayesmtl.relations.exchangeable.moves import (
     noncentred_means,
     noncentred_scales,
     set_weights,
-    standardise,
     update_joint,
 )
 from bayesmtl.relations.exchangeable.population import update_means_of
@@ -100,23 +97,6 @@ def dense_sites(
 
 
 @kernel
-def _standard_sites(dense, precision, scale, center):
-    """Precision (task, p, p) and linear term (task, p) of the standardised deviations."""
-    n_tasks, p = dense.moment.shape
-    n_lanes = precision.shape[1]
-    gram, score = np.empty((n_tasks, p, p)), np.empty((n_tasks, p))
-    for t in range(n_tasks):
-        own = precision[t // n_lanes, t % n_lanes]
-        for i in range(p):
-            image = 0.0
-            for j in range(p):
-                image += dense.gram[t, i, j] * center[t, j]
-                gram[t, i, j] = own * scale[i] * scale[j] * dense.gram[t, i, j]
-            score[t, i] = own * scale[i] * (dense.moment[t, i] - image)
-    return gram, score
-
-
-@kernel
 def _images_of_means(dense, precision, scale):
     """``-d score / d means`` (task p, p q), and the information (p q, p q) of the sites on them."""
     n_tasks, p = dense.moment.shape
@@ -144,18 +124,17 @@ def _draw_with_means(dense, precision, prior, state, task_precision, normals, rn
     Given each other both hardly move where the data do not tell the weights.
     """
     first, (n_tasks, p) = prior.block, dense.moment.shape
-    gram, score = _standard_sites(dense, precision, state.scale, np.zeros((n_tasks, p)))
+    gram, score = standard_sites(dense, precision, state.scale, np.zeros((n_tasks, p)))
     features = state.precision[first:, first:].copy()
-    lower = joint_factor(gram, task_precision, features, first)
-    half = solve_lower(lower, score.reshape(-1, 1))
+    lower, half = factor_dense(gram, score, task_precision, features, first)
     image, information, linear = _images_of_means(dense, precision, state.scale)
-    images = solve_lower(lower, image)
+    images = solve_columns(lower, image)
     information -= np.dot(images.T, images)
-    linear -= np.dot(images.T, half)[:, 0]
+    linear -= np.dot(images.T, half)
     active = np.ones(linear.shape[0], dtype=np.bool_)
     update_means_of(prior, state, information, linear, active, rng)
-    rest = half[:, 0] - np.dot(images, state.means.copy().reshape(-1))
-    return draw_factored(lower, rest, normals.reshape(-1)).reshape((n_tasks, p))
+    half -= np.dot(images, state.means.copy().reshape(-1))
+    return place_dense(lower, half, normals.reshape(-1)).reshape((n_tasks, p))
 
 
 def draw_weights(
@@ -187,7 +166,7 @@ def draw_weights(
         drawn = _draw_with_means(dense, precision, prior, state, tasks.precision, normals, rng)
         return np.asarray(drawn)
     first, center = prior.block, dense.design @ state.means.T
-    gram, score = _standard_sites(dense, precision, state.scale, center)
+    gram, score = standard_sites(dense, precision, state.scale, center)
     features = state.precision[first:, first:].copy()
     blocks = Blocks(gram, score, tasks.precision, features, first)
     if route.name == EIGEN:
@@ -241,14 +220,7 @@ def _given_weights(
     """All updates but the draw of the weights in one call, as chains share the interpreter."""
     place_deviations_of(state, deviation, 0)
     set_weights(prior, state)
-    if learned:
-        _covariance_given_weights(prior, state, tasks, rng)
-        move_root(prior, state, tasks, dense.design, step, rng)
-    inverse = invert_lower(cholesky(tasks.covariance))
-    weights = by_task(state.weights, prior.n_tasks, prior.block, state.scale.shape[0])
-    rows, design = np.dot(inverse, weights), np.dot(inverse, dense.design)
-    update_from_rows(prior, state, rows, design, noise_variance, rng)
-    standardise(prior, state)
+    structure_given_weights(dense, prior, state, tasks, learned, noise_variance, step, rng)
     if learned:
         _covariance_given_others(sites, dense, prior, state, tasks, rng)
     noncentred_means(sites, prior, state, rng)
@@ -262,37 +234,12 @@ def _given_weights(
 
 
 @inner_kernel
-def _covariance_given_weights(prior, state, tasks, rng):
-    """Huang and Wand 2013, Bayesian Anal. 8, section 4.2, with tasks for variables.
-
-    A feature whose scale is zero says nothing.
-    """
-    first, p = prior.block, state.scale.shape[0]
-    deviation = by_task(state.deviation, prior.n_tasks, first, p)
-    precision = state.precision[first:, first:].copy()
-    d = 0
-    for i in range(p - first):
-        if state.scale[first + i] > 0.0:
-            d += 1
-        else:
-            precision[i, :] = 0.0
-            precision[:, i] = 0.0
-    scatter = np.dot(np.dot(deviation, precision), deviation.T)
-    for t in range(prior.n_tasks):
-        scatter[t, t] += draw_scale(tasks.precision[t, t], prior.n_tasks, rng)
-    dof = HALF_T_DOF + prior.n_tasks - 1.0 + d
-    covariance, inverse = draw_inverse_wishart(dof, scatter, rng)
-    tasks.covariance[:] = covariance
-    tasks.precision[:] = inverse
-
-
-@inner_kernel
 def _covariance_given_others(sites, dense, prior, state, tasks, rng):
     """Row of each task, and with it its weights."""
     first, p = prior.block, state.scale.shape[0]
     deviation = by_task(state.deviation, prior.n_tasks, 0, p)
     center = np.dot(dense.design, state.means.T)
-    gram, score = _standard_sites(dense, sites.precision, state.scale, center)
+    gram, score = standard_sites(dense, sites.precision, state.scale, center)
     features = state.precision[first:, first:].copy()
     update_tasks(gram, score, first, features, deviation, tasks.covariance, tasks.precision, rng)
     place_deviations_of(state, deviation, 0)

@@ -36,14 +36,24 @@ from bayesmtl.relations.exchangeable.population import joint_sums
 from bayesmtl.relations.exchangeable.rows import row_pass
 from bayesmtl.relations.exchangeable.updates import mean_variance
 
-__all__ = ["independent_tasks", "sweep_factors"]
+__all__ = [
+    "common_sites",
+    "draw_factors",
+    "independent_tasks",
+    "own_sites",
+    "specific_given_parts",
+    "specific_given_weights",
+    "sweep_factors",
+    "translate_loadings",
+    "update_from_factors",
+]
 
 # Draws of factors and loadings in turn, for one pass over the sites.
 _REPEATS = 2
 
 
 @inner_kernel
-def _own_sites(sites, prior, tasks):
+def own_sites(sites, prior, tasks):
     """Sites of the weights in units of the sds of the tasks' own parts, and these (block, lane)."""
     n_blocks, p, n_lanes = sites.moment.shape
     gram, moment = sites.gram.copy(), sites.moment.copy()
@@ -78,13 +88,13 @@ def _own_centers(prior, state, unit, common):
 @kernel
 def independent_tasks(sites, prior, state, tasks):
     """Gram, moment and means of the weights in units of own parts: one normal population."""
-    gram, moment, unit = _own_sites(sites, prior, tasks)
+    gram, moment, unit = own_sites(sites, prior, tasks)
     common = np.dot(tasks.loadings, tasks.factors)
     return gram, moment, _own_centers(prior, state, unit, common)
 
 
 @inner_kernel
-def _common_sites(gram, moment, precision, unit, prior, state):
+def common_sites(gram, moment, precision, unit, prior, state):
     """Lanes of sites of the features' common parts, weights and intercepts integrated out."""
     first, p = prior.block, state.scale.shape[0]
     n_blocks, n_lanes = unit.shape
@@ -108,7 +118,7 @@ def _common_sites(gram, moment, precision, unit, prior, state):
 
 
 @inner_kernel
-def _draw_factors(gram, score, precision, tasks, rng):
+def draw_factors(gram, score, precision, tasks, rng):
     """All factors in one block given the loadings; gram (task, triangle), score (task, d)."""
     n_factors, d = tasks.factors.shape
     n_tasks = score.shape[0]
@@ -184,20 +194,21 @@ def sweep_factors(sites, prior, state, tasks, common, noise_variance, rng):
     rng : numpy.random.Generator
     """
     first = prior.block
-    gram, moment, unit = _own_sites(sites, prior, tasks)
-    of_common, score = _common_sites(gram, moment, sites.precision, unit, prior, state)
+    gram, moment, unit = own_sites(sites, prior, tasks)
+    of_common, score = common_sites(gram, moment, sites.precision, unit, prior, state)
     packed = by_task(of_common, prior.n_tasks, 0, of_common.shape[1])
     linear = by_task(score, prior.n_tasks, 0, score.shape[1])
     precision = state.precision[first:, first:].copy()
     for _ in range(_REPEATS):
         update_loadings(of_common, score, tasks, rng)
-        _draw_factors(packed, linear, precision, tasks, rng)
+        draw_factors(packed, linear, precision, tasks, rng)
         rescale_factors(tasks, precision, rng)
     update_sticks(tasks, rng)
     _draw_weights(gram, moment, sites.precision, unit, prior, state, tasks, rng)
-    _update_from_factors(prior, state, tasks, noise_variance, rng)
-    _update_own_parts(sites, prior, state, tasks, common, rng)
-    _translate(prior, state, tasks, rng)
+    update_from_factors(prior, state, tasks, noise_variance, rng)
+    specific_given_weights(prior, state, tasks, common, rng)
+    specific_given_parts(sites, prior, state, tasks, common, rng)
+    translate_loadings(prior, state, tasks, rng)
     noncentred_means(sites, prior, state, rng)
     if prior.covariance == 1:
         inverse = invert_lower(cholesky(state.covariance[first:, first:].copy()))
@@ -214,7 +225,7 @@ def sweep_factors(sites, prior, state, tasks, common, noise_variance, rng):
 
 
 @inner_kernel
-def _update_from_factors(prior, state, tasks, noise_variance, rng):
+def update_from_factors(prior, state, tasks, noise_variance, rng):
     """Means, scales and covariance given weights and raw factors."""
     first, p, n_tasks = prior.block, state.scale.shape[0], prior.n_tasks
     n_factors, d = tasks.factors.shape
@@ -241,12 +252,17 @@ def _update_from_factors(prior, state, tasks, noise_variance, rng):
 
 
 @inner_kernel
-def _update_own_parts(sites, prior, state, tasks, one, rng):
-    """Variances of own parts given the weights, then given the parts in units of their sds."""
-    first, p, n_tasks = prior.block, state.scale.shape[0], prior.n_tasks
-    d, n_lanes = p - first, state.weights.shape[2]
-    deviation = by_task(state.deviation, n_tasks, first, p)
-    common = np.dot(tasks.loadings, tasks.factors)
+def _own_parts(prior, state, tasks):
+    """Deviations (task, d) of the features less the common parts."""
+    deviation = by_task(state.deviation, prior.n_tasks, prior.block, state.scale.shape[0])
+    return deviation - np.dot(tasks.loadings, tasks.factors)
+
+
+@inner_kernel
+def specific_given_weights(prior, state, tasks, one, rng):
+    """Variances of own parts, or the ``one`` of all, given the weights."""
+    first, n_tasks = prior.block, prior.n_tasks
+    d = state.scale.shape[0] - first
     square, none = np.zeros(n_tasks), np.zeros(n_tasks)
     count = 0.0
     for i in range(d):
@@ -254,7 +270,7 @@ def _update_own_parts(sites, prior, state, tasks, one, rng):
             count += 1.0
     if count == 0.0:
         return
-    rest = deviation - common
+    rest = _own_parts(prior, state, tasks)
     for t in range(n_tasks):
         for i in range(d):
             for j in range(d):
@@ -263,6 +279,15 @@ def _update_own_parts(sites, prior, state, tasks, one, rng):
                     square[t] += state.precision[first + i, first + j] * both
     update_specific(count, square, none, none, one, tasks.specific, rng)
 
+
+@kernel
+def specific_given_parts(sites, prior, state, tasks, one, rng):
+    """Variances of own parts, or the ``one`` of all, given the parts in units of their sds."""
+    first, n_tasks, n_lanes = prior.block, prior.n_tasks, state.weights.shape[2]
+    d = state.scale.shape[0] - first
+    if not (state.scale[first:] > 0.0).any():
+        return
+    rest = _own_parts(prior, state, tasks)
     direction, base = np.zeros_like(state.weights), state.weights.copy()
     for t in range(n_tasks):
         k, v = t // n_lanes, t % n_lanes
@@ -274,20 +299,21 @@ def _update_own_parts(sites, prior, state, tasks, one, rng):
             direction[k, first + i, v] = own / sd
     quadratic, linear = np.empty_like(sites.precision), np.empty_like(sites.precision)
     own_moments(sites.gram, sites.moment, sites.precision, base, direction, quadratic, linear)
-    squares, slopes = np.empty(n_tasks), np.empty(n_tasks)
+    squares, slopes, none = np.empty(n_tasks), np.empty(n_tasks), np.zeros(n_tasks)
     for t in range(n_tasks):
         squares[t] = quadratic[t // n_lanes, t % n_lanes]
         slopes[t] = linear[t // n_lanes, t % n_lanes]
     update_specific(0.0, none, squares, slopes, one, tasks.specific, rng)
+    deviation = np.dot(tasks.loadings, tasks.factors)
     for t in range(n_tasks):
         for i in range(d):
-            deviation[t, i] = common[t, i] + math.sqrt(tasks.specific[t]) * rest[t, i]
+            deviation[t, i] += math.sqrt(tasks.specific[t]) * rest[t, i]
     place_deviations_of(state, deviation, first)
     set_weights(prior, state)
 
 
 @inner_kernel
-def _translate(prior, state, tasks, rng):
+def translate_loadings(prior, state, tasks, rng):
     """Move the mean of each factor's loadings into the means of the weights, or back.
 
     Only where every mean of a varying feature has a normal prior; the weights stay as they are.

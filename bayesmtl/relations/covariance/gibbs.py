@@ -91,7 +91,7 @@ def sweep(
     )
 
 
-def adapt(chain: TaskChain) -> None:
+def adapt(step: np.ndarray | None) -> None:
     """Nearer to the step whose moves are accepted as they should; while tuning only."""
-    if chain.step is not None and np.isfinite(chain.step[1]):
-        chain.step[0] *= np.exp(_STEP_RATE * (chain.step[1] - _STEP_ACCEPTANCE))
+    if step is not None and np.isfinite(step[1]):
+        step[0] *= np.exp(_STEP_RATE * (step[1] - _STEP_ACCEPTANCE))

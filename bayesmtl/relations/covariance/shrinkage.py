@@ -102,6 +102,8 @@ def _draw_variance(variance, active, quadratic, linear, spike_probability, rng):
 def update_loadings(gram, score, tasks, rng):
     """Draw kind, variance and loadings of every factor given the factors, in place.
 
+    One factor after the other, in random order and so reversibly.
+
     Parameters
     ----------
     gram : (block, d (d + 1) / 2, lane)
@@ -123,8 +125,8 @@ def update_loadings(gram, score, tasks, rng):
         multiply_lanes(gram, k, wide, image[k])
     rest -= image
     quadratic, linear = np.empty(n_tasks), np.empty(n_tasks)
-    left = 1.0
-    for h in range(n_factors):
+    slab = np.cumprod(1.0 - tasks.sticks)
+    for h in rng.permutation(n_factors):
         for k in range(n_blocks):
             for i in range(d):
                 wide[i, :] = tasks.factors[h, i]
@@ -136,8 +138,7 @@ def update_loadings(gram, score, tasks, rng):
                 q += tasks.factors[h, i] * image[k, i, v]
                 b += tasks.factors[h, i] * rest[k, i, v]
             quadratic[t], linear[t] = max(q, 0.0), b + q * tasks.loadings[t, h]
-        left *= 1.0 - tasks.sticks[h]
-        spike = min(max(1.0 - left, 1e-12), 1.0 - 1e-12)
+        spike = min(max(1.0 - slab[h], 1e-12), 1.0 - 1e-12)
         variance, active = _draw_variance(
             tasks.variance[h], tasks.active[h], quadratic, linear, spike, rng
         )

@@ -1,161 +1,59 @@
-"""One task after another: its row of the covariance of tasks, its own weights integrated out.
+"""Non-centred update of a Huang-Wand covariance of tasks: its Cholesky factor, row by row.
 
-Given the others the standardised deviations of a task are ``sum_s beta_s e_s + sqrt(omega) u``, u a
-row of the population of the features. Under the prior of Huang and Wand (2013) given the scales
-psi of the other tasks, ``beta_s ~ Normal(0, omega / psi_s)`` and omega has the prior that is left
-when psi of this task is integrated out.
+With ``Omega = L L'`` and deviations ``L z`` for rows z of the population of the features, row t of
+L enters the likelihood through the weights of task t alone, and linearly. Given the scales of the
+prior its elements off the diagonal are jointly normal.
 """
-
-import math
 
 import numpy as np
 
-from bayesmtl.numerics.jit import inner_kernel, kernel
-from bayesmtl.numerics.matrices import cholesky, draw_gaussian, inverse_spd
-from bayesmtl.numerics.slicing import slice_sampler
-from bayesmtl.relations.covariance.state import HALF_T_DOF, HALF_T_SCALE
+from bayesmtl.numerics.jit import kernel
+from bayesmtl.relations.exchangeable.rows import update_row
 
-__all__ = ["draw_scale", "update_tasks"]
-
-
-@inner_kernel
-def draw_scale(inverse, n_tasks, rng):
-    """Scale psi of the inverse-Wishart prior of a task, by its element of the precision."""
-    rate = HALF_T_DOF * inverse + 1.0 / HALF_T_SCALE**2
-    return 2.0 * HALF_T_DOF * rng.standard_gamma(0.5 * (HALF_T_DOF + n_tasks)) / rate
-
-
-@inner_kernel
-def _log_prior(x, n_tasks, square):
-    """Log density of ``log omega`` given beta, ``square = sum_s psi_s beta_s^2``."""
-    inverse = math.exp(-x)
-    value = -0.5 * (HALF_T_DOF + n_tasks - 1.0) * x - 0.5 * (n_tasks - 1.0) * x
-    value -= 0.5 * square * inverse
-    rate = HALF_T_DOF * inverse + 1.0 / HALF_T_SCALE**2
-    return value - 0.5 * (HALF_T_DOF + n_tasks) * math.log(rate)
-
-
-@inner_kernel
-def _forward(lower, x):
-    """``L^-1 x`` in place."""
-    for i in range(x.shape[0]):
-        total = x[i]
-        for j in range(i):
-            total -= lower[i, j] * x[j]
-        x[i] = total / lower[i, i]
-
-
-@inner_kernel
-def _target(x, args):
-    """Log conditional of ``log omega`` with u integrated out."""
-    gram, rest, precision, n_tasks, square = args
-    d = rest.shape[0]
-    lower = cholesky(precision * math.exp(-x) + gram)
-    half = rest.copy()
-    _forward(lower, half)
-    value = _log_prior(x, n_tasks, square) - 0.5 * d * x
-    for i in range(d):
-        value += 0.5 * half[i] * half[i] - math.log(lower[i, i])
-    return value
-
-
-_slice = slice_sampler(_target)
-
-
-@inner_kernel
-def _draw_slopes(gram, score, lower, others, penalty, rng):
-    """Draw beta with u integrated out."""
-    n, d = others.shape
-    half = np.dot(gram, others.T)
-    right = score.copy()
-    _forward(lower, right)
-    linear = np.dot(others, score)
-    precision = np.dot(others, half)
-    for i in range(d):
-        for j in range(i):
-            half[i] -= lower[i, j] * half[j]
-        half[i] /= lower[i, i]
-    precision -= np.dot(half.T, half)
-    linear -= np.dot(half.T, right)
-    for s in range(n):
-        precision[s, s] += penalty[s]
-    return draw_gaussian(precision, linear, rng)
-
-
-@inner_kernel
-def _conditional(t, others, covariance):
-    """Slopes beta and variance omega of task t given the others."""
-    n = others.shape[0]
-    order = np.empty(n + 1, dtype=np.int64)
-    order[:n], order[n] = others, t
-    moved = np.empty((n + 1, n + 1))
-    for a in range(n + 1):
-        for b in range(n + 1):
-            moved[a, b] = covariance[order[a], order[b]]
-    lower = cholesky(moved)
-    slopes = lower[n, :n].copy()
-    for a in range(n - 1, -1, -1):
-        slopes[a] /= lower[a, a]
-        for b in range(a):
-            slopes[b] -= lower[a, b] * slopes[a]
-    return slopes, lower[n, n] ** 2
-
-
-@inner_kernel
-def _set_conditional(t, others, slopes, omega, covariance):
-    """Inverse of `_conditional`; the covariance of the others stays."""
-    variance = omega
-    for a in range(others.shape[0]):
-        total = 0.0
-        for b in range(others.shape[0]):
-            total += covariance[others[a], others[b]] * slopes[b]
-        covariance[t, others[a]] = covariance[others[a], t] = total
-        variance += slopes[a] * total
-    covariance[t, t] = variance
+__all__ = ["update_task_rows"]
 
 
 @kernel
-def update_tasks(gram, score, first, features, deviation, covariance, precision, rng):
-    """Update covariance, precision and standardised deviations, task by task, in place.
+def update_task_rows(gram, score, lower, inverse, white, psi, rng):
+    """Update a Cholesky factor of the covariance of tasks and its inverse, in place.
+
+    Rows forwards or backwards by a toss: reversible, so a proposal.
 
     Parameters
     ----------
-    gram : (task, p, p)
-        Sites of the standardised deviations.
-    score : (task, p)
+    gram : (task, d, d)
+        Sites of the standardised deviations of the features.
+    score : (task, d)
         Their linear term, at deviations zero.
-    first : int
-        Coefficients before it keep their values.
-    features : (d, d)
-        Precision of the standardised deviations of the features.
-    deviation : (task, p)
-    covariance, precision : (task, task)
+    lower, inverse : (task, task)
+        L and its inverse.
+    white : (task, d)
+        ``L^-1`` times the deviations.
+    psi : (task,)
+        Scales of the prior: ``exp(-sum_k psi_k |x_k|^2 / 2)`` of the columns x_k of ``L^-1``.
     rng : numpy.random.Generator
     """
-    n_tasks, p = score.shape
-    psi = np.empty(n_tasks)
-    for t in range(n_tasks):
-        psi[t] = draw_scale(precision[t, t], n_tasks, rng)
-    for t in rng.permutation(n_tasks):
-        others = np.empty(n_tasks - 1, dtype=np.int64)
-        for a in range(n_tasks - 1):
-            others[a] = a if a < t else a + 1
-        rows = deviation[others, first:].copy()
-        own = gram[t, first:, first:].copy()
-        linear = score[t, first:].copy()
-        for i in range(first, p):
-            for j in range(first):
-                linear[i - first] -= gram[t, i, j] * deviation[t, j]
-        slopes, omega = _conditional(t, others, covariance)
-        square = (psi[others] * slopes**2).sum()
-        rest = linear - np.dot(own, np.dot(slopes, rows))
-        args = (own, rest, features, float(n_tasks), square)
-        omega = math.exp(_slice(args, math.log(omega), 1.0, rng))
-        whole = features / omega + own
-        lower = cholesky(whole)
-        slopes = _draw_slopes(own, linear, lower, rows, psi[others] / omega, rng)
-        mean = np.dot(slopes, rows)
-        deviation[t, first:] = mean + draw_gaussian(whole, linear - np.dot(own, mean), rng)
-        _set_conditional(t, others, slopes, omega, covariance)
-        psi[t] = draw_scale(1.0 / omega, n_tasks, rng)
-    precision[:] = inverse_spd(covariance)
+    n_tasks, d = white.shape
+    images = np.empty((n_tasks, d))
+    backwards = rng.random() < 0.5
+    for step in range(n_tasks):
+        t = n_tasks - 1 - step if backwards else step
+        n = t + 1
+        quadratic = np.empty((n, n))
+        linear = np.empty(n)
+        for k in range(n):
+            for i in range(d):
+                total = 0.0
+                for j in range(d):
+                    total += gram[t, i, j] * white[k, j]
+                images[k, i] = total
+            total = 0.0
+            for i in range(d):
+                total += white[k, i] * score[t, i]
+            linear[k] = total
+            for m in range(k + 1):
+                total = 0.0
+                for i in range(d):
+                    total += white[m, i] * images[k, i]
+                quadratic[k, m] = quadratic[m, k] = total
+        update_row(lower, inverse, psi, t, quadratic, linear, backwards, rng)

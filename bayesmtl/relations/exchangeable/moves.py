@@ -274,43 +274,57 @@ def noncentred_means(sites, prior, state, rng):
 @kernel
 def noncentred_scales(sites, prior, state, rng):
     """Scales given the standardised deviations, and the expansion of a Huang-Wand covariance."""
-    p = state.scale.shape[0]
     precision, linear = scale_moments(
         sites.gram, sites.moment, sites.precision, state.center, state.deviation
     )
-    none = np.zeros((p, p))
-    update_scales(prior, state, np.zeros(p), np.zeros(p), none, precision, linear, rng)
     if prior.covariance == 1:
         _expand(prior, state, precision, linear, rng)
+    else:
+        _noncentred_updates(prior, state, precision, linear, rng)
     set_weights(prior, state)
 
 
 @inner_kernel
-def _expand(prior, state, scale_precision, scale_linear, rng):
-    """Multiply each feature's deviations and its row of the Huang-Wand covariance by one factor."""
-    n_lanes = state.weights.shape[2]
+def _noncentred_updates(prior, state, precision, linear, rng):
     p = state.scale.shape[0]
-    factor = state.scale.copy()
-    for j in range(prior.block, p):
+    none = np.zeros((p, p))
+    update_scales(prior, state, np.zeros(p), np.zeros(p), none, precision, linear, rng)
+
+
+@inner_kernel
+def _expand(prior, state, scale_precision, scale_linear, rng):
+    """Multiply each feature's deviations and its row of the Huang-Wand covariance by one factor.
+
+    In random order, the scales of the coefficients before them among them, and so reversibly.
+    """
+    n_lanes = state.weights.shape[2]
+    p, b = state.scale.shape[0], prior.block
+    # For the time being the scales of the features are the factors.
+    for step in rng.permutation(p - b + 1):
+        if step == p - b:
+            _noncentred_updates(prior, state, scale_precision, scale_linear, rng)
+            continue
+        j = b + step
         slope = scale_linear[j]
         for k in range(p):
             if k != j:
-                slope -= scale_precision[j, k] * factor[k]
-        factor[j] = update_expansion(
-            float(p - prior.block),
+                slope -= scale_precision[j, k] * state.scale[k]
+        state.scale[j] = update_expansion(
+            float(p - b),
             state.precision[j, j],
             prior.half_t_scale[j],
             scale_precision[j, j],
             slope,
             rng,
         )
-    for i in range(prior.block, p):
+    for i in range(b, p):
         for k in range(state.deviation.shape[0]):
             for v in range(n_lanes):
-                state.deviation[k, i, v] *= factor[i]
-        for j in range(prior.block, p):
-            state.covariance[i, j] *= factor[i] * factor[j]
-            state.precision[i, j] /= factor[i] * factor[j]
+                state.deviation[k, i, v] *= state.scale[i]
+        for j in range(b, p):
+            state.covariance[i, j] *= state.scale[i] * state.scale[j]
+            state.precision[i, j] /= state.scale[i] * state.scale[j]
+    state.scale[b:] = 1.0
 
 
 @kernel

@@ -90,48 +90,50 @@ _slice_diagonal = slice_sampler(_diagonal_target)
 
 
 @inner_kernel
-def update_row(lower, inverse, psi, i, quadratic, linear, rng):
-    """Draw row i of L given the others; ``inverse`` is L^-1, kept up to date.
+def _cross(inverse, i):
+    """``x_k'x_i`` of the columns of L^-1, for k up to i."""
+    out = np.zeros(i + 1)
+    for k in range(i + 1):
+        for m in range(i, inverse.shape[0]):
+            out[k] += inverse[m, k] * inverse[m, i]
+    return out
 
-    The prior ``exp(-sum_k psi_k |x_k|^2 / 2)`` is of the columns x_k of L^-1, and a change delta of
-    row i turns them into ``x_k - x_i u_k`` with ``u = L^-1' delta`` (for the diagonal element, with
-    ``u = (1 - L_ii / L_ii') L_ii`` times row i of L^-1).
-    """
-    d = lower.shape[0]
-    cross = np.zeros(i + 1)
-    for k in range(i + 1):
-        for m in range(i, d):
-            cross[k] += inverse[m, k] * inverse[m, i]
-    if i > 0:
-        precision = np.empty((i, i))
-        right = np.empty(i)
-        for j in range(i):
-            prior_linear = 0.0
-            for k in range(j + 1):
-                prior_linear += psi[k] * cross[k] * inverse[j, k]
-            right[j] = linear[j] - quadratic[j, i] * lower[i, i] + prior_linear
-            for m in range(j + 1):
-                prior = 0.0
-                for k in range(m + 1):
-                    prior += psi[k] * inverse[j, k] * inverse[m, k]
-                prior *= cross[i]
-                precision[j, m] = precision[m, j] = quadratic[j, m] + prior
-        for j in range(i):
-            for m in range(i):
-                right[j] += (precision[j, m] - quadratic[j, m]) * lower[i, m]
-        drawn = draw_gaussian(precision, right, rng)
-        column = inverse[:, i].copy()
-        for k in range(i):
-            u = 0.0
-            for j in range(k, i):
-                u += (drawn[j] - lower[i, j]) * inverse[j, k]
-            for m in range(i, d):
-                inverse[m, k] -= column[m] * u
-        lower[i, :i] = drawn
-    cross[:] = 0.0
-    for k in range(i + 1):
-        for m in range(i, d):
-            cross[k] += inverse[m, k] * inverse[m, i]
+
+@inner_kernel
+def _update_left(lower, inverse, psi, i, quadratic, linear, rng):
+    """Draw what stands left of the diagonal in row i of L."""
+    cross = _cross(inverse, i)
+    precision = np.empty((i, i))
+    right = np.empty(i)
+    for j in range(i):
+        prior_linear = 0.0
+        for k in range(j + 1):
+            prior_linear += psi[k] * cross[k] * inverse[j, k]
+        right[j] = linear[j] - quadratic[j, i] * lower[i, i] + prior_linear
+        for m in range(j + 1):
+            prior = 0.0
+            for k in range(m + 1):
+                prior += psi[k] * inverse[j, k] * inverse[m, k]
+            prior *= cross[i]
+            precision[j, m] = precision[m, j] = quadratic[j, m] + prior
+    for j in range(i):
+        for m in range(i):
+            right[j] += (precision[j, m] - quadratic[j, m]) * lower[i, m]
+    drawn = draw_gaussian(precision, right, rng)
+    column = inverse[:, i].copy()
+    for k in range(i):
+        u = 0.0
+        for j in range(k, i):
+            u += (drawn[j] - lower[i, j]) * inverse[j, k]
+        for m in range(i, lower.shape[0]):
+            inverse[m, k] -= column[m] * u
+    lower[i, :i] = drawn
+
+
+@inner_kernel
+def _update_diagonal(lower, inverse, psi, i, quadratic, linear, rng):
+    """Draw the diagonal element of row i of L."""
+    d, cross = lower.shape[0], _cross(inverse, i)
     prior_linear, prior_quadratic, slope = 0.0, 0.0, linear[i]
     for k in range(i + 1):
         prior_linear += psi[k] * inverse[i, k] * cross[k]
@@ -150,9 +152,28 @@ def update_row(lower, inverse, psi, i, quadratic, linear, rng):
             inverse[m, k] -= column[m] * step * row[k]
 
 
+@inner_kernel
+def update_row(lower, inverse, psi, i, quadratic, linear, backwards, rng):
+    """Draw row i of L given the others; ``inverse`` is L^-1, kept up to date.
+
+    The prior ``exp(-sum_k psi_k |x_k|^2 / 2)`` is of the columns x_k of L^-1, and a change delta of
+    row i turns them into ``x_k - x_i u_k`` with ``u = L^-1' delta`` (for the diagonal element, with
+    ``u = (1 - L_ii / L_ii') L_ii`` times row i of L^-1). The diagonal element is drawn last, or
+    first where ``backwards``.
+    """
+    if backwards:
+        _update_diagonal(lower, inverse, psi, i, quadratic, linear, rng)
+    if i > 0:
+        _update_left(lower, inverse, psi, i, quadratic, linear, rng)
+    if not backwards:
+        _update_diagonal(lower, inverse, psi, i, quadratic, linear, rng)
+
+
 @kernel
 def row_pass(sites, prior, state, rng):
     """Update the covariance and with it the weights, in place.
+
+    Forwards or backwards by a toss: reversible, so a proposal.
 
     Parameters
     ----------
@@ -175,7 +196,9 @@ def row_pass(sites, prior, state, rng):
         psi[j] = 2.0 * HUANG_WAND_DOF * rng.standard_gamma(0.5 * (HUANG_WAND_DOF + d)) / rate
     white = np.empty((state.deviation.shape[0], d, n_lanes))
     _whiten(state.deviation, lower, b, white)
-    for i in range(d):
+    backwards = rng.random() < 0.5
+    for step in range(d):
+        i = d - 1 - step if backwards else step
         quadratic, linear = _row_moments(
             sites.gram,
             sites.moment,
@@ -186,7 +209,7 @@ def row_pass(sites, prior, state, rng):
             i,
             b + i,
         )
-        update_row(lower, inverse, psi, i, quadratic, linear, rng)
+        update_row(lower, inverse, psi, i, quadratic, linear, backwards, rng)
         _set_feature(state, white, lower, i, b + i)
     covariance = np.dot(lower, lower.T)
     state.covariance[b:, b:] = covariance

@@ -68,6 +68,6 @@ def test_the_kernel_leaves_the_joint_distribution_invariant(name: str) -> None:
 def test_conjugate_gradients_leave_the_joint_distribution_invariant() -> None:
     case = correlated(geweke_joint.joint_default(), "full")
     scores = covariance_scores(
-        case, full_tasks(4), chains=100, cycles=8, seed=3, route="conjugate gradients"
+        case, full_tasks(4), chains=400, cycles=8, seed=3, route="conjugate gradients"
     )
     assert max(abs(z) for z in scores.values()) < 4.0
