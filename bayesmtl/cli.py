@@ -188,8 +188,8 @@ def fit(  # noqa: PLR0917 (options, not positional arguments)
     inference: Annotated[
         str,
         typer.Option(
-            help="gibbs or nuts; approximate: cavi for clusters, laplace_sites beyond the "
-            "Gaussian, advi, fullrank_advi, pathfinder or laplace."
+            help="gibbs or nuts; approximate: cavi for clusters and correlated tasks, "
+            "laplace_sites beyond the Gaussian, advi, fullrank_advi, pathfinder or laplace."
         ),
     ] = "gibbs",
     draws: Annotated[int, typer.Option(help="Draws per chain.")] = 1000,

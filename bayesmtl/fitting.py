@@ -169,9 +169,7 @@ def _approximate(
         return sample_laplace_sites(prepared.problem, likelihood, **settings)
     needed = {name: settings[name] for name in ("draws", "chains", "random_seed")}
     if inference == "cavi":
-        from bayesmtl.inference.cavi import sample_cavi
-
-        draws, report = sample_cavi(prepared.problem, likelihood, **needed)
+        draws, report = _ascend(prepared.problem, likelihood, needed)
         return draws, False, report
     from bayesmtl.inference.variational import sample_variational
 
@@ -184,6 +182,19 @@ def _approximate(
         **needed,
     )
     return normal, False, of_normal
+
+
+def _ascend(
+    problem: Problem, likelihood: Likelihood, settings: dict[str, Any]
+) -> tuple[Draws, Any]:
+    """Coordinate ascent for clusters, or for correlated tasks."""
+    if problem.task_covariance is None:
+        from bayesmtl.inference.cavi import sample_clusters
+
+        return sample_clusters(problem, likelihood, **settings)
+    from bayesmtl.inference.cavi_covariance import sample_correlated
+
+    return sample_correlated(problem, likelihood, **settings)
 
 
 def _keeps_weights(problem: Problem, settings: dict[str, Any]) -> bool:

@@ -317,10 +317,11 @@ class Model:
             One row per observation.
         inference : str
             "gibbs": collapsed and interweaved Gibbs sampling. "nuts": the same model as a PyMC
-            graph, sampled by the No-U-Turn sampler. "cavi": for tasks in clusters, a variational
-            approximation by coordinate ascent, fast but overconfident, with point estimates of
-            scales, noise and ``between``. "laplace_sites": Gibbs sampling with the likelihood of
-            each task replaced by a normal density at its mode, so with one pass over the rows.
+            graph, sampled by the No-U-Turn sampler. "cavi": for tasks in clusters and correlated
+            tasks, a variational approximation by coordinate ascent, fast but overconfident, with
+            point estimates of scales and noise, and of ``between`` or of the tasks' own variances
+            beside factors. "laplace_sites": Gibbs sampling with the likelihood of each task
+            replaced by a normal density at its mode, so with one pass over the rows.
 
             The others approximate the posterior of the graph, except of clusters, by one normal
             distribution in its unconstrained space: "advi" by independent coordinates (means are
@@ -349,10 +350,12 @@ class Model:
             0.7 the approximation is far from the posterior, with a warning); from "cavi" and ADVI
             ``elbo``, a lower bound of the log evidence; and from "cavi" ``elbo_trace`` (with the
             log prior density of the point estimates), ``point_estimates`` (variables whose
-            draws are all one value), and what a few Gibbs sweeps from its draws lead to:
-            ``n_clusters_after_sweeps`` (the mean number of clusters) and ``co_clustering_drift``
-            (root mean square change of the probabilities that two tasks share a cluster; above 0.1
-            there is a warning).
+            draws are all one value), ``factorised`` (1 where correlated tasks have so many weights
+            that those of different tasks are taken as independent, with a warning), and what a few
+            Gibbs sweeps from its draws lead to: ``n_clusters_after_sweeps`` (the mean number of
+            clusters), ``co_clustering_drift`` and ``correlation_drift`` (root mean square changes
+            of the probabilities that two tasks share a cluster, or of the correlations of tasks;
+            above 0.1 there is a warning).
 
         Raises
         ------

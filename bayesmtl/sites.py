@@ -14,7 +14,15 @@ import numpy as np
 from bayesmtl.numerics.jit import kernel
 from bayesmtl.numerics.matrices import cholesky
 
-__all__ = ["GaussianSites", "add_sites", "collapse", "condition", "evaluate", "square_root"]
+__all__ = [
+    "GaussianSites",
+    "add_sites",
+    "collapse",
+    "collapse_roots",
+    "condition",
+    "evaluate",
+    "square_root",
+]
 
 
 class GaussianSites(NamedTuple):
@@ -99,7 +107,11 @@ def collapse(sites: GaussianSites, covariance: np.ndarray) -> GaussianSites:
     GaussianSites
     """
     stacked = covariance if covariance.ndim == 3 else covariance[None]
-    roots = np.stack([square_root(one) for one in stacked])
+    return collapse_roots(sites, np.stack([square_root(one) for one in stacked]))
+
+
+def collapse_roots(sites: GaussianSites, roots: np.ndarray) -> GaussianSites:
+    """As `collapse`, given L of every task, (task, feature, feature)."""
     return GaussianSites(*_collapse(sites.gram, sites.moment, sites.constant, roots))
 
 

@@ -10,6 +10,7 @@ from benchmarks import (
     correlated,
     counts,
     covariance,
+    intervals,
     landmine,
     mixed,
     overconfidence,
@@ -32,6 +33,7 @@ NAMES = (
     "mixed",
     "covariance",
     "correlated",
+    "intervals",
 )
 PARTS = (*landmine.PARTS, *counts.PARTS, *mixed.PARTS, *covariance.PARTS, *correlated.PARTS)
 
@@ -60,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             covariance.CovarianceSettings(parts=parts, peers=peers, **box)
         ),
         "correlated": lambda: correlated.run(correlated.CorrelatedSettings(parts=parts, **splits)),
+        "intervals": lambda: intervals.run(intervals.IntervalSettings()),
     }
     for name in NAMES:
         if name in names:

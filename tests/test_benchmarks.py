@@ -17,6 +17,7 @@ from benchmarks import __main__ as command
 from benchmarks import (
     clusters,
     counts,
+    intervals,
     landmine,
     mixed,
     overconfidence,
@@ -266,6 +267,19 @@ def test_overconfidence_prints_its_columns(
     assert one == every
     assert "0 of 1" in one
     assert "1 of 1" in one
+
+
+def test_intervals_print_both_methods(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only = {"LowRank": intervals.RELATIONS["LowRank"]}
+    monkeypatch.setattr(intervals, "RELATIONS", only)
+    intervals.run(intervals.IntervalSettings(features=3, rows=6, data_sets=1, draws=40))
+    text = capsys.readouterr().out
+    assert header(text, intervals.COLUMNS)
+    assert header(text, intervals.FIT_COLUMNS)
+    assert re.findall(r"LowRank +(0.8|0|-0.8) ", text) == ["0.8", "0", "-0.8"]
+    assert re.search(r"LowRank .* of 1\n", text)
 
 
 def test_sums_of_tasks_give_the_likelihood_of_their_rows() -> None:
@@ -617,5 +631,6 @@ def test_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
         command.main(["sped"])
     assert (
         "no benchmark 'sped'; there are speed, scaling, school, clusters, "
-        "overconfidence, landmine, counts, mixed, covariance, correlated" in capsys.readouterr().err
+        "overconfidence, landmine, counts, mixed, covariance, correlated, intervals"
+        in capsys.readouterr().err
     )

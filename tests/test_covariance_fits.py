@@ -10,48 +10,13 @@ from scipy.stats import multivariate_normal
 import bayesmtl as bm
 from tests.oracles.cases import agree, fit, regression
 from tests.oracles.comparisons import LONG, posterior, same_means
+from tests.oracles.correlated import dense_moments, dense_posterior, fixed_model
 from tests.oracles.monte_carlo import ess
-
-LABELS = ["b", "d", "a", "c"]
-NOISE = 1.3
-
-
-def fixed_model() -> tuple[bm.Model, pd.DataFrame, np.ndarray, np.ndarray]:
-    """A model without anything to learn but weights; its data; Omega and Sigma in sorted order."""
-    rng = np.random.default_rng(0)
-    task = np.repeat(sorted(LABELS), 6)
-    x = rng.normal(size=(len(task), 2)) * [1.0, 3.0] + [0.0, 1.0]
-    data = pd.DataFrame({"task": task, "u": x[:, 0], "v": x[:, 1]})
-    data["y"] = 1.0 + 2.0 * rng.normal(size=len(task))
-    root = rng.normal(size=(4, 4))
-    omega = pd.DataFrame(root @ root.T + np.eye(4), index=LABELS, columns=LABELS)
-    sigma = pd.DataFrame([[0.5, -0.3], [-0.3, 1.2]], index=["v", "u"], columns=["v", "u"])
-    model = bm.Model(
-        "y ~ u + v",
-        "task",
-        bm.MatrixNormal(omega, sigma, mean=bm.Prior("Normal", mu=0.2, sigma=0.5)),
-        likelihood=bm.Gaussian(noise_sd=NOISE),
-        intercept=bm.Exchangeable(mean=1.0, scale=0.7),
-    )
-    order = sorted(LABELS)
-    return model, data, omega.loc[order, order].to_numpy(), sigma.loc[["u", "v"], ["u", "v"]].values
-
-
-def moments(data: pd.DataFrame, omega: np.ndarray, sigma: np.ndarray) -> Any:
-    """Mean and covariance of the weights (task feature,), and the rows' mean, root and residual."""
-    n_tasks, code = len(omega), np.searchsorted(sorted(LABELS), data["task"])
-    x = data[["u", "v"]].to_numpy() - data[["u", "v"]].to_numpy().mean(axis=0)
-    prior = np.kron(omega, sigma) + np.kron(np.ones((n_tasks, n_tasks)), 0.25 * np.eye(2))
-    design = np.zeros((len(x), 2 * n_tasks))
-    for i, t in enumerate(code):
-        design[i, 2 * t : 2 * t + 2] = x[i]
-    rest = 0.49 * (code[:, None] == code) + NOISE**2 * np.eye(len(x))
-    return np.full(2 * n_tasks, 0.2), prior, design, rest
 
 
 def test_log_evidence_is_the_dense_normal_density() -> None:
     model, data, omega, sigma = fixed_model()
-    mean, prior, design, rest = moments(data, omega, sigma)
+    mean, prior, design, rest = dense_moments(data, omega, sigma)
     dense = multivariate_normal(1.0 + design @ mean, design @ prior @ design.T + rest)
     assert model.log_evidence(data) == pytest.approx(dense.logpdf(data["y"]), rel=1e-10)
     again = bm.Model.from_dict(model.to_dict())
@@ -62,10 +27,7 @@ def test_log_evidence_is_the_dense_normal_density() -> None:
 @pytest.mark.mcmc
 def test_the_posterior_of_fixed_covariances_is_the_dense_one() -> None:
     model, data, omega, sigma = fixed_model()
-    mean, prior, design, rest = moments(data, omega, sigma)
-    gain = prior @ design.T @ np.linalg.inv(design @ prior @ design.T + rest)
-    center = mean + gain @ (data["y"].to_numpy() - 1.0 - design @ mean)
-    covariance = prior - gain @ design @ prior
+    center, covariance = dense_posterior(data, omega, sigma)
     weights = posterior(model, data, **LONG)["weights"].values
     flat = weights.reshape(*weights.shape[:2], -1)
     for i in range(flat.shape[2]):
@@ -241,12 +203,16 @@ def test_the_prior_predictive_has_the_moments_of_the_prior(kind: str, feature: s
 def test_methods_that_do_not_work_say_what_does(kind: str) -> None:
     data = regression(3, 5, 1)
     model = bm.Model("y ~ x0", "task", bm.MatrixNormal(kind))
-    with pytest.raises(bm.UnsupportedError, match="'cavi' does not work for correlated"):
-        model.fit(data, inference="cavi", progressbar=False)
     kinds = {name: bm.Gaussian() if name > "task 00" else bm.StudentT() for name in data["task"]}
     mixed = bm.Model("y ~ x0", "task", bm.MatrixNormal(kind), likelihood=kinds)
     with pytest.raises(bm.UnsupportedError, match="needs one likelihood for all tasks"):
         mixed.fit(data, progressbar=False)
+    with pytest.raises(bm.UnsupportedError, match="'laplace_sites' does not work for correlated"):
+        model.fit(data, inference="laplace_sites", progressbar=False)
+    yes = data.assign(y=(data["y"] > 0).astype(int))
+    binary = bm.Model("y ~ x0", "task", bm.MatrixNormal(kind), likelihood=bm.Bernoulli())
+    with pytest.raises(bm.UnsupportedError, match="needs a Gaussian likelihood"):
+        binary.fit(yes, inference="cavi", progressbar=False)
     if kind == "lkj":
         for likelihood in (bm.Gaussian(), bm.StudentT()):
             one = bm.Model("y ~ x0", "task", bm.MatrixNormal(kind), likelihood=likelihood)

@@ -1,8 +1,8 @@
-"""Coordinate-ascent variational inference: restarts, then draws from the best approximation.
+"""Coordinate ascent for clusters: restarts, then draws from the best approximation.
 
 Responsibilities, cluster means, sticks and the hyperparameters of the sticks are variational; the
-other hyperparameters are point estimates (`bayesmtl.relations.clusters.point_estimates`), so their
-draws are all equal.
+other hyperparameters are point estimates (`bayesmtl.relations.exchangeable.hyperparameters`), so
+their draws are all equal.
 
 The partition is too narrow as a rule: the labels of tasks are independent in the approximation, so
 that many partitions of a little probability each are no optimum, and one cluster often is. The 90%
@@ -12,18 +12,18 @@ interval of the number of clusters had the mean of Gibbs in none of 36 simulated
 
 from __future__ import annotations
 
-import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from bayesmtl.assembly import Problem
+from bayesmtl.inference.cavi_draws import mean_draws, noise_draws
+from bayesmtl.inference.cavi_report import Report, estimated_names
 from bayesmtl.inference.draws import Draws, PartitionDraws, join_chains
-from bayesmtl.inference.drift import Drift, drift_of
+from bayesmtl.inference.drift import drift_of
 from bayesmtl.inference.gibbs import start_chain
 from bayesmtl.inference.support import require_supported
 from bayesmtl.likelihoods import Likelihood
-from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.numerics.partitions import canonical
 from bayesmtl.posterior.importance import reported_pareto_k, smoothed_weights
@@ -38,18 +38,13 @@ from bayesmtl.relations.clusters.cavi import (
     reorder,
     sweep,
 )
-from bayesmtl.relations.clusters.point_estimates import (
-    Layout,
-    Point,
-    layout_of,
-    log_prior,
-    maximise,
-    task_terms,
-    unpack,
-)
+from bayesmtl.relations.clusters.point_estimates import maximise, task_terms
 from bayesmtl.relations.clusters.sticks import StickPrior, draw_settings, fit_sticks, stick_prior
+from bayesmtl.relations.exchangeable.hyperparameters import Layout, Point, unpack
+from bayesmtl.relations.exchangeable.layouts import layout_of
+from bayesmtl.relations.exchangeable.point_slopes import log_prior
 
-__all__ = ["Fit", "Report", "fit_clusters", "sample_cavi"]
+__all__ = ["Fit", "fit_clusters", "sample_clusters"]
 
 # Rounds of point estimates, sweeps and moves: in a trial, and until the best trials converge.
 _TRIAL, _ROUNDS, _FINALISTS = 1, 100, 3
@@ -81,51 +76,6 @@ class Fit(NamedTuple):
     q: Approximation
     value: float
     trace: tuple[float, ...]
-
-
-class Report(NamedTuple):
-    """What the approximation has to say of itself.
-
-    Parameters
-    ----------
-    elbo : float
-        Lower bound of ``log p(y)`` at the point estimates, user units of y.
-    trace : (step,)
-        Bound plus log prior density of the point estimates, up to a constant.
-    pareto_k : float or None
-        Of the importance ratios of posterior over approximation, hyperparameters at their point
-        estimates; None where it cannot be told.
-    point_estimates : list of str
-        Posterior variables whose draws are all one point estimate.
-    drift : Drift
-        Of the partitions under Gibbs sweeps.
-    """
-
-    elbo: float
-    trace: np.ndarray
-    pareto_k: float | None
-    point_estimates: list[str]
-    drift: Drift
-
-    def summary(self) -> dict[str, Any]:
-        """What the diagnostics judge by."""
-        return {
-            "pareto_k": self.pareto_k,
-            "point_estimates": self.point_estimates,
-            "drift": self.drift._asdict(),
-        }
-
-    def attrs(self) -> dict[str, Any]:
-        """Root attributes of the result."""
-        out = {
-            "approximate": 1,
-            "elbo": self.elbo,
-            "elbo_trace": self.trace.tolist(),
-            "point_estimates": json.dumps(self.point_estimates),
-            "n_clusters_after_sweeps": self.drift.n_clusters_after,
-            "co_clustering_drift": self.drift.co_clustering,
-        }
-        return out if self.pareto_k is None else out | {"pareto_k": self.pareto_k}
 
 
 def _update(fit: Fit, q: Approximation) -> Fit:
@@ -213,7 +163,8 @@ def fit_clusters(
     assert problem.partition is not None
     chain = start_chain(problem, likelihood, rng)
     assert chain.partition is not None
-    layout, x = layout_of(problem, chain.population, chain.partition, chain.noise)
+    between = float(chain.partition.between[0])
+    layout, x = layout_of(problem, chain.population, between, chain.noise)
     n_tasks = problem.prior.n_tasks
     prior = stick_prior(problem.partition, n_tasks)
     together = _estimate(layout, x, np.ones((n_tasks, 1)), prior, _FIRST_ITERATIONS)
@@ -237,7 +188,7 @@ def _best_distinct(trials: list[Fit]) -> list[Fit]:
     return list(found.values())[:_FINALISTS]
 
 
-def sample_cavi(
+def sample_clusters(
     problem: Problem,
     likelihood: Likelihood,
     *,
@@ -278,32 +229,10 @@ def sample_cavi(
         elbo=fit.q.elbo,
         trace=np.array(fit.trace),
         pareto_k=reported_pareto_k(pareto_k),
-        point_estimates=_point_estimates(layout),
+        point_estimates=estimated_names(layout, "base_mean", "base_sd"),
         drift=drift_of(problem, likelihood, joined, np.random.default_rng(sweeps)),
     )
     return joined, report
-
-
-def _point_estimates(layout: Layout) -> list[str]:
-    """Posterior variables of which only a point estimate is known."""
-    block, q = layout.problem.prior.block, layout.point.base.shape[1]
-    coefficient, column = np.divmod(layout.means, q)
-    hierarchical = layout.noise_kind == HIERARCHICAL
-    shared, between, median, spread = layout.flags
-    names = {
-        "intercept_sd": (layout.scales < block).any(),
-        "intercept_mean": ((coefficient < block) & (column == 0)).any(),
-        "intercept_task_effects": ((coefficient < block) & (column > 0)).any(),
-        "base_sd": (layout.scales >= block).any(),
-        "base_mean": ((coefficient >= block) & (column == 0)).any(),
-        "task_effects": ((coefficient >= block) & (column > 0)).any(),
-        "shared_fraction": shared,
-        "between": between,
-        "noise_sd": layout.noise_kind != FIXED_NOISE,
-        "noise_median": hierarchical and median,
-        "noise_spread": hierarchical and spread,
-    }
-    return [name for name, estimated in names.items() if estimated]
 
 
 class _GivenClusters(NamedTuple):
@@ -338,11 +267,8 @@ def _draw(
     renamed = canonical(labels)
     centers = np.full_like(given.clusters, np.nan)
     centers[each, renamed] = of_tasks
-    population = np.tile(point.base, (n_draws, 1, 1))
-    population[:, point.spread_of_means > 0.0] += (
-        given.shared * point.spread_of_means[point.spread_of_means > 0.0]
-    )
-    noise = _noise(layout, point, n_draws)
+    population = mean_draws(point, given.shared)
+    noise = noise_draws(layout, point, n_draws)
     drawn = Draws(
         means=population,
         scale=np.tile(point.scale, (n_draws, 1)),
@@ -363,20 +289,6 @@ def _draw(
         ),
     )
     return drawn, given.log_joint - log_q
-
-
-def _noise(layout: Layout, point: Point, n_draws: int) -> list[np.ndarray | None]:
-    """Median, spread and log sds of the noise, where they are not known."""
-    if layout.noise_kind == FIXED_NOISE:
-        return [None, None, None]
-    if layout.noise_kind != HIERARCHICAL:
-        return [None, None, np.full(n_draws, point.log_median)]
-    median, spread = np.exp(point.log_median), point.spread
-    return [
-        np.full(n_draws, median),
-        np.full(n_draws, spread),
-        np.tile(point.log_sd, (n_draws, 1)),
-    ]
 
 
 def _draw_labels(

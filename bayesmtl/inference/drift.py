@@ -22,11 +22,12 @@ from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.gibbs import ChainState, gibbs_step, start_chain
 from bayesmtl.likelihoods import Likelihood
+from bayesmtl.likelihoods.gaussian import NoiseState
 from bayesmtl.likelihoods.noise import FIXED_NOISE
 from bayesmtl.numerics.lanes import pack_tasks
 from bayesmtl.relations.exchangeable.gibbs import Moves
 
-__all__ = ["Drift", "chain_at", "drift_of"]
+__all__ = ["Drift", "chain_at", "drift_of", "set_noise", "task_pairs"]
 
 _STARTS, _SWEEPS, _PAIRS = 16, 20, 2000
 
@@ -76,15 +77,7 @@ def chain_at(
     population.scale[:] = draws.scale[at]
     if draws.shared is not None:
         population.shared[0] = draws.shared[at]
-    if noise.kind != FIXED_NOISE:
-        assert draws.log_noise is not None
-        log_sd = np.broadcast_to(draws.log_noise[at], problem.prior.n_tasks)
-        noise.log_sd[:] = pack_tasks(log_sd)
-        noise.precision[:] = np.exp(-2.0 * noise.log_sd)
-        noise.log_median[0] = log_sd[0]
-    if draws.noise_median is not None and draws.noise_spread is not None:
-        noise.log_median[0] = np.log(draws.noise_median[at])
-        noise.spread[0] = draws.noise_spread[at]
+    set_noise(problem, noise, draws, at)
     given = draws.partition
     sizes = np.bincount(given.labels[at])
     partition.labels[:] = given.labels[at]
@@ -96,6 +89,19 @@ def chain_at(
     partition.between[0] = given.between[at]
     partition.center[: sizes.size] = given.centers[at][: sizes.size]
     return state
+
+
+def set_noise(problem: Problem, noise: NoiseState, draws: Draws, at: tuple[int, int]) -> None:
+    """Write the noise of one draw, where it is learned."""
+    if noise.kind != FIXED_NOISE:
+        assert draws.log_noise is not None
+        log_sd = np.broadcast_to(draws.log_noise[at], problem.prior.n_tasks)
+        noise.log_sd[:] = pack_tasks(log_sd)
+        noise.precision[:] = np.exp(-2.0 * noise.log_sd)
+        noise.log_median[0] = log_sd[0]
+    if draws.noise_median is not None and draws.noise_spread is not None:
+        noise.log_median[0] = np.log(draws.noise_median[at])
+        noise.spread[0] = draws.noise_spread[at]
 
 
 def drift_of(problem: Problem, likelihood: Any, draws: Draws, rng: np.random.Generator) -> Drift:
@@ -110,7 +116,7 @@ def drift_of(problem: Problem, likelihood: Any, draws: Draws, rng: np.random.Gen
     rng : numpy.random.Generator
     """
     assert draws.partition is not None
-    i, j = _pairs(problem.prior.n_tasks, rng)
+    i, j = task_pairs(problem.prior.n_tasks, rng)
     labels = draws.partition.labels
     together = (labels[..., i] == labels[..., j]).mean(axis=(0, 1))
     n_chains, n_draws = draws.lp.shape
@@ -138,7 +144,7 @@ def drift_of(problem: Problem, likelihood: Any, draws: Draws, rng: np.random.Gen
     )
 
 
-def _pairs(n_tasks: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def task_pairs(n_tasks: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of tasks, all or some."""
     if n_tasks * (n_tasks - 1) // 2 <= _PAIRS:
         return np.triu_indices(n_tasks, 1)

@@ -7,6 +7,7 @@ from typing import Any
 from bayesmtl.assembly import Problem
 from bayesmtl.errors import UnsupportedError
 from bayesmtl.relations.clusters.state import fixed_components
+from bayesmtl.relations.exchangeable.state import SEPARATE
 
 __all__ = ["EXACT", "require_supported"]
 
@@ -32,7 +33,7 @@ def require_supported(problem: Problem, likelihood: Any, method: str) -> None:
     if problem.sparse is not None:
         _require_sparse(problem, likelihood, method)
     if problem.task_covariance is not None:
-        _require_correlated(problem.task_covariance.kind, problem, method)
+        _require_correlated(problem.task_covariance.kind, problem, likelihood, method)
     elif method == "cavi":
         _require_gaussian_clusters(problem, likelihood)
     elif method == "laplace_sites":
@@ -64,21 +65,42 @@ def _require_sparse(problem: Problem, likelihood: Any, method: str) -> None:
         )
 
 
-def _require_correlated(kind: str, problem: Problem, method: str) -> None:
-    if method in ("cavi", "laplace_sites"):
+def _require_correlated(kind: str, problem: Problem, likelihood: Any, method: str) -> None:
+    if method == "laplace_sites":
         raise UnsupportedError(
-            f"inference={method!r} does not work for correlated tasks: use inference='gibbs' or "
-            "'nuts'"
+            "inference='laplace_sites' does not work for correlated tasks: use "
+            "inference='gibbs' or 'nuts'"
         )
     if method == "gibbs" and problem.groups is not None:
         raise UnsupportedError(
             "inference='gibbs' of correlated tasks needs one likelihood for all tasks: use "
             "inference='nuts'"
         )
-    if method == "gibbs" and kind == "lkj":
+    if method == "cavi":
+        _require_conjugate(problem, likelihood)
+    if method in ("gibbs", "cavi") and kind == "lkj":
         raise UnsupportedError(
             "task_covariance='lkj' is for inference='nuts': use it, or task_covariance='full' with "
-            "inference='gibbs'"
+            f"inference={method!r}"
+        )
+
+
+def _require_conjugate(problem: Problem, likelihood: Any) -> None:
+    """Coordinate ascent of correlated tasks."""
+    if problem.row_data is not None:
+        raise UnsupportedError(
+            f"inference='cavi' of correlated tasks needs a Gaussian likelihood, not "
+            f"{likelihood!r}: use inference='gibbs' or 'nuts'"
+        )
+    if problem.prior.covariance == SEPARATE:
+        raise UnsupportedError(
+            "inference='cavi' of correlated tasks has no update of LKJ correlations of features: "
+            "leave scale= out, so that feature_covariance='full' has the Huang-Wand prior, or use "
+            "inference='gibbs' or 'nuts'"
+        )
+    if problem.selection is not None:
+        raise UnsupportedError(
+            "inference='cavi' does not select features: use inference='gibbs' or 'nuts'"
         )
 
 
@@ -86,7 +108,8 @@ def _require_gaussian_clusters(problem: Problem, likelihood: Any) -> None:
     if problem.partition is None:
         raise UnsupportedError(
             "inference='cavi' works for relations in which the tasks fall into clusters, as "
-            "bm.DirichletProcess(): use inference='gibbs' or 'nuts' for this one"
+            "bm.DirichletProcess(), or are correlated, as bm.MatrixNormal(): use inference='gibbs' "
+            "or 'nuts' for this one"
         )
     if problem.row_data is not None:
         raise UnsupportedError(

@@ -9,6 +9,7 @@ conjugate gradients (Papandreou and Yuille 2010, NeurIPS 23).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ __all__ = [
     "EIGEN",
     "Blocks",
     "choose_route",
+    "conjugate_gradients",
     "draw_eigen",
     "draw_perturbed",
     "factor_dense",
@@ -182,7 +184,8 @@ def draw_perturbed(blocks: Blocks, root: np.ndarray, rng: np.random.Generator) -
         out[:, first:] += blocks.task_precision @ x[:, first:] @ blocks.feature_precision
         return out
 
-    return _conjugate_gradients(multiply, _preconditioner(blocks), right)
+    inverse = _preconditioner(blocks)
+    return conjugate_gradients(multiply, lambda x: (inverse @ x[..., None])[..., 0], right)
 
 
 def _preconditioner(blocks: Blocks) -> np.ndarray:
@@ -196,11 +199,29 @@ def _preconditioner(blocks: Blocks) -> np.ndarray:
     return np.linalg.inv(diagonal)
 
 
-def _conjugate_gradients(multiply, inverse: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solve for (task, p), preconditioned by blocks."""
-    x = (inverse @ right[..., None])[..., 0]
+def conjugate_gradients(
+    multiply: Callable[[np.ndarray], np.ndarray],
+    precondition: Callable[[np.ndarray], np.ndarray],
+    right: np.ndarray,
+) -> np.ndarray:
+    """Solve ``multiply(x) = right`` for an x of its shape, to a relative residual of 1e-9.
+
+    Parameters
+    ----------
+    multiply : callable
+        By a symmetric positive definite operator.
+    precondition : callable
+        By an approximate inverse.
+    right : array
+
+    Raises
+    ------
+    FloatingPointError
+        When the iterations do not converge.
+    """
+    x = precondition(right)
     residual = right - multiply(x)
-    step = (inverse @ residual[..., None])[..., 0]
+    step = precondition(residual)
     product = float((residual * step).sum())
     limit = _TOLERANCE * np.linalg.norm(right)
     for _ in range(10 * right.size):
@@ -210,7 +231,7 @@ def _conjugate_gradients(multiply, inverse: np.ndarray, right: np.ndarray) -> np
         length = product / float((step * image).sum())
         x += length * step
         residual -= length * image
-        scaled = (inverse @ residual[..., None])[..., 0]
+        scaled = precondition(residual)
         last, product = product, float((residual * scaled).sum())
         step = scaled + (product / last) * step
     raise FloatingPointError(

@@ -25,6 +25,8 @@ CORRECTION_LIMIT = 0.5
 # Changes under Gibbs sweeps: of the mean number of clusters, beyond twice its error, and of the
 # probability that two tasks are together.
 N_CLUSTERS_LIMIT, CO_CLUSTERING_LIMIT = 0.5, 0.1
+# Root mean square change of correlations of tasks under Gibbs sweeps.
+CORRELATION_LIMIT = 0.1
 NAMED = 3  # variables named in one problem
 HOPELESS = 20  # times more draws than this is no advice
 BROKEN = "do not use this fit: look for extreme values in the data"
@@ -119,8 +121,10 @@ def _approximation(run: Run) -> list[Problem]:
     remedy = "compare with inference='gibbs' or 'nuts'"
     drift = run.inference.get("drift")
     problems = _drift(drift) if drift else []
+    problems += _correlation_drift(run.inference.get("correlation_drift", 0.0))
     if pareto_k is None and not drift:
-        return [Problem("how far it is from the posterior is not known (no k-hat)", remedy)]
+        unknown = Problem("how far it is from the posterior is not known (no k-hat)", remedy)
+        return [unknown, *problems]
     if pareto_k is not None and not pareto_k <= PARETO_K_LIMIT:
         what = f"it is far from the posterior (k-hat {pareto_k:.2f} > 0.7)"
         return [Problem(what, remedy), *problems]
@@ -146,6 +150,14 @@ def _drift(drift: dict[str, float]) -> list[Problem]:
         f"{together:.2f}"
     )
     return [Problem(what, "use inference='gibbs' for the clusters")]
+
+
+def _correlation_drift(drift: float) -> list[Problem]:
+    """Report correlations of tasks that Gibbs sweeps lead away from."""
+    if drift <= CORRELATION_LIMIT:
+        return []
+    what = f"a few Gibbs sweeps change the correlations of its tasks by {drift:.2f}"
+    return [Problem(what, "use inference='gibbs' for the correlations")]
 
 
 def _stuck(run: Run) -> list[Problem]:

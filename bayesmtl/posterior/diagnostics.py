@@ -141,6 +141,8 @@ def _verdict(run: Run, problems: list[Problem]) -> str:
     points = run.inference.get("point_estimates")
     if points:
         approximate += f", with point estimates of {', '.join(points)}"
+    if run.inference.get("factorised"):
+        approximate += ", the weights of the tasks taken as independent of each other"
     if problems:
         whats = "; ".join(problem.what for problem in problems)
         remedies = "; ".join(dict.fromkeys(problem.remedy for problem in problems))
@@ -158,6 +160,9 @@ def _closeness(run: Run) -> str:
     if "drift" in run.inference:
         change = run.inference["drift"]["co_clustering"]
         parts.append(f"Gibbs sweeps change co-clustering by {change:.2f}")
+    if "correlation_drift" in run.inference:
+        change = run.inference["correlation_drift"]
+        parts.append(f"Gibbs sweeps change correlations by {change:.2f}")
     return ", ".join(parts)
 
 

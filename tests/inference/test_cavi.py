@@ -9,14 +9,11 @@ import pandas as pd
 import pytest
 
 import bayesmtl as bm
-from bayesmtl.inference.cavi import fit_clusters, sample_cavi
+from bayesmtl.inference.cavi import fit_clusters, sample_clusters
 from bayesmtl.inference.gibbs import start_chain
 from bayesmtl.relations.clusters.allocation import responsibilities_of
-from bayesmtl.relations.clusters.point_estimates import (
-    layout_of,
-    maximise,
-    value_and_slope,
-)
+from bayesmtl.relations.clusters.point_estimates import maximise, value_and_slope
+from bayesmtl.relations.exchangeable.layouts import layout_of
 
 APPROXIMATE = "APPROXIMATE: draws of cavi, not of the posterior"
 FIXED: dict[str, Any] = {"concentration": 0.8, "between": 0.9, "scale": 2.0}
@@ -101,7 +98,7 @@ def test_slope_of_the_objective(name: str) -> None:
     problem = one.prepare(frame(7)).problem
     chain = start_chain(problem, one.likelihood, rng)
     assert chain.partition is not None
-    layout, x = layout_of(problem, chain.population, chain.partition, chain.noise)
+    layout, x = layout_of(problem, chain.population, float(chain.partition.between[0]), chain.noise)
     x = np.clip(x + 0.1 * rng.normal(size=x.size), *layout.bounds.T)
     r = rng.dirichlet(np.ones(3), size=7)
     value, slope = value_and_slope(layout, x, r)
@@ -239,7 +236,7 @@ def test_same_seed_same_draws() -> None:
 def test_too_few_draws_have_no_k_hat() -> None:
     one = MODELS["own priors"]
     problem = one.prepare(frame(5, 0.5)).problem
-    _, report = sample_cavi(problem, one.likelihood, draws=3, chains=1, random_seed=0)
+    _, report = sample_clusters(problem, one.likelihood, draws=3, chains=1, random_seed=0)
     assert report.pareto_k is None
     assert "pareto_k" not in report.attrs()
 

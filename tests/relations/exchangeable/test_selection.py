@@ -139,6 +139,12 @@ def test_more_relevant_features_than_there_are_are_refused() -> None:
         model.fit(tasks(), draws=5, tune=5, chains=1, progressbar=False)
 
 
+def test_coordinate_ascent_selects_no_features() -> None:
+    model = bm.Model(FORMULA, task="task", relation=bm.MatrixNormal(feature_selection=True))
+    with pytest.raises(bm.UnsupportedError, match="does not select features"):
+        model.fit(tasks(), inference="cavi", draws=5, chains=1, progressbar=False)
+
+
 def test_a_fixed_feature_covariance_leaves_nothing_to_select() -> None:
     with pytest.raises(bm.InvalidModelError, match="feature_selection= goes with"):
         bm.MatrixNormal(feature_covariance="identity", feature_selection=True)
