@@ -17,6 +17,7 @@ from bayesmtl.priors import Prior
 from bayesmtl.relations.clusters.prior import DirichletProcess
 from bayesmtl.relations.covariance.prior import MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable
+from bayesmtl.relations.sparse.prior import Decomposition
 
 __all__ = ["main"]
 
@@ -31,6 +32,8 @@ def main() -> None:
         DirichletProcess(),
         MatrixNormal("full"),
         MatrixNormal("low_rank"),
+        Exchangeable(feature_selection=True),
+        Decomposition(Exchangeable()),
     )
     with warnings.catch_warnings():
         # Ten draws are no fit, and the verdict says so.

@@ -344,6 +344,6 @@ def test_other_likelihoods_are_refused() -> None:
     one = model(bm.LowRank(), likelihood=bm.StudentT())
     with pytest.raises(
         bm.UnsupportedError,
-        match=r"'cavi' of correlated tasks needs a Gaussian.* use inference='nuts'",
+        match=r"'cavi' of correlated tasks needs a Gaussian.* use inference='gibbs' or 'nuts'",
     ):
         fit(one, regression(3, 5, 2))
