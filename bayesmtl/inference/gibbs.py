@@ -195,12 +195,12 @@ def _sparse_step(
         return sites._replace(moment=moment, total=total)
 
     gibbs_step(problem, chain._replace(sites=without(), sparse=None), moves, rng)
-    center, own = _given_structure(prior, chain)
-    first, weights = prior.block, population.weights
-    update_sparse(sites, first, center, own, weights, problem.sparse, sparse, rng)
+    alone = chain.tasks is None and chain.partition is None
+    moments, of_sparse = _given_structure(prior, chain), (problem.sparse, sparse)
+    update_sparse(sites, (prior, population), moments, of_sparse, alone=alone, rng=rng)
     standardise(prior, population)
     left = without()
-    residual_sums(left.gram, left.moment, left.total, weights, chain.square)
+    residual_sums(left.gram, left.moment, left.total, population.weights, chain.square)
 
 
 def _given_structure(prior: PopulationPrior, chain: ChainState) -> tuple[np.ndarray, np.ndarray]:

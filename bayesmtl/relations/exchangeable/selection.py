@@ -277,12 +277,13 @@ def _rescaled(u, of_mean, which, value, hyper):
 @inner_kernel
 def _moving_target(x, args):
     """As `_hyper_target`, but the scales move with it and what they are scales of is given."""
-    which, units, of_means, count, square, hyper, global_scale = args
+    which, units, of_means, count, square, added, hyper, global_scale = args
     value = math.exp(x)
     total = x + (_log_slab(value) if which == 2 else _log_global(value, global_scale[which]))
     for i in range(units.shape[0]):
         scale = _rescaled(units[i], of_means[i], which, value, hyper)
-        total -= count[i] * math.log(scale) + 0.5 * square[i] / (scale * scale)
+        variance = scale * scale + added[i]
+        total -= 0.5 * (count[i] * math.log(variance) + square[i] / variance)
     return total
 
 
@@ -335,7 +336,7 @@ def _scatter(selection, population, state, scales):
 
 
 @inner_kernel
-def _move_together(which, scales, of_means, count, square, hyper, global_scale, rng):
+def _move_together(which, scales, of_means, count, square, added, hyper, global_scale, rng):
     """Update a hyperparameter and the scales (n,) that it rules, these in its units given."""
     units, slab = np.empty_like(scales), hyper[2]
     moved = np.empty_like(of_means)
@@ -349,6 +350,7 @@ def _move_together(which, scales, of_means, count, square, hyper, global_scale, 
         of_means[moved],
         count[moved],
         square[moved],
+        added[moved],
         hyper,
         global_scale,
     )
@@ -360,7 +362,7 @@ def _move_together(which, scales, of_means, count, square, hyper, global_scale, 
 
 
 @kernel
-def update_hyper(scales, of_means, count, square, hyper, global_scale, start, stop, rng):
+def update_hyper(scales, of_means, count, square, added, hyper, global_scale, start, stop, rng):
     """Update hyperparameters given scales, then each together with the scales, in place.
 
     Parameters
@@ -368,8 +370,9 @@ def update_hyper(scales, of_means, count, square, hyper, global_scale, start, st
     scales : (n,)
     of_means : (n,) bool
         Which of the two global scales rules them.
-    count, square : (n,)
-        Number of normal variables whose sd a scale is, and their sum of squares.
+    count, square, added : (n,)
+        Number of normal variables that a scale and a variance ``added`` to its square rule, and
+        their sum of squares.
     hyper : (3,)
     global_scale : (2,)
     start, stop : int
@@ -380,7 +383,7 @@ def update_hyper(scales, of_means, count, square, hyper, global_scale, start, st
         args = (which, scales, of_means, hyper, global_scale)
         hyper[which] = math.exp(_slice_hyper(args, math.log(hyper[which]), 1.0, rng))
     for which in range(start, stop):
-        _move_together(which, scales, of_means, count, square, hyper, global_scale, rng)
+        _move_together(which, scales, of_means, count, square, added, hyper, global_scale, rng)
 
 
 @kernel
@@ -409,7 +412,8 @@ def select_given_weights(prior, selection, population, state, independent, rng):
                 state.local[i, a] = math.exp(x)
     scales, of_means, count, square = _gather(prior, selection, population, state)
     stop = 3 if independent else 1
-    update_hyper(scales, of_means, count, square, hyper, selection.global_scale, 0, stop, rng)
+    none, rules = np.zeros_like(scales), selection.global_scale
+    update_hyper(scales, of_means, count, square, none, hyper, rules, 0, stop, rng)
     _scatter(selection, population, state, scales)
     set_rows(prior, selection, state)
 

@@ -11,10 +11,13 @@ import numpy as np
 
 from bayesmtl.numerics.densities import log_regularised
 from bayesmtl.numerics.jit import inner_kernel, kernel, lane_kernel
-from bayesmtl.numerics.lanes import multiply_lanes
+from bayesmtl.numerics.lanes import multiply_lanes, pack_tasks, unpack_tasks
 from bayesmtl.numerics.matrices import cholesky, draw_gaussian, invert_lower
 from bayesmtl.numerics.slicing import slice_sampler
+from bayesmtl.relations.exchangeable.population import joint_term, learns_scale, set_scale
 from bayesmtl.relations.exchangeable.selection import log_hyper, update_hyper
+from bayesmtl.relations.exchangeable.state import PopulationPrior, PopulationState
+from bayesmtl.relations.exchangeable.updates import scale_target
 from bayesmtl.relations.sparse.state import SparsePrior, SparseState
 
 __all__ = ["log_sparse", "shift_sites", "update_sparse"]
@@ -105,38 +108,78 @@ def _update_tasks(sites, first, center, own, weights, part, local, hyper, rng):
             weights[k, i, v] = center[k, i, v] + own_part[i]
 
 
+@inner_kernel
+def _scale_target(x, args):
+    """Log conditional of the log of one scale, own parts and deviations known by their sums."""
+    whole, local, prior_args = args
+    value = scale_target(x, prior_args)
+    if value == -np.inf:
+        return value
+    square = math.exp(2.0 * x)
+    for t in range(whole.shape[0]):
+        variance = square + local[t] ** 2
+        value -= 0.5 * (math.log(variance) + whole[t] ** 2 / variance)
+    return value
+
+
+_slice_scale = slice_sampler(_scale_target)
+
+
+@kernel
+def _update_scales(prior, state, whole, local, rng):
+    """Scales of the weights around their means given own parts plus deviations (task, p)."""
+    for j in rng.permutation(whole.shape[1]):
+        if j < prior.block or not learns_scale(prior, j):
+            continue
+        joint = joint_term(prior, state, j)
+        prior_args = (0.0, 0.0, 0.0, 0.0, 0.0, prior.scale_unit[j], prior.scale_prior[j], joint)
+        args = (whole[:, j].copy(), local[:, j].copy(), prior_args)
+        scale = math.exp(_slice_scale(args, math.log(state.scale[j]), 1.0, rng))
+        set_scale(prior, state, j, scale)
+
+
 def update_sparse(
     sites: Any,
-    first: int,
-    center: np.ndarray,
-    own: np.ndarray,
-    weights: np.ndarray,
-    prior: SparsePrior,
-    state: SparseState,
+    population: tuple[PopulationPrior, PopulationState],
+    moments: tuple[np.ndarray, np.ndarray],
+    sparse: tuple[SparsePrior, SparseState],
+    *,
+    alone: bool,
     rng: np.random.Generator,
 ) -> None:
-    """Update deviations with their scales and the own parts of the weights, in place.
+    """Update deviations, their scales, and the own parts of the weights, in place.
 
     Parameters
     ----------
     sites : Sites
         Of the rows as they are.
-    first : int
-        Coefficients before it do not deviate.
-    center, own : (block, p, lane)
-        Mean and sd of the weights without deviations, given the structure.
-    weights : (block, p, lane)
-        Without deviations; overwritten.
-    prior : SparsePrior
-    state : SparseState
+    population : (PopulationPrior, PopulationState)
+        Its weights are those without deviations.
+    moments : two arrays (block, p, lane)
+        Mean and sd of these weights given the structure.
+    sparse : (SparsePrior, SparseState)
+    alone : bool
+        Whether the structure is a population alone: then its scales are updated too.
     rng : numpy.random.Generator
     """
+    (prior, weights_of), (center, own), (rules, state) = population, moments, sparse
+    first, weights, n_tasks = prior.block, weights_of.weights, len(state.part)
     _update_tasks(sites, first, center, own, weights, state.part, state.local, state.hyper, rng)
-    scales = state.local[:, first:].ravel()
-    square = state.part[:, first:].ravel() ** 2
+    # Own parts and deviations are known by their sums until the end.
+    own_part = unpack_tasks(weights - center, n_tasks)
+    whole, sd = own_part + state.part, unpack_tasks(own, n_tasks)
+    scales, added = state.local[:, first:].ravel(), sd[:, first:].ravel() ** 2
     of_means, count = np.zeros(scales.size, dtype=np.bool_), np.ones(scales.size)
-    update_hyper(scales, of_means, count, square, state.hyper, prior.global_scale, 1, 3, rng)
-    state.local[:, first:] = scales.reshape(len(state.local), -1)
+    square, of_globals = whole[:, first:].ravel() ** 2, rules.global_scale
+    update_hyper(scales, of_means, count, square, added, state.hyper, of_globals, 1, 3, rng)
+    state.local[:, first:] = scales.reshape(n_tasks, -1)
+    if alone:
+        _update_scales(prior, weights_of, whole, state.local, rng)
+        sd[:, first:] = weights_of.scale[first:]
+    share = state.local**2 / np.maximum(state.local**2 + sd**2, np.finfo(float).tiny)
+    noise = np.sqrt(share) * sd * rng.normal(size=whole.shape)
+    state.part[:, first:] = (share * whole + noise)[:, first:]
+    weights[:] = center + pack_tasks(whole - state.part)
 
 
 def log_sparse(prior: SparsePrior, state: SparseState, first: int) -> float:
