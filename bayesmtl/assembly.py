@@ -41,10 +41,10 @@ from bayesmtl.relations.clusters.prior import DirichletProcess, FiniteMixture, P
 from bayesmtl.relations.clusters.state import PartitionPrior, partition_prior
 from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.covariance.state import TaskCovariancePrior
+from bayesmtl.relations.exchangeable.horseshoe import global_scales
 from bayesmtl.relations.exchangeable.prior import Block, Exchangeable, Features, Independent, Pooled
 from bayesmtl.relations.exchangeable.selection import (
     SelectionPrior,
-    global_scales,
     own_prior,
     selection_prior,
     under_selection,

@@ -12,7 +12,7 @@ import numpy as np
 
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws, TaskDraws, evenly_spaced
-from bayesmtl.inference.drift import set_noise, task_pairs
+from bayesmtl.inference.drift import set_population, task_pairs
 from bayesmtl.inference.gibbs import ChainState, gibbs_step, start_chain
 from bayesmtl.numerics.lanes import pack_tasks, unpack_tasks
 from bayesmtl.relations.covariance.shrinkage import update_sticks
@@ -48,22 +48,18 @@ def correlated_chain_at(
     state = start_chain(problem, likelihood, rng)  # type: ignore[arg-type]
     assert state.tasks is not None
     assert draws.tasks is not None
-    sd = _set_population(problem, state.population, draws, at)
-    set_noise(problem, state.noise, draws, at)
+    set_population(problem, state, draws, at)
+    sd = _set_weights(problem, state.population, draws, at)
     _set_tasks(state.tasks.tasks, draws.tasks, at, sd, rng)
     return state
 
 
-def _set_population(
+def _set_weights(
     problem: Problem, population: PopulationState, draws: Draws, at: tuple[int, int]
 ) -> np.ndarray:
-    """Write means, scales, covariance and weights; the sds (d,) of the standardised features."""
+    """Write covariance and weights of the features; the sds (d,) of the standardised features."""
     prior, first = problem.prior, problem.prior.block
     assert draws.weights is not None
-    population.means[:] = draws.means[at]
-    population.scale[:] = draws.scale[at]
-    if draws.shared is not None:
-        population.shared[0] = draws.shared[at]
     sd = np.ones(population.scale.size - first)
     if prior.covariance == HUANG_WAND:
         assert draws.correlation is not None

@@ -22,12 +22,11 @@ from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.gibbs import ChainState, gibbs_step, start_chain
 from bayesmtl.likelihoods import Likelihood
-from bayesmtl.likelihoods.gaussian import NoiseState
 from bayesmtl.likelihoods.noise import FIXED_NOISE
 from bayesmtl.numerics.lanes import pack_tasks
 from bayesmtl.relations.exchangeable.gibbs import Moves
 
-__all__ = ["Drift", "chain_at", "drift_of", "set_noise", "task_pairs"]
+__all__ = ["Drift", "chain_at", "drift_of", "set_population", "task_pairs"]
 
 _STARTS, _SWEEPS, _PAIRS = 16, 20, 2000
 
@@ -70,14 +69,10 @@ def chain_at(
     rng : numpy.random.Generator
     """
     state = start_chain(problem, likelihood, rng)
-    population, noise, partition = state.population, state.noise, state.partition
+    partition = state.partition
     assert partition is not None
     assert draws.partition is not None
-    population.means[:] = draws.means[at]
-    population.scale[:] = draws.scale[at]
-    if draws.shared is not None:
-        population.shared[0] = draws.shared[at]
-    set_noise(problem, noise, draws, at)
+    set_population(problem, state, draws, at)
     given = draws.partition
     sizes = np.bincount(given.labels[at])
     partition.labels[:] = given.labels[at]
@@ -91,8 +86,13 @@ def chain_at(
     return state
 
 
-def set_noise(problem: Problem, noise: NoiseState, draws: Draws, at: tuple[int, int]) -> None:
-    """Write the noise of one draw, where it is learned."""
+def set_population(problem: Problem, state: ChainState, draws: Draws, at: tuple[int, int]) -> None:
+    """Write means, scales and shared fraction of one draw, and the noise where it is learned."""
+    population, noise = state.population, state.noise
+    population.means[:] = draws.means[at]
+    population.scale[:] = draws.scale[at]
+    if draws.shared is not None:
+        population.shared[0] = draws.shared[at]
     if noise.kind != FIXED_NOISE:
         assert draws.log_noise is not None
         log_sd = np.broadcast_to(draws.log_noise[at], problem.prior.n_tasks)

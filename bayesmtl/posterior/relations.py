@@ -19,7 +19,14 @@ from bayesmtl.posterior.partition_draws import conditional_means, variance_facto
 from bayesmtl.posterior.redraw import with_weights
 from bayesmtl.sites import square_root
 
-__all__ = ["STATISTICS", "borrowing", "sharing", "summarise", "task_relations"]
+__all__ = [
+    "STATISTICS",
+    "borrowing",
+    "sharing",
+    "site_precisions",
+    "summarise",
+    "task_relations",
+]
 
 INTERVAL = 0.9
 DENSE_LIMIT = 2000
@@ -143,7 +150,7 @@ def _scales_of_correlated(problem: Problem, draws: Draws) -> Callable[[int, int]
     return scales
 
 
-def _precisions(problem: Problem, draws: Draws) -> Callable[[tuple[int, int]], np.ndarray]:
+def site_precisions(problem: Problem, draws: Draws) -> Callable[[tuple[int, int]], np.ndarray]:
     """Function of chain and draw that gives the precisions (block, lane) of the sites."""
     n_tasks, kernels = problem.prior.n_tasks, problem.row_kernels
     if draws.log_noise is not None:
@@ -163,7 +170,7 @@ def _precisions(problem: Problem, draws: Draws) -> Callable[[tuple[int, int]], n
 
 
 def _scaled_precisions(problem: Problem, draws: Draws) -> Callable[[tuple[int, int]], np.ndarray]:
-    """As `_precisions`, of tasks with scales of their own."""
+    """As `site_precisions`, of tasks with scales of their own."""
     assert problem.groups is not None
     assert draws.parameters is not None
     assert draws.task_scale is not None
@@ -193,7 +200,7 @@ def borrowing(problem: Problem, draws: Draws, cores: int) -> tuple[np.ndarray, b
     complete = keep == n_chains * n_draws
     picks = list(zip(*evenly_spaced(draws, keep), strict=True))
     out = np.empty((keep, problem.prior.n_tasks))
-    precisions = _precisions(problem, draws)
+    precisions = site_precisions(problem, draws)
     scales = _task_scales(problem, draws)
 
     def one(position: int) -> None:

@@ -10,7 +10,7 @@ import xarray as xr
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
-from bayesmtl.posterior.relations import STATISTICS, summarise
+from bayesmtl.posterior.relations import STATISTICS, site_precisions, summarise
 from bayesmtl.posterior.task_draws import variances
 
 __all__ = ["inclusion_relations", "selection_variables"]
@@ -74,15 +74,10 @@ def _inclusion(problem: Problem, draws: Draws) -> dict[str, np.ndarray]:
 
 def _information(problem: Problem, draws: Draws) -> np.ndarray:
     """Precision (..., p) with which all rows together tell each coefficient, the others given."""
-    n_tasks, sites = problem.prior.n_tasks, problem.sites
-    gram = np.einsum("tii->ti", unpack_symmetric(sites.gram, n_tasks))
-    if draws.log_noise is not None:
-        precision = np.exp(-2.0 * draws.log_noise)
-        precision = precision if precision.ndim == 3 else precision[..., None]
-    else:
-        precision = np.broadcast_to(
-            unpack_tasks(sites.precision, n_tasks), (*draws.lp.shape, n_tasks)
-        )
-    if draws.task_scale is not None:
-        precision = precision * draws.task_scale**2
-    return np.asarray((precision[..., None] * gram).sum(axis=-2))
+    n_tasks = problem.prior.n_tasks
+    gram = np.einsum("tii->ti", unpack_symmetric(problem.sites.gram, n_tasks))
+    precisions = site_precisions(problem, draws)
+    out = np.empty((*draws.lp.shape, gram.shape[1]))
+    for index in np.ndindex(draws.lp.shape):
+        out[index] = unpack_tasks(precisions(index), n_tasks) @ gram
+    return out

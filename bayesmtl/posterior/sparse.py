@@ -11,8 +11,12 @@ from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws
 from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.posterior.conditional import TaskPrior
-from bayesmtl.relations.exchangeable.selection import SLAB, SPREAD_SCALE
-from bayesmtl.relations.sparse.state import expected_variance
+from bayesmtl.relations.exchangeable.horseshoe import (
+    SLAB,
+    SPREAD_SCALE,
+    expected_variance,
+    regularise,
+)
 
 __all__ = [
     "NewDeviations",
@@ -154,5 +158,4 @@ def with_deviations(prior: TaskPrior, new: NewDeviations, local: np.ndarray) -> 
 def draw_local(new: NewDeviations, rng: np.random.Generator) -> np.ndarray:
     """Sds (sample, feature) of the deviations of one new task."""
     wide = new.scale[:, None] * np.abs(rng.standard_cauchy((new.scale.size, new.unit.size)))
-    wide = np.minimum(wide, 1e6 * new.slab[:, None])
-    return np.asarray(new.unit * wide * new.slab[:, None] / np.hypot(wide, new.slab[:, None]))
+    return new.unit * regularise(wide, new.slab[:, None])

@@ -14,26 +14,13 @@ from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.matrices import cholesky, invert_lower
 from bayesmtl.relations.covariance.innovations import by_task
 from bayesmtl.relations.covariance.state import HALF_T_DOF, HALF_T_SCALE
-from bayesmtl.relations.exchangeable.population import joint_sums
+from bayesmtl.relations.exchangeable.population import joint_sums, varying_features
 from bayesmtl.relations.exchangeable.updates import mean_variance
 
 __all__ = ["FIRST_STEP", "log_root", "move_root"]
 
 FIRST_STEP = 0.25
 _FEWEST_STEPS, _MOST_STEPS = 5, 15
-
-
-@inner_kernel
-def _varying(prior, state):
-    """Features whose scale is not zero."""
-    p = state.scale.shape[0]
-    members = np.empty(p, dtype=np.int64)
-    d = 0
-    for j in range(prior.block, p):
-        if state.scale[j] > 0.0:
-            members[d] = j
-            d += 1
-    return members[:d]
 
 
 @inner_kernel
@@ -243,7 +230,7 @@ def move_root(prior, state, tasks, design, step, rng):
         Size of a step; the probability of acceptance is written into the second place.
     rng : numpy.random.Generator
     """
-    members = _varying(prior, state)
+    members = varying_features(prior, state)
     if members.shape[0] == 0:
         return
     data = _data(prior, state, members, design)

@@ -10,8 +10,14 @@ import numpy as np
 
 from bayesmtl.assembly import Problem
 from bayesmtl.priors import Prior, PriorLike
+from bayesmtl.relations.exchangeable.horseshoe import (
+    MEAN_SCALE,
+    SLAB_RATE,
+    SLAB_SHAPE,
+    SPREAD_SCALE,
+)
 from bayesmtl.relations.exchangeable.prior import Block
-from bayesmtl.relations.exchangeable.selection import SLAB_RATE, SLAB_SHAPE, SelectionPrior
+from bayesmtl.relations.exchangeable.selection import SelectionPrior
 from bayesmtl.relations.exchangeable.state import JOINT
 from bayesmtl.relations.exchangeable.updates import HUANG_WAND_DOF
 
@@ -21,6 +27,8 @@ __all__ = [
     "add_intercept",
     "add_intercept_population",
     "add_population",
+    "add_regularised",
+    "add_slab",
     "add_weights",
     "huang_wand_correction",
     "intercept_variable",
@@ -250,26 +258,36 @@ def _selected(problem: Problem, selection: SelectionPrior) -> _Default:
     import pytensor.tensor as pt
 
     n, q = int(selection.member.sum()), selection.means.shape[1]
-    of_means, of_deviations = (float(scale) for scale in selection.global_scale)
-    wide = [
-        pm.HalfCauchy("selection_mean_scale", of_means),
-        pm.HalfCauchy("selection_spread_scale", of_deviations),
-    ]
-    variance = pm.InverseGamma("selection_slab_variance", SLAB_SHAPE, SLAB_RATE)
-    pm.Deterministic("selection_slab", pt.sqrt(variance))
-
-    def scales(name: str, u: Any) -> Any:
-        half_cauchy = u * pm.HalfCauchy(name, 1.0, shape=n)
-        return half_cauchy * pt.sqrt(variance / (variance + half_cauchy**2))
-
+    of_means = pm.HalfCauchy("selection_mean_scale", selection.global_scale[MEAN_SCALE])
+    of_spread = pm.HalfCauchy("selection_spread_scale", selection.global_scale[SPREAD_SCALE])
+    variance = add_slab("selection")
     columns = [
-        scales(f"mean_local_{a}", wide[0])
+        add_regularised(f"mean_local_{a}", of_means, variance, shape=n)
         if selection.means[selection.member, a].all()
         else pt.ones(n)
         for a in range(q)
     ]
     pm.Deterministic("selection_local", pt.stack(columns, axis=1))
-    return _Default(columns, scales("spread_local", wide[1]))
+    return _Default(columns, add_regularised("spread_local", of_spread, variance, shape=n))
+
+
+def add_slab(prefix: str) -> Any:
+    """Variance of the slab of a regularised horseshoe, and its sd as ``*_slab``."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    variance = pm.InverseGamma(f"{prefix}_slab_variance", SLAB_SHAPE, SLAB_RATE)
+    pm.Deterministic(f"{prefix}_slab", pt.sqrt(variance))
+    return variance
+
+
+def add_regularised(name: str, scale: Any, variance: Any, **shape: Any) -> Any:
+    """Half-Cauchy scales of a global scale, bounded by a slab; ``name`` is that of their units."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    wide = scale * pm.HalfCauchy(name, 1.0, **shape)
+    return wide * pt.sqrt(variance / (variance + wide**2))
 
 
 def _positions(problem: Problem) -> np.ndarray:
@@ -283,52 +301,43 @@ def _means(
 ) -> Any:
     """Means (column 0) or effects of one task feature, a vector over features."""
     import pymc as pm
-    import pytensor.tensor as pt
 
     values = [row[column] for row in block.mean]
     if default is None or not any(value is None for value in values):
-        names = list(problem.features)
-        return _stack(name, [_known(value) for value in values], names, "feature")
-    place = _positions(problem)
-    raw = pm.Normal(f"{name}_offset", shape=int(place[-1]) + 1)
+        return _stack(name, [_known(value) for value in values], list(problem.features), "feature")
+    raw = pm.Normal(f"{name}_offset", shape=int(_positions(problem)[-1]) + 1)
     unit = problem.prior.mean_unit[int(problem.separate_intercept) :, column]
-    own = raw * default.mean_sd[column]
-    parts = [
-        own[int(place[i])] * unit[i]
-        if value is None
-        else (
-            random_variable(f"{name}[{problem.features[i]}]", value)
-            if isinstance(value, Prior)
-            else pt.as_tensor(float(value))
-        )
-        for i, value in enumerate(values)
-    ]
-    return pm.Deterministic(name, pt.stack(parts), dims="feature")
+    return _fill(problem, name, values, raw * default.mean_sd[column], unit)
 
 
 def _scales(problem: Problem, block: Block, default: _Default | None, name: str) -> Any:
     import pymc as pm
-    import pytensor.tensor as pt
 
     first = int(problem.separate_intercept)
     unit = problem.prior.scale_unit[first:]
-    names = list(problem.features)
     if block.covariance == "huang_wand":
         half_t = problem.prior.half_t_scale[first:] * unit
         return pm.HalfStudentT(name, nu=HUANG_WAND_DOF, sigma=half_t, dims="feature")
     if default is None:
-        return _stack(name, [_known(v) for v in block.scale], names, "feature")
-    place = _positions(problem)
-    parts = [
-        default.scale[int(place[i])] * unit[i]
-        if value is None
-        else (
-            random_variable(f"{name}[{names[i]}]", value)
-            if isinstance(value, Prior)
-            else pt.as_tensor(float(value))
-        )
-        for i, value in enumerate(block.scale)
-    ]
+        return _stack(name, [_known(v) for v in block.scale], list(problem.features), "feature")
+    return _fill(problem, name, block.scale, default.scale, unit)
+
+
+def _fill(
+    problem: Problem, name: str, values: list[PriorLike | None], default: Any, unit: np.ndarray
+) -> Any:
+    """A vector over features: ``default`` (member,) times ``unit``, else a prior or number."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    place, parts = _positions(problem), []
+    for i, value in enumerate(values):
+        if value is None:
+            parts.append(default[int(place[i])] * unit[i])
+        elif isinstance(value, Prior):
+            parts.append(random_variable(f"{name}[{problem.features[i]}]", value))
+        else:
+            parts.append(pt.as_tensor(float(value)))
     return pm.Deterministic(name, pt.stack(parts), dims="feature")
 
 

@@ -17,6 +17,7 @@ from bayesmtl.relations.exchangeable.population import (
     learns_scale,
     set_scale,
     update_means_of,
+    varying_features,
 )
 from bayesmtl.relations.exchangeable.updates import (
     HUANG_WAND_DOF,
@@ -231,13 +232,8 @@ def draw_huang_wand(prior, state, rng):
 @kernel
 def draw_correlations(prior, state, rng):
     """Correlations given the deviations; a feature whose scale is zero has none."""
-    p = state.scale.shape[0]
-    members = np.empty(p, dtype=np.int64)
-    d = 0
-    for i in range(prior.block, p):
-        if state.scale[i] > 0.0:
-            members[d] = i
-            d += 1
+    members = varying_features(prior, state)
+    d = members.shape[0]
     if d < 2:
         return
     scatter = _scatter(prior, state, True)

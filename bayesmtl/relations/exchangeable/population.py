@@ -13,6 +13,7 @@ __all__ = [
     "set_scale",
     "signal_variance",
     "update_means_of",
+    "varying_features",
 ]
 
 
@@ -20,6 +21,19 @@ __all__ = [
 def learns_scale(prior, j):
     """Whether scale j is learned, under a prior of its own or the joint one."""
     return prior.joint[j] or prior.scale_prior[j, 0] != 0.0
+
+
+@inner_kernel
+def varying_features(prior, state):
+    """Places (d,) of the features whose scale is not zero."""
+    p = state.scale.shape[0]
+    members = np.empty(p, dtype=np.int64)
+    d = 0
+    for i in range(prior.block, p):
+        if state.scale[i] > 0.0:
+            members[d] = i
+            d += 1
+    return members[:d]
 
 
 @inner_kernel

@@ -11,7 +11,7 @@ given its own scale a mean is normal: the rows of these priors are part of the s
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,20 +19,23 @@ from bayesmtl.numerics.densities import CODES, REGULARISED, log_regularised
 from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.lanes import mean_moments
 from bayesmtl.numerics.slicing import slice_sampler
+from bayesmtl.relations.exchangeable.horseshoe import (
+    MEAN_SCALE,
+    SLAB,
+    SPREAD_SCALE,
+    draw_slab,
+    global_scales,
+    log_hyper,
+    regularise,
+    update_hyper,
+)
 from bayesmtl.relations.exchangeable.moves import set_weights
 from bayesmtl.relations.exchangeable.state import JOINT, NORMAL, PopulationPrior
 
 __all__ = [
-    "MEAN_SCALE",
-    "SLAB",
-    "SLAB_RATE",
-    "SLAB_SHAPE",
-    "SPREAD_SCALE",
     "SelectionPrior",
     "SelectionState",
     "draw_selection",
-    "global_scales",
-    "log_hyper",
     "log_selection",
     "own_prior",
     "select_given_deviations",
@@ -41,15 +44,8 @@ __all__ = [
     "set_rows",
     "start_selection",
     "under_selection",
-    "update_hyper",
 ]
 
-# Places in the vector of hyperparameters.
-MEAN_SCALE, SPREAD_SCALE, SLAB = 0, 1, 2
-# Variance of the slab: InverseGamma, in units of the response over the feature.
-SLAB_SHAPE, SLAB_RATE = 2.0, 8.0
-# Half-Cauchy scales beyond so many slabs could not be told from the slab.
-_WIDEST = 1e6
 _NORMAL = CODES["Normal"]
 
 
@@ -84,25 +80,6 @@ class SelectionState(NamedTuple):
 
     local: np.ndarray
     hyper: np.ndarray
-
-
-def global_scales(relevant: float, noise: float, n_rows: int, n_tasks: int) -> np.ndarray:
-    """Scales (2,) of the priors of the global scales of means and of deviations.
-
-    Given the global scale g of the means, the share of them that data of N rows do not shrink is
-    about ``g sqrt(N) / (g sqrt(N) + noise)`` (Piironen and Vehtari 2017, section 3.3); for
-    deviations with the rows of one task.
-
-    Parameters
-    ----------
-    relevant : float
-        Prior median of that share, between 0 and 1.
-    noise : float
-        Sd of an average row.
-    n_rows, n_tasks : int
-    """
-    odds = relevant / (1.0 - relevant)
-    return noise * odds / np.sqrt(np.array([n_rows, n_rows / n_tasks]))
 
 
 def selection_prior(
@@ -148,12 +125,12 @@ def draw_selection(
     p = selection.member.size
     hyper = np.empty(3)
     hyper[:2] = selection.global_scale * np.abs(rng.standard_cauchy(2))
-    hyper[SLAB] = math.sqrt(SLAB_RATE / rng.gamma(SLAB_SHAPE))
+    hyper[SLAB] = draw_slab(rng)
     raw = np.abs(rng.standard_cauchy((p, n_effects + 1)))
     raw[:, :-1] *= hyper[MEAN_SCALE]
     raw[:, -1] *= hyper[SPREAD_SCALE]
     members = np.column_stack([selection.means, selection.member])
-    scales = np.where(members, _regularise(raw, hyper[SLAB]), 1.0)
+    scales = np.where(members, regularise(raw, hyper[SLAB]), 1.0)
     return SelectionState(scales[:, :-1].copy(), hyper), scales[:, -1].copy()
 
 
@@ -166,12 +143,6 @@ def start_selection(
     state = SelectionState(np.where(selection.means, local, 1.0), hyper)
     set_rows(prior, selection, state)
     return state
-
-
-def _regularise(u: np.ndarray, slab: float) -> Any:
-    """Half-Cauchy scales, bounded by the slab."""
-    u = np.minimum(u, _WIDEST * slab)
-    return slab * u / np.sqrt(slab**2 + u**2)
 
 
 @kernel
@@ -207,26 +178,6 @@ def log_selection(selection, state):
     return value + log_hyper(state.hyper, selection.global_scale, 0)
 
 
-@kernel
-def log_hyper(hyper, global_scale, start):
-    """Log prior density of the slab and the global scales from ``start`` on, up to a constant."""
-    value = _log_slab(hyper[2])
-    for which in range(start, 2):
-        value += _log_global(hyper[which], global_scale[which])
-    return value
-
-
-@inner_kernel
-def _log_slab(slab):
-    """Log density of the sd of the slab."""
-    return -(2.0 * SLAB_SHAPE + 1.0) * math.log(slab) - SLAB_RATE / slab**2
-
-
-@inner_kernel
-def _log_global(scale, prior_scale):
-    return -math.log1p((scale / prior_scale) ** 2)
-
-
 @inner_kernel
 def _local_target(x, args):
     """Log conditional of the log of one local scale.
@@ -242,52 +193,6 @@ def _local_target(x, args):
 
 
 _slice_local = slice_sampler(_local_target)
-
-
-@inner_kernel
-def _hyper_target(x, args):
-    """Log conditional of the log of a hyperparameter, the scales given."""
-    which, scales, of_means, hyper, global_scale = args
-    value = math.exp(x)
-    slab = value if which == 2 else hyper[2]
-    total = x + (_log_slab(slab) if which == 2 else _log_global(value, global_scale[which]))
-    for i in range(scales.shape[0]):
-        kind = 0 if of_means[i] else 1
-        if which == 2:
-            total += log_regularised(scales[i], hyper[kind], slab)
-        elif kind == which:
-            total += log_regularised(scales[i], value, slab)
-    return total
-
-
-_slice_hyper = slice_sampler(_hyper_target)
-
-
-@inner_kernel
-def _rescaled(u, of_mean, which, value, hyper):
-    """A scale whose half-Cauchy variable u is in units of the global scale."""
-    scale = hyper[0] if of_mean else hyper[1]
-    if (which == 0 and of_mean) or (which == 1 and not of_mean):
-        scale = value
-    slab = value if which == 2 else hyper[2]
-    wide = min(u * scale, _WIDEST * slab)
-    return slab * wide / math.sqrt(slab * slab + wide * wide)
-
-
-@inner_kernel
-def _moving_target(x, args):
-    """As `_hyper_target`, but the scales move with it and what they are scales of is given."""
-    which, units, of_means, count, square, added, hyper, global_scale = args
-    value = math.exp(x)
-    total = x + (_log_slab(value) if which == 2 else _log_global(value, global_scale[which]))
-    for i in range(units.shape[0]):
-        scale = _rescaled(units[i], of_means[i], which, value, hyper)
-        variance = scale * scale + added[i]
-        total -= 0.5 * (count[i] * math.log(variance) + square[i] / variance)
-    return total
-
-
-_slice_moving = slice_sampler(_moving_target)
 
 
 @inner_kernel
@@ -333,57 +238,6 @@ def _scatter(selection, population, state, scales):
         if factor != 1.0:
             population.deviation[:, i] *= factor
         n += 1
-
-
-@inner_kernel
-def _move_together(which, scales, of_means, count, square, added, hyper, global_scale, rng):
-    """Update a hyperparameter and the scales (n,) that it rules, these in its units given."""
-    units, slab = np.empty_like(scales), hyper[2]
-    moved = np.empty_like(of_means)
-    for n in range(scales.shape[0]):
-        scale = hyper[0] if of_means[n] else hyper[1]
-        units[n] = scales[n] * slab / math.sqrt((slab - scales[n]) * (slab + scales[n])) / scale
-        moved[n] = which == 2 or of_means[n] == (which == 0)
-    args = (
-        which,
-        units[moved],
-        of_means[moved],
-        count[moved],
-        square[moved],
-        added[moved],
-        hyper,
-        global_scale,
-    )
-    value = math.exp(_slice_moving(args, math.log(hyper[which]), 1.0, rng))
-    for n in range(scales.shape[0]):
-        if moved[n]:
-            scales[n] = _rescaled(units[n], of_means[n], which, value, hyper)
-    hyper[which] = value
-
-
-@kernel
-def update_hyper(scales, of_means, count, square, added, hyper, global_scale, start, stop, rng):
-    """Update hyperparameters given scales, then each together with the scales, in place.
-
-    Parameters
-    ----------
-    scales : (n,)
-    of_means : (n,) bool
-        Which of the two global scales rules them.
-    count, square, added : (n,)
-        Number of normal variables that a scale and a variance ``added`` to its square rule, and
-        their sum of squares.
-    hyper : (3,)
-    global_scale : (2,)
-    start, stop : int
-        Those from ``start`` on are updated; of these, those before ``stop`` with the scales too.
-    rng : numpy.random.Generator
-    """
-    for which in range(start, 3):
-        args = (which, scales, of_means, hyper, global_scale)
-        hyper[which] = math.exp(_slice_hyper(args, math.log(hyper[which]), 1.0, rng))
-    for which in range(start, stop):
-        _move_together(which, scales, of_means, count, square, added, hyper, global_scale, rng)
 
 
 @kernel

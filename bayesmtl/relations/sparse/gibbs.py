@@ -14,8 +14,8 @@ from bayesmtl.numerics.jit import inner_kernel, kernel, lane_kernel
 from bayesmtl.numerics.lanes import multiply_lanes, pack_tasks, unpack_tasks
 from bayesmtl.numerics.matrices import cholesky, draw_gaussian, invert_lower
 from bayesmtl.numerics.slicing import slice_sampler
+from bayesmtl.relations.exchangeable.horseshoe import log_hyper, update_hyper
 from bayesmtl.relations.exchangeable.population import joint_term, learns_scale, set_scale
-from bayesmtl.relations.exchangeable.selection import log_hyper, update_hyper
 from bayesmtl.relations.exchangeable.state import PopulationPrior, PopulationState
 from bayesmtl.relations.exchangeable.updates import scale_target
 from bayesmtl.relations.sparse.state import SparsePrior, SparseState

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bayesmtl.assembly import Problem
-from bayesmtl.relations.exchangeable.selection import SLAB_RATE, SLAB_SHAPE, SPREAD_SCALE
+from bayesmtl.relations.exchangeable.graph import add_regularised, add_slab
+from bayesmtl.relations.exchangeable.horseshoe import SPREAD_SCALE
 
 __all__ = ["add_deviations"]
 
@@ -21,15 +22,11 @@ def add_deviations(problem: Problem, common: Any, name: str) -> Any:
         Of the sum.
     """
     import pymc as pm
-    import pytensor.tensor as pt
 
     assert problem.sparse is not None
     dims = ("task", "feature")
     scale = pm.HalfCauchy("sparse_scale", float(problem.sparse.global_scale[SPREAD_SCALE]))
-    variance = pm.InverseGamma("sparse_slab_variance", SLAB_SHAPE, SLAB_RATE)
-    pm.Deterministic("sparse_slab", pt.sqrt(variance))
-    wide = scale * pm.HalfCauchy("sparse_unit_local", 1.0, dims=dims)
-    local = wide * pt.sqrt(variance / (variance + wide**2))
+    local = add_regularised("sparse_unit_local", scale, add_slab("sparse"), dims=dims)
     pm.Deterministic("sparse_local", local, dims=dims)
     unit = problem.prior.scale_unit[problem.prior.block :]
     part = unit * local * pm.Normal("sparse_offset", dims=dims)

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesmtl.relations.exchangeable.selection import SLAB, SLAB_RATE, SLAB_SHAPE, SPREAD_SCALE
+from bayesmtl.relations.exchangeable.horseshoe import SLAB, SPREAD_SCALE, draw_slab, regularise
 
-__all__ = ["SparsePrior", "SparseState", "expected_variance", "initial_sparse", "simulate_sparse"]
+__all__ = ["SparsePrior", "SparseState", "initial_sparse", "simulate_sparse"]
 
 
 class SparsePrior(NamedTuple):
@@ -43,26 +43,16 @@ class SparseState(NamedTuple):
     hyper: np.ndarray
 
 
-def expected_variance(hyper: np.ndarray) -> np.ndarray:
-    """Mean of ``local^2`` (...,) given global scale and slab (..., 3).
-
-    ``c^2 u^2 / (c^2 + u^2)`` has the mean ``c^2 g / (g + c)`` for a half-Cauchy u of scale g.
-    """
-    scale, slab = hyper[..., SPREAD_SCALE], hyper[..., SLAB]
-    return np.asarray(slab**2 * scale / (scale + slab))
-
-
 def simulate_sparse(
     prior: SparsePrior, n_tasks: int, first: int, p: int, rng: np.random.Generator
 ) -> SparseState:
     """Draw from the prior, coefficients from ``first`` on."""
     hyper = np.ones(3)
     hyper[SPREAD_SCALE] = prior.global_scale[SPREAD_SCALE] * abs(rng.standard_cauchy())
-    hyper[SLAB] = np.sqrt(SLAB_RATE / rng.gamma(SLAB_SHAPE))
+    hyper[SLAB] = draw_slab(rng)
     local = np.zeros((n_tasks, p))
     wide = hyper[SPREAD_SCALE] * np.abs(rng.standard_cauchy((n_tasks, p - first)))
-    wide = np.minimum(wide, 1e6 * hyper[SLAB])
-    local[:, first:] = hyper[SLAB] * wide / np.hypot(hyper[SLAB], wide)
+    local[:, first:] = regularise(wide, hyper[SLAB])
     return SparseState(local * rng.normal(size=local.shape), local, hyper)
 
 

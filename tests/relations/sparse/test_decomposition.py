@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import bayesmtl as bm
-from bayesmtl.relations.exchangeable.selection import SPREAD_SCALE
-from bayesmtl.relations.sparse.state import SparsePrior, expected_variance, simulate_sparse
+from bayesmtl.relations.exchangeable.horseshoe import SPREAD_SCALE, expected_variance
+from bayesmtl.relations.sparse.state import SparsePrior, simulate_sparse
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(CHECK|single|effective).*")
 FORMULA = "y ~ " + " + ".join(f"x{j}" for j in range(5))
