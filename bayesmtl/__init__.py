@@ -37,6 +37,7 @@ from bayesmtl.priors import Prior
 from bayesmtl.relations.clusters.prior import DirichletProcess, FiniteMixture, PitmanYor
 from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
+from bayesmtl.relations.graph.prior import SparseGraph
 from bayesmtl.relations.sparse.prior import Decomposition
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "Pooled",
     "Prior",
     "SavedFitError",
+    "SparseGraph",
     "StudentT",
     "UnsupportedError",
     "__version__",

@@ -59,6 +59,7 @@ from bayesmtl.relations.exchangeable.state import (
     SET,
     PopulationPrior,
 )
+from bayesmtl.relations.graph.prior import SparseGraph
 from bayesmtl.relations.sparse.prior import Decomposition
 from bayesmtl.relations.sparse.state import SparsePrior
 from bayesmtl.scaling import INTERCEPT, Scaling, learn_scaling, response_scaling, robust_unit
@@ -75,7 +76,7 @@ __all__ = [
 ]
 
 Clusters = DirichletProcess | PitmanYor | FiniteMixture
-Correlated = MatrixNormal | LowRank
+Correlated = MatrixNormal | LowRank | SparseGraph
 Common = Independent | Pooled | Exchangeable | Clusters | Correlated
 Relation = Common | Decomposition
 # More features than these, with fewer rows a task than so many times their number, say little of a
@@ -410,6 +411,8 @@ def _task_covariance(
     settings = relation.task_settings(rows.tasks, len(features))
     if settings.kind in ("full", "lkj"):
         _warn_of_vague_correlations(rows)
+    elif isinstance(relation, SparseGraph):
+        _warn_of_vague_edges(rows)
     return TaskCovariancePrior.of(settings, len(rows.tasks))
 
 
@@ -572,8 +575,7 @@ def _warn_of_vague_partitions(rows: Rows, features: tuple[str, ...]) -> None:
 
 def _warn_of_vague_correlations(rows: Rows) -> None:
     """Warn where the features are too few to tell the correlations of the tasks."""
-    n_tasks = len(rows.tasks)
-    effective = int(np.linalg.matrix_rank(rows.features - rows.features.mean(axis=0)))
+    n_tasks, effective = len(rows.tasks), _effective_features(rows)
     if n_tasks > 1 and effective < 2 * n_tasks:
         # Every feature is one replicate; the prior counts as three.
         sd = 1.0 / math.sqrt(effective + 3.0)
@@ -584,6 +586,21 @@ def _warn_of_vague_correlations(rows: Rows) -> None:
             "with prior_task_correlation in the task relations, or use "
             "task_covariance='low_rank'"
         )
+
+
+def _warn_of_vague_edges(rows: Rows) -> None:
+    """Warn where the features are too few to tell which tasks are linked."""
+    n_tasks, effective = len(rows.tasks), _effective_features(rows)
+    if n_tasks > 2 and effective < n_tasks:
+        warn(
+            f"a graph of {n_tasks} tasks is learned from {effective} effective features, fewer "
+            "than tasks: even if the weights were known, few edges could be told from none; "
+            "compare edge_probability with prior_edge_probability in the task relations"
+        )
+
+
+def _effective_features(rows: Rows) -> int:
+    return int(np.linalg.matrix_rank(rows.features - rows.features.mean(axis=0)))
 
 
 def _column(rows: Rows, name: str | None, default: float) -> np.ndarray:

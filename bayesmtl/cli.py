@@ -31,6 +31,7 @@ RELATIONS: dict[str, Callable[[], Any]] = {
     "finite-mixture": bm.FiniteMixture,
     "matrix-normal": bm.MatrixNormal,
     "low-rank": bm.LowRank,
+    "sparse-graph": bm.SparseGraph,
     "decomposition": bm.Decomposition,
 }
 # With the options that each must and may have.

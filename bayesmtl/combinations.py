@@ -29,6 +29,7 @@ from bayesmtl.model import Model
 from bayesmtl.relations.clusters.prior import DirichletProcess, FiniteMixture, PitmanYor
 from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
+from bayesmtl.relations.graph.prior import SparseGraph
 from bayesmtl.relations.sparse.prior import Decomposition
 
 __all__ = ["table"]
@@ -51,6 +52,7 @@ _RELATIONS: tuple[Any, ...] = (
     FiniteMixture(),
     MatrixNormal(),
     LowRank(),
+    SparseGraph(),
     Decomposition(),
 )
 

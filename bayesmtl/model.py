@@ -43,7 +43,7 @@ class Model:
         Column that names the task.
     relation : relation
         Prior of the task weights: Independent, Pooled, Exchangeable, DirichletProcess, PitmanYor,
-        FiniteMixture, MatrixNormal or LowRank.
+        FiniteMixture, MatrixNormal, LowRank or SparseGraph.
     likelihood : Gaussian, StudentT, Bernoulli, Binomial, Poisson, NegativeBinomial or Ordinal
         Or a mapping {task: likelihood} that covers every task of the data. Then the relation is of
         weights w_t in common units: the predictor of a row is ``center_t + task_scale_t (a_t +
@@ -101,7 +101,7 @@ class Model:
             raise InvalidModelError(
                 "relation must be one of bm.Independent(), bm.Pooled(), bm.Exchangeable(), "
                 "bm.DirichletProcess(), bm.PitmanYor(), bm.FiniteMixture(), bm.MatrixNormal(), "
-                "bm.LowRank(), bm.Decomposition(...), got "
+                "bm.LowRank(), bm.SparseGraph(), bm.Decomposition(...), got "
                 f"{self.relation!r}"
             )
         self._check_likelihood()

@@ -148,9 +148,9 @@ def _deviations(
         return deviation, partition, None
     if problem.task_covariance is not None:
         inner = root[first:, first:]
-        tasks = simulate_tasks(problem.task_covariance, inner, rng)
+        tasks, own = simulate_tasks(problem.task_covariance, inner, rng)
         deviation[:, first:] = simulate_deviations(tasks, inner, rng)
-        return deviation, None, task_draw(tasks, None)
+        return deviation, None, task_draw(problem.task_covariance, tasks, own, None)
     return deviation, None, None
 
 

@@ -17,6 +17,7 @@ from bayesmtl.likelihoods.mixed import all_ordinal, common_likelihood, own_noise
 from bayesmtl.relations.clusters.prior import FiniteMixture, PitmanYor
 from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
+from bayesmtl.relations.graph.prior import SparseGraph
 from bayesmtl.relations.matrices import FixedMatrix, matrix_from_json, matrix_to_json
 from bayesmtl.relations.settings import describe, from_json, to_json
 from bayesmtl.relations.sparse.prior import Decomposition
@@ -258,6 +259,8 @@ def _relation_lines(symbol: str, relation: Common, effects: str, defaults: _Defa
         return _low_rank_lines(symbol, relation, effects, defaults)
     if isinstance(relation, MatrixNormal):
         return _matrix_lines(symbol, relation, effects, defaults)
+    if isinstance(relation, SparseGraph):
+        return _graph_lines(symbol, relation, effects, defaults)
     lines = [f"{symbol} ~ Normal(mean{effects}, D)   [{name}]"]
     no_own = relation.mean is None and relation.scale is None and symbol in ("w_t", "v_t")
     joint = no_own and relation.feature_covariance == "diagonal"
@@ -325,6 +328,20 @@ def _matrix_lines(
         joint = plain.mean is None and plain.scale is None and features == "diagonal"
         lines += _joint_lines(plain, defaults) if joint else _population_lines(plain, defaults)
     return lines + _effect_lines(relation, effects, defaults, joint=joint)
+
+
+def _graph_lines(
+    symbol: str, relation: SparseGraph, effects: str, defaults: _Defaults
+) -> list[str]:
+    plain = relation.population()
+    joint = plain.mean is None and plain.scale is None and plain.feature_covariance == "diagonal"
+    return [
+        f"{symbol} ~ Normal(mean{effects}, Omega_tt D), cov({symbol}, w_s) = Omega_ts D   "
+        f"[{type(relation).__name__}]",
+        *(f"    {line}" for line in relation.story()),
+        *(_joint_lines(plain, defaults) if joint else _population_lines(plain, defaults)),
+        *_effect_lines(relation, effects, defaults, joint=joint),
+    ]
 
 
 def _low_rank_lines(symbol: str, relation: LowRank, effects: str, defaults: _Defaults) -> list[str]:

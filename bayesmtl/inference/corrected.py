@@ -335,7 +335,9 @@ class _Chain(NamedTuple):
         scales = state.scales
         return storage._replace(
             parameters=np.empty((draws, state.parameters.size)),
-            tasks=None if state.tasks is None else task_storage(state.tasks, draws),
+            tasks=None
+            if state.tasks is None or self.problem.task_covariance is None
+            else task_storage(self.problem.task_covariance, state.tasks, state.own, draws),
             task_scale=None if scales is None else np.empty((draws, scales.log_scale.size)),
         )
 
@@ -345,7 +347,9 @@ class _Chain(NamedTuple):
         assert storage.parameters is not None
         storage.parameters[draw] = state.parameters
         if storage.tasks is not None and state.tasks is not None:
-            record_tasks(state.tasks, state.population, storage.tasks, draw)
+            of, population = problem.task_covariance, state.population
+            assert of is not None
+            record_tasks(of, state.tasks, state.own, population, storage.tasks, draw)
         if storage.task_scale is not None and state.scales is not None:
             storage.task_scale[draw] = np.exp(state.scales.log_scale)
         density = _log_structure(problem, state) + log_parameters(problem, state.parameters)
@@ -361,7 +365,7 @@ def _log_structure(problem: Problem, state: CorrectedState) -> float:
     noise = noise_variance(problem, state.parameters)
     if state.tasks is not None and problem.task_covariance is not None:
         return covariance_density.log_population(
-            prior, state.population, state.tasks, problem.task_covariance, noise
+            prior, state.population, state.tasks, problem.task_covariance, noise, state.own
         )
     if partition is None:
         return float(log_population(prior, state.population, noise))

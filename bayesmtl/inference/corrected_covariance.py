@@ -14,6 +14,7 @@ The weights are moved in `bayesmtl.inference.corrected_weights`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -44,6 +45,10 @@ from bayesmtl.relations.covariance.factor_moves import (
 from bayesmtl.relations.covariance.factors import specific_given_parts
 from bayesmtl.relations.covariance.gibbs import start_tasks, sweep
 from bayesmtl.relations.covariance.state import DenseTasks, FactorTasks, TaskCovariancePrior
+from bayesmtl.relations.covariance.structure import (
+    structure_given_deviations,
+    structure_with_weights,
+)
 from bayesmtl.relations.covariance.whitened import whiten_factors
 from bayesmtl.relations.exchangeable.moves import rescale_joint
 from bayesmtl.relations.exchangeable.state import HUANG_WAND
@@ -68,7 +73,7 @@ def start_correlated(
         population.precision[prior.block :, prior.block :] = np.linalg.inv(given)
     chain = start_tasks(problem.task_covariance, sites, prior, rng)
     sweep(sites, prior, population, chain, noise_variance, rng)
-    return state._replace(tasks=chain.tasks, root_step=chain.step)
+    return state._replace(tasks=chain.tasks, root_step=chain.step, own=chain.own)
 
 
 def update_correlated(
@@ -169,7 +174,7 @@ def _update_dense(
 ) -> list[bool]:
     """The covariance of the tasks, given the weights and by surrogates."""
     prior, population, sites = problem.prior, state.population, state.sites
-    learned = task_prior.kind != "given"
+    learned, structure = task_prior.kind in ("full", "lkj"), task_prior.structure
     dense, _ = dense_sites(sites, prior, DENSE)
     for _ in range(_REPEATS):
         structure_given_weights(
@@ -177,6 +182,13 @@ def _update_dense(
         )
         if learned:
             exchange_dense(prior, population, tasks, noise_variance, rng)
+        elif structure is not None:
+            args = (prior, population, tasks, noise_variance, rng)
+            structure_given_deviations(structure, state.own, *args)
+    if structure is not None:
+        of = (sites, dense, prior, population, tasks, rng)
+        move = partial(structure_with_weights, structure, state.own, *of)
+        return [attempt(problem, state, move, rng)]
     if not learned:
         return []
 

@@ -59,6 +59,8 @@ class CorrectedState(NamedTuple):
         Where tasks are correlated.
     root_step : (2,) or None
         Where they have a dense covariance: see `bayesmtl.relations.covariance.root.move_root`.
+    own : NamedTuple of arrays or None
+        What a structure of the tasks has beside their covariance.
     """
 
     sites: Sites
@@ -74,6 +76,7 @@ class CorrectedState(NamedTuple):
     selection: SelectionState | None = None
     tasks: DenseTasks | FactorTasks | None = None
     root_step: np.ndarray | None = None
+    own: Any = None
 
 
 def rows_of(problem: Problem, state: CorrectedState) -> tuple[Any, RowKernels]:
@@ -115,7 +118,7 @@ def attempt(
         False where it has changed nothing.
     rng : numpy.random.Generator
     """
-    parts = [*state.population, *(state.partition or ()), *(state.tasks or ())]
+    parts = [*state.population, *(state.partition or ()), *(state.tasks or ()), *(state.own or ())]
     before = [part.copy() for part in parts]
     start = corrections(state, state.value).sum()
     if propose() is False:

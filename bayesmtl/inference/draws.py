@@ -59,6 +59,12 @@ class TaskDraws(NamedTuple):
         Of the loadings.
     rank : (...,) int or None
         Number of active factors.
+    edge : (..., task, task) bool or None
+        Which pairs an unknown graph with a spike and slab links.
+    dependence : (...,) or None
+        rho of a known graph.
+    share : (..., component) or None
+        Of the variance along a tree.
     """
 
     covariance: np.ndarray | None
@@ -67,6 +73,9 @@ class TaskDraws(NamedTuple):
     specific: np.ndarray | None = None
     variance: np.ndarray | None = None
     rank: np.ndarray | None = None
+    edge: np.ndarray | None = None
+    dependence: np.ndarray | None = None
+    share: np.ndarray | None = None
 
 
 class SelectionDraws(NamedTuple):

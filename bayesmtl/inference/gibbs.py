@@ -367,7 +367,8 @@ def storage_for(problem: Problem, chain: ChainState, draws: int, keep_weights: b
     """Empty arrays for the draws of one chain."""
     storage = structure_storage(problem, chain.partition, draws, keep_weights=keep_weights)
     if chain.tasks is not None:
-        storage = storage._replace(tasks=task_storage(chain.tasks.tasks, draws))
+        of = chain.tasks
+        storage = storage._replace(tasks=task_storage(of.prior, of.tasks, of.own, draws))
     kind = chain.noise.kind
     if kind == FIXED_NOISE:
         return storage
@@ -395,13 +396,10 @@ def record(problem: Problem, chain: ChainState, storage: Draws, draw: int) -> Dr
         storage.log_noise[draw] = flat
     variance = _noise_variance(problem, noise)
     if chain.tasks is not None and storage.tasks is not None:
-        record_tasks(chain.tasks.tasks, population, storage.tasks, draw)
+        of = chain.tasks
+        record_tasks(of.prior, of.tasks, of.own, population, storage.tasks, draw)
         structure = covariance_density.log_population(
-            problem.prior,
-            population,
-            chain.tasks.tasks,
-            chain.tasks.prior,
-            variance,
+            problem.prior, population, of.tasks, of.prior, variance, of.own
         )
         storage.lp[draw] = structure + log_noise(noise) + log_rows(noise, chain.square)
     elif partition is None:

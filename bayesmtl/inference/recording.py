@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bayesmtl.assembly import Problem
@@ -15,7 +17,7 @@ from bayesmtl.inference.draws import (
 )
 from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.relations.clusters.state import PartitionState
-from bayesmtl.relations.covariance.state import DenseTasks, FactorTasks
+from bayesmtl.relations.covariance.state import DenseTasks, FactorTasks, TaskCovariancePrior
 from bayesmtl.relations.exchangeable.selection import SelectionState, log_selection
 from bayesmtl.relations.exchangeable.state import HUANG_WAND, PopulationState
 from bayesmtl.relations.sparse.gibbs import log_sparse
@@ -141,17 +143,26 @@ def _record_partition(
     return storage
 
 
-def task_draw(tasks: DenseTasks | FactorTasks, population: PopulationState | None) -> TaskDraws:
+def task_draw(
+    prior: TaskCovariancePrior,
+    tasks: DenseTasks | FactorTasks,
+    own: Any,
+    population: PopulationState | None,
+) -> TaskDraws:
     """The covariance of the tasks as one draw.
 
     Parameters
     ----------
+    prior : TaskCovariancePrior
     tasks : DenseTasks or FactorTasks
+    own : NamedTuple of arrays or None
+        Of a structure of the tasks.
     population : PopulationState or None
         Factors are divided by the sds of its covariance, if it is given.
     """
     if isinstance(tasks, DenseTasks):
-        return TaskDraws(tasks.covariance)
+        recorded = {} if prior.structure is None else prior.structure.recorded(own)
+        return TaskDraws(tasks.covariance, **recorded)
     factors = tasks.factors
     if population is not None:
         factors = factors / np.sqrt(np.diag(population.covariance))[-factors.shape[1] :]
@@ -159,18 +170,25 @@ def task_draw(tasks: DenseTasks | FactorTasks, population: PopulationState | Non
     return TaskDraws(None, tasks.loadings, factors, tasks.specific, tasks.variance, rank)
 
 
-def task_storage(tasks: DenseTasks | FactorTasks, draws: int) -> TaskDraws:
+def task_storage(
+    prior: TaskCovariancePrior, tasks: DenseTasks | FactorTasks, own: Any, draws: int
+) -> TaskDraws:
     """Empty arrays for the draws of one chain."""
-    parts = task_draw(tasks, None)
+    parts = task_draw(prior, tasks, own, None)
     return TaskDraws(
         *(None if x is None else np.empty((draws, *x.shape), dtype=x.dtype) for x in parts)
     )
 
 
 def record_tasks(
-    tasks: DenseTasks | FactorTasks, population: PopulationState, storage: TaskDraws, draw: int
+    prior: TaskCovariancePrior,
+    tasks: DenseTasks | FactorTasks,
+    own: Any,
+    population: PopulationState,
+    storage: TaskDraws,
+    draw: int,
 ) -> None:
     """Write the covariance of the tasks as one draw."""
-    for values, part in zip(task_draw(tasks, population), storage, strict=True):
+    for values, part in zip(task_draw(prior, tasks, own, population), storage, strict=True):
         if part is not None:
             part[draw] = values

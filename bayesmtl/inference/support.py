@@ -7,7 +7,9 @@ from typing import Any
 from bayesmtl.assembly import Problem
 from bayesmtl.errors import UnsupportedError
 from bayesmtl.relations.clusters.state import fixed_components
+from bayesmtl.relations.covariance.state import TaskCovariancePrior
 from bayesmtl.relations.exchangeable.state import SEPARATE
+from bayesmtl.relations.graph.sparse import SparsePrecision
 
 __all__ = ["EXACT", "require_supported"]
 
@@ -33,7 +35,7 @@ def require_supported(problem: Problem, likelihood: Any, method: str) -> None:
     if problem.sparse is not None:
         _require_sparse(problem, likelihood, method)
     if problem.task_covariance is not None:
-        _require_correlated(problem.task_covariance.kind, problem, likelihood, method)
+        _require_correlated(problem.task_covariance, problem, likelihood, method)
     elif method == "cavi":
         _require_gaussian_clusters(problem, likelihood)
     elif method == "laplace_sites":
@@ -65,7 +67,19 @@ def _require_sparse(problem: Problem, likelihood: Any, method: str) -> None:
         )
 
 
-def _require_correlated(kind: str, problem: Problem, likelihood: Any, method: str) -> None:
+def _require_correlated(
+    prior: TaskCovariancePrior, problem: Problem, likelihood: Any, method: str
+) -> None:
+    if isinstance(prior.structure, SparsePrecision) and method != "gibbs":
+        raise UnsupportedError(
+            f"inference={method!r} does not work for bm.SparseGraph(), whose graph is unknown: use "
+            "inference='gibbs'"
+        )
+    if prior.structure is not None and method == "cavi":
+        raise UnsupportedError(
+            "inference='cavi' does not work where a graph links the tasks: use inference='gibbs' "
+            "or 'nuts'"
+        )
     if method == "laplace_sites":
         raise UnsupportedError(
             "inference='laplace_sites' does not work for correlated tasks: use "
@@ -78,7 +92,7 @@ def _require_correlated(kind: str, problem: Problem, likelihood: Any, method: st
         )
     if method == "cavi":
         _require_conjugate(problem, likelihood)
-    if method in ("gibbs", "cavi") and kind == "lkj":
+    if method in ("gibbs", "cavi") and prior.kind == "lkj":
         raise UnsupportedError(
             "task_covariance='lkj' is for inference='nuts': use it, or task_covariance='full' with "
             f"inference={method!r}"

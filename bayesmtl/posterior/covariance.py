@@ -10,6 +10,7 @@ import xarray as xr
 
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws, evenly_spaced, take
+from bayesmtl.posterior.graphs import structure_relations
 from bayesmtl.posterior.relations import DENSE_LIMIT, STATISTICS, summarise
 from bayesmtl.posterior.task_draws import correlations, variances
 from bayesmtl.relations.covariance.simulate import simulate_tasks
@@ -43,9 +44,9 @@ def covariance_relations(problem: Problem, draws: Draws) -> xr.Dataset:
     assert draws.tasks is not None
     out: dict[str, Any] = {}
     attrs: dict[str, Any] = {"task_covariance": prior.kind}
+    n_samples = int(np.clip(_PAIR_BUDGET / prior.n_tasks**2, 100, 4000))
+    some = take(draws, *evenly_spaced(draws, n_samples))
     if prior.n_tasks <= DENSE_LIMIT:
-        n_samples = int(np.clip(_PAIR_BUDGET / prior.n_tasks**2, 100, 4000))
-        some = take(draws, *evenly_spaced(draws, n_samples))
         assert some.tasks is not None
         out["task_correlation"] = (("task", "task_bis", "statistic"), _summary(some))
     coords: dict[str, Any] = {"task": labels, "statistic": STATISTICS}
@@ -55,6 +56,10 @@ def covariance_relations(problem: Problem, draws: Draws) -> xr.Dataset:
         out |= _subspace(problem, draws)
         names = np.array(problem.features, dtype=object)
         coords |= {"feature": names, "feature_bis": names}
+    if prior.structure is not None:
+        assert some.tasks is not None
+        relations = structure_relations(prior.structure, some.tasks, labels)
+        return xr.merge([xr.Dataset(out, coords, attrs), relations], join="exact")
     if prior.kind != "given" and prior.n_tasks > 1:
         few = min(prior.n_tasks, _MOST_SIMULATED)
         pair, ranks = _prior(prior.kind, few, prior.n_factors, prior.common)
@@ -116,7 +121,7 @@ def _prior(kind: str, n_tasks: int, n_factors: int, common: bool) -> tuple[np.nd
     settings = TaskCovariancePrior(kind, np.eye(n_tasks), n_factors, common)
     pair, rank = np.empty(_PRIOR_DRAWS), np.zeros(_PRIOR_DRAWS, dtype=np.int64)
     for i in range(_PRIOR_DRAWS):
-        tasks = simulate_tasks(settings, np.eye(1), rng)
+        tasks, _ = simulate_tasks(settings, np.eye(1), rng)
         covariance = tasks.covariance
         pair[i] = covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])
         rank[i] = np.sum(getattr(tasks, "active", 0))

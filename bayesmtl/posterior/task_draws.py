@@ -9,6 +9,7 @@ import numpy as np
 from bayesmtl.assembly import Problem
 from bayesmtl.inference.draws import Draws, TaskDraws
 from bayesmtl.numerics.lanes import unpack_tasks
+from bayesmtl.posterior.graph_draws import structure_variables
 
 __all__ = [
     "conditional_means",
@@ -82,10 +83,13 @@ def task_variables(problem: Problem, draws: Draws) -> dict[str, Any]:
     variance = variances(tasks)
     relative = np.sqrt(variance / variance.mean(axis=-1, keepdims=True))
     out: dict[str, Any] = {"task_sd": ((*_SAMPLE, "task"), relative, fixed)}
-    if 8 * variance.size * prior.n_tasks <= _CORRELATION_BYTES:
+    pairs = 8 * variance.size * prior.n_tasks <= _CORRELATION_BYTES
+    if pairs:
         out["task_correlation"] = ((*_SAMPLE, "task", "task_bis"), correlations(tasks), fixed)
     if tasks.rank is not None:
         out["rank"] = (_SAMPLE, tasks.rank, {})
+    if prior.structure is not None:
+        out |= structure_variables(prior.structure, tasks, pairs=pairs)
     return out
 
 

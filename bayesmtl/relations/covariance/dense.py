@@ -7,7 +7,7 @@ Graph. Stat. 20).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,10 @@ from bayesmtl.relations.covariance.dense_covariance import (
 from bayesmtl.relations.covariance.exchange import exchange_dense
 from bayesmtl.relations.covariance.innovations import by_task, place_deviations_of
 from bayesmtl.relations.covariance.state import DenseTasks, TaskCovariancePrior
+from bayesmtl.relations.covariance.structure import (
+    structure_given_deviations,
+    structure_with_weights,
+)
 from bayesmtl.relations.covariance.task_by_task import update_tasks
 from bayesmtl.relations.exchangeable.moves import (
     noncentred_means,
@@ -187,6 +191,7 @@ def sweep_dense(
     tasks: DenseTasks,
     noise_variance: float,
     step: np.ndarray,
+    own: Any,
     rng: np.random.Generator,
 ) -> None:
     """One Gibbs sweep over weights, means, scales and both covariances, in place.
@@ -205,12 +210,18 @@ def sweep_dense(
         The noise variance that the joint R-squared prior refers to.
     step : (2,)
         Of `move_root`.
+    own : NamedTuple of arrays or None
+        Of a structure of the tasks.
     rng : numpy.random.Generator
     """
     deviation = draw_weights(dense, route, sites.precision, prior, state, tasks, rng)
-    learned = task_prior.kind != "given"
+    learned = task_prior.kind in ("full", "lkj")
     args = (sites, dense, prior, state, tasks, deviation, learned, noise_variance, step)
     _given_weights(*args, rng)
+    if task_prior.structure is not None:
+        structure = task_prior.structure
+        structure_given_deviations(structure, own, prior, state, tasks, noise_variance, rng)
+        structure_with_weights(structure, own, sites, dense, prior, state, tasks, rng)
 
 
 @kernel

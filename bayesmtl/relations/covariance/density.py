@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from scipy.special import gammaln, xlogy
@@ -63,6 +64,7 @@ def log_population(
     tasks: DenseTasks | FactorTasks,
     task_prior: TaskCovariancePrior,
     noise_variance: float,
+    own: Any = None,
 ) -> float:
     """Log density of structure and weights, up to a constant, in internal units.
 
@@ -73,6 +75,8 @@ def log_population(
     tasks : DenseTasks or FactorTasks
     task_prior : TaskCovariancePrior
     noise_variance : float
+    own : NamedTuple of arrays or None
+        Of a structure of the tasks.
     """
     first, n_tasks = prior.block, prior.n_tasks
     value = float(log_structure(prior, state, noise_variance))
@@ -84,7 +88,10 @@ def log_population(
     members = first + np.flatnonzero(varying[first:])
     precision = state.precision[np.ix_(members, members)]
     if isinstance(tasks, DenseTasks):
-        value += 0.0 if task_prior.kind == "given" else _log_dense(tasks)
+        if task_prior.structure is not None:
+            value += task_prior.structure.log_prior(own, tasks)
+        elif task_prior.kind != "given":
+            value += _log_dense(tasks)
         root = np.linalg.cholesky(tasks.covariance)
         white = np.linalg.solve(root, deviation[:, members])
         value -= len(members) * float(np.log(np.diag(root)).sum())

@@ -20,7 +20,7 @@ from bayesmtl.relations.exchangeable.density import log_structure
 from bayesmtl.relations.exchangeable.population import learns_scale
 from bayesmtl.relations.exchangeable.state import PopulationState
 
-__all__ = ["exchange_dense", "exchange_factors"]
+__all__ = ["exchange_dense", "exchange_factors", "exchange_precision"]
 
 
 @inner_kernel
@@ -39,10 +39,12 @@ def _divide(prior, state, x, out):
 
 @inner_kernel
 def _target(x, args):
-    prior, state, scratch, noise_variance, n_free, power, quadratic, weight, ratios, sign = args
+    prior, state, scratch, noise_variance, n_free, density = args
+    power, quadratic, weight, ratios, sign, second, fourth = density
     _divide(prior, state, x, scratch)
     value = log_structure(prior, scratch, noise_variance) - n_free * x
     value += power * x - 0.5 * quadratic * math.exp(2.0 * x)
+    value -= 0.5 * (second * math.exp(-2.0 * x) + fourth * math.exp(-4.0 * x))
     for ratio in ratios:
         value -= weight * math.log1p(ratio * math.exp(2.0 * sign * x))
     return value
@@ -68,11 +70,12 @@ def _free(prior, state):
 
 
 @inner_kernel
-def _draw(prior, state, noise_variance, tasks_part, rng):
+def _draw(prior, state, noise_variance, density, rng):
     """The logarithm of c, already applied to the features; 0 where it cannot move.
 
-    ``tasks_part`` is the prior of what is multiplied by c, with the Jacobian: ``power x - quadratic
-    e^2x / 2 - weight sum log(1 + ratio e^(2 sign x))`` for ``x = log c``.
+    ``density`` is the prior of what is multiplied by c, with the Jacobian: ``power x - (quadratic
+    e^2x + second e^-2x + fourth e^-4x) / 2 - weight sum log(1 + ratio e^(2 sign x))`` for
+    ``x = log c``.
     """
     n_free = _free(prior, state)
     if n_free < 0.0:
@@ -87,20 +90,7 @@ def _draw(prior, state, noise_variance, tasks_part, rng):
         state.deviation,
         state.weights,
     )
-    power, quadratic, weight, ratios, sign = tasks_part
-    args = (
-        prior,
-        state,
-        scratch,
-        noise_variance,
-        n_free,
-        power,
-        quadratic,
-        weight,
-        ratios,
-        sign,
-    )
-    x = _slice(args, 0.0, 0.5, rng)
+    x = _slice((prior, state, scratch, noise_variance, n_free, density), 0.0, 0.5, rng)
     _divide(prior, state, x, scratch)
     state.scale[:] = scratch.scale
     state.covariance[:] = scratch.covariance
@@ -134,7 +124,16 @@ def exchange_dense(prior, state, tasks, noise_variance, rng):
     n = float(tasks.precision.shape[0])
     power = n * (n + 1.0) - (HALF_T_DOF + 2.0 * n) * n
     ratios = HALF_T_DOF * HALF_T_SCALE**2 * np.diag(tasks.precision)
-    part = (power, 0.0, 0.5 * (HALF_T_DOF + n), ratios, -1.0)
+    part = (power, 0.0, 0.5 * (HALF_T_DOF + n), ratios, -1.0, 0.0, 0.0)
+    factor = math.exp(_draw(prior, state, noise_variance, part, rng))
+    tasks.covariance[:] = tasks.covariance * factor**2
+    tasks.precision[:] = tasks.precision / factor**2
+
+
+@kernel
+def exchange_precision(prior, state, tasks, density, noise_variance, rng):
+    """As `exchange_dense`, of a precision with another prior, given by a ScaleDensity."""
+    part = (density.power, 0.0, 0.0, np.empty(0), 1.0, density.second, density.fourth)
     factor = math.exp(_draw(prior, state, noise_variance, part, rng))
     tasks.covariance[:] = tasks.covariance * factor**2
     tasks.precision[:] = tasks.precision / factor**2
@@ -153,7 +152,7 @@ def exchange_factors(prior, state, tasks, common, noise_variance, rng):
     specific = tasks.specific[:1] if common else tasks.specific
     ratios = specific / (SPECIFIC_DOF * SPECIFIC_SCALE**2)
     power = float(tasks.loadings.size + specific.size)
-    part = (power, quadratic, 0.5 * (SPECIFIC_DOF + 1.0), ratios, 1.0)
+    part = (power, quadratic, 0.5 * (SPECIFIC_DOF + 1.0), ratios, 1.0, 0.0, 0.0)
     factor = math.exp(_draw(prior, state, noise_variance, part, rng))
     if prior.covariance == 1:
         # Factors have the covariance of the features, not their scales for units.

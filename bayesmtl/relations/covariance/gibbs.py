@@ -5,7 +5,7 @@ Tasks are independent given factors, or coupled through a dense covariance matri
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,8 @@ class TaskChain(NamedTuple):
     route : Route or None
     step : (2,)
         Size of the steps of `move_root` and the last probability of acceptance.
+    own : NamedTuple of arrays or None
+        What a structure of the tasks has beside their covariance.
     """
 
     prior: TaskCovariancePrior
@@ -45,6 +47,7 @@ class TaskChain(NamedTuple):
     dense: DenseSites | None = None
     route: Route | None = None
     step: np.ndarray | None = None
+    own: Any = None
 
 
 def start_tasks(
@@ -54,12 +57,15 @@ def start_tasks(
     rng: np.random.Generator,
 ) -> TaskChain:
     """A dispersed start."""
-    n_features = prior.scale_unit.size - prior.block
-    tasks = initial_tasks(task_prior, n_features, rng)
-    if isinstance(tasks, DenseTasks):
-        step = np.array([FIRST_STEP, np.nan])
-        return TaskChain(task_prior, tasks, *dense_sites(sites, prior), step)
-    return TaskChain(task_prior, tasks)
+    n_features, step = prior.scale_unit.size - prior.block, np.array([FIRST_STEP, np.nan])
+    if task_prior.structure is not None:
+        precision, own = task_prior.structure.start(rng)
+        tasks = DenseTasks(np.linalg.inv(precision), precision)
+        return TaskChain(task_prior, tasks, *dense_sites(sites, prior), step, own)
+    started = initial_tasks(task_prior, n_features, rng)
+    if isinstance(started, DenseTasks):
+        return TaskChain(task_prior, started, *dense_sites(sites, prior), step)
+    return TaskChain(task_prior, started)
 
 
 def sweep(
@@ -87,6 +93,7 @@ def sweep(
         chain.tasks,
         noise_variance,
         chain.step,
+        chain.own,
         rng,
     )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,10 @@ from bayesmtl.relations.exchangeable.prior import Block, Exchangeable, Features
 from bayesmtl.relations.matrices import FixedMatrix, as_matrix
 from bayesmtl.relations.settings import clean, require_support
 
-__all__ = ["LowRank", "MatrixNormal", "TaskSettings"]
+if TYPE_CHECKING:
+    from bayesmtl.relations.covariance.structure import TaskStructure
+
+__all__ = ["CorrelatedTasks", "LowRank", "MatrixNormal", "TaskSettings"]
 
 _TASK_KINDS = ("low_rank", "full", "lkj")
 _FEATURE_KINDS = ("diagonal", "full", "identity")
@@ -27,22 +30,78 @@ class TaskSettings(NamedTuple):
 
     Parameters
     ----------
-    kind : {"full", "lkj", "low_rank", "given"}
+    kind : {"full", "lkj", "low_rank", "given", "structure"}
     given : (task, task) or None
     n_factors : int
         At most, where the rank is low.
     common : bool
         Whether the tasks' own parts beside factors have one variance.
+    structure : TaskStructure or None
+        Of the kind "structure".
     """
 
     kind: str
     given: np.ndarray | None = None
     n_factors: int = 0
     common: bool = False
+    structure: TaskStructure | None = None
 
 
 @dataclass(frozen=True)
-class MatrixNormal:
+class CorrelatedTasks:
+    """Settings of the population that every relation with correlated tasks has."""
+
+    mean: Any = field(default=None, kw_only=True)
+    scale: Any = field(default=None, kw_only=True)
+    correlation: Any = field(default=None, kw_only=True)
+    task_effects: Any = field(default=None, kw_only=True)
+    r2: Any = field(default=None, kw_only=True)
+    shared: Any = field(default=None, kw_only=True)
+    feature_selection: Any = field(default=False, kw_only=True)
+
+    @property
+    def feature_covariance(self) -> Any:
+        """A field of each relation, where its order demands."""
+        raise NotImplementedError
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        for setting in ("mean", "scale", "correlation", "task_effects", "r2", "shared"):
+            value = clean(getattr(self, setting), f"{name} {setting}")
+            object.__setattr__(self, setting, value)
+        require_support(self.scale, f"{name} scale", 0.0)
+        # Its checks of the other settings hold here too.
+        self.population()
+
+    def population(self) -> Exchangeable:
+        """The prior of a task of variance one."""
+        return Exchangeable(
+            mean=self.mean,
+            scale=self.scale,
+            feature_covariance=self.feature_covariance,
+            correlation=self.correlation,
+            task_effects=self.task_effects,
+            r2=self.r2,
+            shared=self.shared,
+            feature_selection=self.feature_selection,
+        )
+
+    def resolve(self, features: Features) -> Block:
+        """Fill in the defaults."""
+        return self.population().resolve(features)
+
+    def task_settings(self, tasks: np.ndarray, n_features: int) -> TaskSettings:
+        """Prior of the covariance of these tasks (task,)."""
+        raise NotImplementedError
+
+    @property
+    def declared_tasks(self) -> tuple[Any, ...]:
+        """Labels of tasks that the prior names and that need no rows."""
+        return ()
+
+
+@dataclass(frozen=True)
+class MatrixNormal(CorrelatedTasks):
     """Tasks and features are both correlated: ``W ~ MatrixNormal(mean, Omega, Sigma)``.
 
     The weights of feature i of task s and feature j of task t have covariance ``Omega_st Sigma_ij``
@@ -91,27 +150,14 @@ class MatrixNormal:
 
     task_covariance: Any = None
     feature_covariance: Any = "diagonal"
-    mean: Any = None
-    scale: Any = None
-    correlation: Any = None
-    task_effects: Any = None
     n_factors: Any = None
-    r2: Any = None
-    shared: Any = None
-    feature_selection: Any = False
 
     def __post_init__(self) -> None:
-        for name in ("mean", "scale", "correlation", "task_effects", "r2", "shared"):
-            object.__setattr__(self, name, clean(getattr(self, name), f"MatrixNormal {name}"))
-        require_support(self.scale, "MatrixNormal scale", 0.0)
         _check_choice(self, "task_covariance", (None, *_TASK_KINDS))
         _check_choice(self, "feature_covariance", _FEATURE_KINDS)
         if self.n_factors is not None:
             _check_factors(self)
-        if self.feature_covariance not in ("diagonal", "full"):
-            self._check_fixed_scale()
-        # Its checks of the other settings hold here too.
-        self.population()
+        super().__post_init__()
 
     def _check_fixed_scale(self) -> None:
         for name in ("scale", "correlation", "r2", "shared", "feature_selection"):
@@ -123,22 +169,14 @@ class MatrixNormal:
 
     def population(self) -> Exchangeable:
         """The prior of a task with ``Omega_tt = 1``, but for a fixed scale."""
-        kind = "full" if self.feature_covariance == "full" else "diagonal"
-        scale = self.scale if self.feature_covariance in ("diagonal", "full") else 1.0
-        return Exchangeable(
-            mean=self.mean,
-            scale=scale,
-            feature_covariance=kind,
-            correlation=self.correlation,
-            task_effects=self.task_effects,
-            r2=self.r2,
-            shared=self.shared,
-            feature_selection=self.feature_selection,
-        )
+        if self.feature_covariance in ("diagonal", "full"):
+            return super().population()
+        self._check_fixed_scale()
+        return Exchangeable(mean=self.mean, scale=1.0, task_effects=self.task_effects)
 
     def resolve(self, features: Features) -> Block:
         """Fill in the defaults."""
-        block = self.population().resolve(features)
+        block = super().resolve(features)
         if isinstance(self.feature_covariance, FixedMatrix):
             matrix = self.feature_covariance.arranged(
                 features.names, "feature", "MatrixNormal feature_covariance"
@@ -168,7 +206,7 @@ class MatrixNormal:
 
 
 @dataclass(frozen=True)
-class LowRank:
+class LowRank(CorrelatedTasks):
     """Weights share a subspace: ``w_t = mean + sum_h a_th b_h + u_t``, few factors b_h.
 
     The deviation of a task from the common mean lies mostly in a subspace of few dimensions that
@@ -204,49 +242,16 @@ class LowRank:
 
     n_factors: Any = None
     feature_covariance: Any = "diagonal"
-    mean: Any = None
-    scale: Any = None
-    correlation: Any = None
-    task_effects: Any = None
-    r2: Any = None
-    shared: Any = None
-    feature_selection: Any = False
 
     def __post_init__(self) -> None:
-        for name in ("mean", "scale", "correlation", "task_effects", "r2", "shared"):
-            object.__setattr__(self, name, clean(getattr(self, name), f"LowRank {name}"))
-        require_support(self.scale, "LowRank scale", 0.0)
         if self.n_factors is not None:
             _check_factors(self)
-        # Its checks of the other settings hold here too.
-        self.population()
-
-    def population(self) -> Exchangeable:
-        """The prior of a task of variance one."""
-        return Exchangeable(
-            mean=self.mean,
-            scale=self.scale,
-            feature_covariance=self.feature_covariance,
-            correlation=self.correlation,
-            task_effects=self.task_effects,
-            r2=self.r2,
-            shared=self.shared,
-            feature_selection=self.feature_selection,
-        )
-
-    def resolve(self, features: Features) -> Block:
-        """Fill in the defaults."""
-        return self.population().resolve(features)
+        super().__post_init__()
 
     def task_settings(self, tasks: np.ndarray, n_features: int) -> TaskSettings:
         """Prior of the covariance of these tasks (task,)."""
         most = _most_factors(self.n_factors, n_features, len(tasks))
         return TaskSettings("low_rank", None, most, common=True)
-
-    @property
-    def declared_tasks(self) -> tuple[Any, ...]:
-        """None."""
-        return ()
 
 
 def _most_factors(chosen: int | None, n_features: int, n_tasks: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bayesmtl.numerics.matrices import draw_inverse_wishart
@@ -26,8 +28,8 @@ __all__ = ["simulate_deviations", "simulate_tasks"]
 
 def simulate_tasks(
     prior: TaskCovariancePrior, root: np.ndarray, rng: np.random.Generator
-) -> DenseTasks | FactorTasks:
-    """Draw from the prior.
+) -> tuple[DenseTasks | FactorTasks, Any]:
+    """Draw from the prior: the covariance, and what a structure has beside it.
 
     Parameters
     ----------
@@ -37,8 +39,11 @@ def simulate_tasks(
     rng : numpy.random.Generator
     """
     n_tasks = prior.n_tasks
+    if prior.structure is not None:
+        precision, own = prior.structure.simulate(rng)
+        return DenseTasks(np.linalg.inv(precision), precision), own
     if prior.kind == "low_rank":
-        return _simulate_factors(prior, root, rng)
+        return _simulate_factors(prior, root, rng), None
     covariance = prior.given
     if prior.kind == "full":
         inverse_a = rng.gamma(0.5, HALF_T_SCALE**2, n_tasks)
@@ -47,7 +52,7 @@ def simulate_tasks(
     elif prior.kind == "lkj":
         sd = HALF_T_SCALE * np.abs(rng.standard_t(HALF_T_DOF, n_tasks))
         covariance = draw_lkj(n_tasks, LKJ_SHAPE, rng) * np.outer(sd, sd)
-    return DenseTasks(covariance, np.linalg.inv(covariance))
+    return DenseTasks(covariance, np.linalg.inv(covariance)), None
 
 
 def _simulate_factors(

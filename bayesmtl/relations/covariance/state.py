@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from bayesmtl.relations.covariance.prior import TaskSettings
+
+if TYPE_CHECKING:
+    from bayesmtl.relations.covariance.structure import TaskStructure
 
 __all__ = [
     "HALF_T_DOF",
@@ -40,19 +43,22 @@ class TaskCovariancePrior(NamedTuple):
 
     Parameters
     ----------
-    kind : {"full", "lkj", "low_rank", "given"}
+    kind : {"full", "lkj", "low_rank", "given", "structure"}
     given : (task, task)
         Omega where it is fixed, else the identity.
     n_factors : int
         0 but for "low_rank".
     common : bool
         Whether the tasks' own parts beside factors have one variance.
+    structure : TaskStructure or None
+        Of the kind "structure".
     """
 
     kind: str
     given: np.ndarray
     n_factors: int
     common: bool = False
+    structure: TaskStructure | None = None
 
     @property
     def n_tasks(self) -> int:
@@ -64,7 +70,7 @@ class TaskCovariancePrior(NamedTuple):
         """From resolved settings."""
         given = np.eye(n_tasks) if settings.given is None else settings.given
         n_factors = settings.n_factors if settings.kind == "low_rank" else 0
-        return cls(settings.kind, given, n_factors, settings.common)
+        return cls(settings.kind, given, n_factors, settings.common, settings.structure)
 
 
 class DenseTasks(NamedTuple):

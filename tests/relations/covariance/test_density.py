@@ -58,7 +58,7 @@ def test_differences_of_states_are_those_of_the_densities(kind: str) -> None:
     found, expected = [], []
     for _ in range(4):
         state = initial_state(problem.prior, rng)
-        tasks = simulate_tasks(problem.task_covariance, np.eye(D), rng)
+        tasks, _ = simulate_tasks(problem.task_covariance, np.eye(D), rng)
         deviation = simulate_deviations(tasks, np.eye(D), rng)
         state.deviation[:] = pack_tasks(deviation)
         found.append(log_population(problem.prior, state, tasks, problem.task_covariance, 1.0))

@@ -1,0 +1,1 @@
+"""Tasks that are linked by a graph: unknown, known, or a tree."""
