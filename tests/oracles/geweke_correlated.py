@@ -21,7 +21,7 @@ from tests.oracles.geweke_case import Case
 from tests.oracles.geweke_covariance import (
     CorrelatedDraws,
     Simulator,
-    Tasks,
+    empty_tasks,
     correlated,
     correlated_statistics,
     record_tasks,
@@ -72,7 +72,7 @@ def _begin(
     population, world = state.population, start.world
     assert state.tasks is not None
     set_population(case.frame, problem, population, world, i)
-    set_tasks(case, problem, population, state.tasks, start, i)
+    set_tasks(case, problem, population, state.tasks, start, i, state.own)
     if state.parameters.size:
         state.parameters[:] = np.log([world.median[i] / case.frame.response_sd, world.spread[i]])
 
@@ -105,7 +105,7 @@ def correlated_scores(
     n_tasks, n = problem.prior.n_tasks, chains * cycles
     out = empty_like(n, start.world)
     out.noise[:], out.median[:], out.spread[:] = 1.0, 1.0, 1.0
-    of_tasks = Tasks(*(np.empty((n, *part.shape[1:])) for part in start.tasks))
+    of_tasks = empty_tasks(start.tasks, n)
     scaled = isinstance(likelihood, StudentT)
     center, unit = (frame.response_mean, frame.response_sd) if scaled else (0.0, 1.0)
     state, rates = start_corrected(problem, rng), np.zeros(2)
@@ -120,7 +120,7 @@ def correlated_scores(
             moved = corrected_sweep(problem._replace(row_data=rows), state, rng)
             rates += moved, state.accepted.mean()
             record_population(frame, state.population, n_tasks, out, i)
-            record_tasks(case, state.population, state.tasks, of_tasks, i)
+            record_tasks(case, state.population, state.tasks, of_tasks, i, state.own)
             if scaled:
                 out.median[i], out.spread[i] = np.exp(state.parameters) * [unit, 1.0]
                 out.noise[i] = out.median[i]

@@ -35,6 +35,8 @@ __all__ = [
     "correlated",
     "correlated_statistics",
     "covariance_scores",
+    "dense_tasks",
+    "empty_tasks",
     "full_tasks",
     "given_tasks",
     "low_rank_tasks",
@@ -47,7 +49,7 @@ __all__ = [
 class Tasks(NamedTuple):
     """Draws (n, ...) of the covariance of tasks; factor parts have no columns where it is dense.
 
-    The parts are those of `FactorTasks`.
+    The parts are those of `FactorTasks`; ``own`` is what a structure of the tasks has beside it.
     """
 
     covariance: np.ndarray
@@ -57,15 +59,27 @@ class Tasks(NamedTuple):
     variance: np.ndarray
     active: np.ndarray
     sticks: np.ndarray
+    own: tuple[np.ndarray, ...] = ()
 
 
 Simulator = Callable[[int, np.ndarray, np.random.Generator], Tasks]
 
 
-def _dense(covariance: np.ndarray, d: int) -> Tasks:
+def dense_tasks(covariance: np.ndarray, d: int, own: tuple[np.ndarray, ...] = ()) -> Tasks:
+    """Draws (n, task, task) of a dense covariance of tasks with d features."""
     n, n_tasks, _ = covariance.shape
     none = np.empty((n, 0))
-    return Tasks(covariance, np.empty((n, n_tasks, 0)), np.empty((n, 0, d)), none, none, none, none)
+    factors = np.empty((n, n_tasks, 0)), np.empty((n, 0, d))
+    return Tasks(covariance, *factors, none, none, none, none, own)
+
+
+def empty_tasks(start: Tasks, n: int) -> Tasks:
+    """Room for n draws like those of ``start``."""
+
+    def room(part: np.ndarray) -> np.ndarray:
+        return np.empty((n, *part.shape[1:]), dtype=part.dtype)
+
+    return Tasks(*(room(part) for part in start[:-1]), tuple(room(part) for part in start.own))
 
 
 def full_tasks(n_tasks: int) -> Simulator:
@@ -73,7 +87,7 @@ def full_tasks(n_tasks: int) -> Simulator:
 
     def simulate(n: int, root: np.ndarray, rng: np.random.Generator) -> Tasks:
         sds, correlation = huang_wand(n, np.ones(n_tasks), rng)
-        return _dense(sds[:, :, None] * correlation * sds[:, None, :], root.shape[1])
+        return dense_tasks(sds[:, :, None] * correlation * sds[:, None, :], root.shape[1])
 
     return simulate
 
@@ -82,7 +96,7 @@ def given_tasks(covariance: np.ndarray) -> Simulator:
     """A fixed covariance."""
 
     def simulate(n: int, root: np.ndarray, rng: np.random.Generator) -> Tasks:
-        return _dense(np.tile(covariance, (n, 1, 1)), root.shape[1])
+        return dense_tasks(np.tile(covariance, (n, 1, 1)), root.shape[1])
 
     return simulate
 
@@ -109,12 +123,17 @@ def low_rank_tasks(n_tasks: int, n_factors: int, *, common: bool = False) -> Sim
 
 
 def correlated[Kind: (Case, RowsCase)](case: Kind, task_covariance: Any) -> Kind:
-    """The case with correlated tasks in place of exchangeable ones; None: `LowRank`."""
+    """The case with correlated tasks in place of exchangeable ones; None: `LowRank`.
+
+    A relation, or a function of its settings, is taken as it is.
+    """
     plain = case.model.relation
     assert isinstance(plain, Exchangeable)
     settings = {field.name: getattr(plain, field.name) for field in fields(plain)}
-    relation: MatrixNormal | LowRank = LowRank(**settings)
-    if task_covariance is not None:
+    relation: Any = LowRank(**settings)
+    if callable(task_covariance):
+        relation = task_covariance(**settings)
+    elif task_covariance is not None:
         relation = MatrixNormal(task_covariance=task_covariance, **settings)
     return case._replace(model=replace(case.model, relation=relation))
 
@@ -175,8 +194,11 @@ def set_tasks(
     state: DenseTasks | FactorTasks,
     draws: CorrelatedDraws,
     i: int,
+    own: Any = None,
 ) -> None:
     """Put one exact draw into the state; factors in units of the standardised deviations."""
+    for values, part in zip(draws.tasks.own, own or (), strict=True):
+        part[:] = values[i]
     frame = case.frame
     weights = (draws.world.weights[i] - frame.location) / frame.unit[:, 0]
     population.weights[:] = pack_tasks(weights)
@@ -201,8 +223,11 @@ def record_tasks(
     state: DenseTasks | FactorTasks,
     out: Tasks,
     i: int,
+    own: Any = None,
 ) -> None:
     """The current covariance as draw i."""
+    for values, part in zip(out.own, own or (), strict=True):
+        values[i] = part
     out.covariance[i] = state.covariance
     if isinstance(state, FactorTasks):
         first = _first(case)
@@ -233,6 +258,14 @@ def correlated_statistics(draws: CorrelatedDraws) -> dict[str, np.ndarray]:
         product = tasks.loadings[:, 0, h] * tasks.factors[:, h, 0]
         extra[f"part[{h}]"] = np.arcsinh(product)
         extra[f"part x mean[{h}]"] = np.arcsinh(product * draws.world.means[:, -1, 0])
+    for k, part in enumerate(tasks.own):
+        flat = part.reshape(len(part), -1).astype(float)
+        moving = flat[:, np.ptp(flat, axis=0) > 0.0]
+        # Variances have heavy tails.
+        values = np.log(moving) if (moving > 0.0).all() else moving
+        for j in {0, values.shape[1] - 1} if values.shape[1] else ():
+            extra[f"own {k}[{j}]"] = values[:, j]
+        extra[f"own {k}"] = values.sum(axis=1)
     if tasks.specific.shape[1]:
         extra["log specific"] = np.log(tasks.specific[:, last])
     out |= extra | {f"{name}^2": values**2 for name, values in extra.items()}
@@ -256,12 +289,13 @@ def covariance_scores(
     problem: Problem = case.model.prepare(frame.data).problem
     n_tasks, n = problem.prior.n_tasks, chains * cycles
     out = empty_like(n, start.world)
-    of_tasks = Tasks(*(np.empty((n, *part.shape[1:])) for part in start.tasks))
+    of_tasks = empty_tasks(start.tasks, n)
     chain = start_chain(problem, case.model.likelihood, rng)
     for c in range(chains):
         set_structure(frame, problem, chain, start.world, c)
         assert chain.tasks is not None
-        set_tasks(case, problem, chain.population, chain.tasks.tasks, start, c)
+        of = chain.tasks
+        set_tasks(case, problem, chain.population, of.tasks, start, c, of.own)
         response = start.world.response[c]
         for i in range(c * cycles, (c + 1) * cycles):
             chain = respond_with(frame, problem, chain, response)
@@ -272,7 +306,8 @@ def covariance_scores(
             gibbs_step(problem, chain, Moves(collapsed=False, rows=False), rng)
             record_world(frame, chain, n_tasks, out, i)
             assert chain.tasks is not None
-            record_tasks(case, chain.population, chain.tasks.tasks, of_tasks, i)
+            of = chain.tasks
+            record_tasks(case, chain.population, of.tasks, of_tasks, i, of.own)
             predictor = np.einsum("ri,ri->r", layout.columns, out.weights[i][layout.task])
             sd = out.noise[i][layout.task] / np.sqrt(layout.precision_weight)
             response = out.response[i] = predictor + sd * rng.normal(size=len(predictor))

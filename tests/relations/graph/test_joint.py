@@ -1,0 +1,81 @@
+"""Joint-distribution tests of whole sweeps over tasks that a graph links."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from bayesmtl import SparseGraph
+from tests.oracles import geweke_full, geweke_joint, geweke_user
+from tests.oracles.geweke_case import Case
+from tests.oracles.geweke_correlated import correlated_scores, few_counts
+from tests.oracles.geweke_covariance import Simulator, correlated, covariance_scores
+from tests.oracles.geweke_graph import horseshoe_tasks, spike_slab_tasks
+from tests.oracles.geweke_rows import COUNTS, LOGIT, RowsCase, joint_default
+
+SPIKE_SLAB = partial(SparseGraph, "spike_slab", edge_prior=0.4)
+HORSESHOE = partial(SparseGraph, "horseshoe", global_scale=0.5)
+CASES: dict[str, tuple[Callable[[], Case], Any, Simulator]] = {
+    "spike and slab, joint prior": (
+        geweke_joint.joint_default,
+        SPIKE_SLAB,
+        spike_slab_tasks(4, edge_prior=0.4),
+    ),
+    "spike and slab, Huang-Wand features": (
+        geweke_full.huang_wand_covariance,
+        SPIKE_SLAB,
+        spike_slab_tasks(5, edge_prior=0.4),
+    ),
+    "spike and slab, user's priors": (
+        geweke_user.user_priors,
+        SPIKE_SLAB,
+        spike_slab_tasks(3, edge_prior=0.4),
+    ),
+    "horseshoe, joint prior": (
+        geweke_joint.joint_default,
+        HORSESHOE,
+        horseshoe_tasks(4, global_scale=0.5),
+    ),
+    "horseshoe, task features": (
+        geweke_joint.joint_task_features,
+        HORSESHOE,
+        horseshoe_tasks(5, global_scale=0.5),
+    ),
+}
+ROWS: dict[str, tuple[Callable[[Any], RowsCase], Any, Any, Simulator]] = {
+    "spike and slab, logit": (
+        joint_default,
+        LOGIT,
+        SPIKE_SLAB,
+        spike_slab_tasks(4, edge_prior=0.4),
+    ),
+    "horseshoe, few counts": (
+        few_counts(4),
+        COUNTS,
+        HORSESHOE,
+        horseshoe_tasks(4, global_scale=0.5),
+    ),
+}
+
+
+@pytest.mark.mcmc
+@pytest.mark.filterwarnings("ignore:.*(single row|effective features):bayesmtl.BayesMTLWarning")
+@pytest.mark.parametrize("name", CASES)
+def test_the_kernel_leaves_the_joint_distribution_invariant(name: str) -> None:
+    make, kind, simulator = CASES[name]
+    scores = covariance_scores(correlated(make(), kind), simulator, chains=1200, cycles=6, seed=7)
+    wrong = {name: round(z, 1) for name, z in scores.items() if not abs(z) < 4.0}
+    assert not wrong
+    assert len(scores) >= 30
+
+
+@pytest.mark.mcmc
+@pytest.mark.filterwarnings("ignore:.*(single row|effective features):bayesmtl.BayesMTLWarning")
+@pytest.mark.parametrize("name", ROWS)
+def test_any_likelihood_leaves_the_joint_distribution_invariant(name: str) -> None:
+    make, likelihood, kind, simulator = ROWS[name]
+    scores = correlated_scores(make, likelihood, kind, simulator, chains=800, cycles=8, seed=31)
+    wrong = {key: round(z, 1) for key, z in scores.items() if not abs(z) < 4.0}
+    assert not wrong
+    assert len(scores) >= 20
