@@ -1,0 +1,255 @@
+"""Exact inference on a known tree: weights spread along its branches from the root to the tasks.
+
+Along each branch ``child = parent + Normal(0, b Sigma)``, and the tasks are the leaves. One pass
+from the leaves to the root collapses the sites branch by branch and adds them at each node; one
+pass back draws all values. Both cost O(node p^3) (Felsenstein 1973, Am. J. Hum. Genet. 25;
+Pearl 1982, with Gaussian messages).
+
+The variances of the branches are ``b = sum_k share_k unit_k``. Without branch lengths there is a
+component per level of the tree, so that ``share_k`` is the part of a task's variance that arises
+on level k: nested random effects. With lengths there are two, the tree's own, scaled to a mean
+height of 1, and one of each task's own: the first share is the lambda of Pagel 1999, Nature 401.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from bayesmtl.errors import InvalidModelError
+from bayesmtl.numerics.jit import inner_kernel, kernel
+from bayesmtl.numerics.matrices import cholesky, solve_lower, solve_upper
+from bayesmtl.relations.graph.trees import ArrangedTree
+
+__all__ = [
+    "TaskTree",
+    "branch_variances",
+    "component_covariances",
+    "components",
+    "draw_nodes",
+    "leaf_values",
+    "prune",
+    "prune_into",
+    "tree_covariance",
+]
+
+
+class TaskTree(NamedTuple):
+    """A tree of tasks for the kernels; parents come before their children.
+
+    Attributes
+    ----------
+    parents : (node,)
+        int64 positions; -1 for the root, which is node 0.
+    task : (node,)
+        int64 task of a leaf, -1 for other nodes.
+    units : (node, component)
+        Variance of the branch above each node per unit of each share; 0 for the root.
+    """
+
+    parents: np.ndarray
+    task: np.ndarray
+    units: np.ndarray
+
+
+def components(tree: ArrangedTree) -> TaskTree:
+    """The components of the variance along the branches.
+
+    Without lengths component k holds the branches between levels k and k + 1. A task that hangs
+    higher than others has a branch that reaches down to the last level, so that each component
+    gives every task the variance 1, and shares that sum to one give it the variance 1 in total.
+
+    Parameters
+    ----------
+    tree : ArrangedTree
+
+    Raises
+    ------
+    InvalidModelError
+        When every task is at distance zero from the root.
+    """
+    leaf = tree.task >= 0
+    if tree.lengths is None:
+        depth = int(tree.level.max())
+        k = np.arange(1, depth + 1)
+        reached = (tree.level[:, None] == k) | (leaf[:, None] & (tree.level[:, None] <= k))
+        return TaskTree(tree.parents, tree.task, reached.astype(np.float64))
+    height = np.zeros(len(leaf))
+    for node in range(1, len(leaf)):
+        height[node] = height[tree.parents[node]] + tree.lengths[node]
+    mean = height[leaf].mean()
+    if not mean > 0.0:
+        raise InvalidModelError(
+            "all tasks of the data lie at the root of the tree, at distance zero; leave the "
+            "branch lengths out"
+        )
+    units = np.column_stack([tree.lengths / mean, leaf.astype(np.float64)])
+    return TaskTree(tree.parents, tree.task, units)
+
+
+@kernel
+def branch_variances(tree, shares):
+    """``b`` (node,), of the branch above each node."""
+    out = np.zeros(tree.parents.shape[0])
+    for v in range(1, out.shape[0]):
+        for k in range(shares.shape[0]):
+            out[v] += shares[k] * tree.units[v, k]
+    return out
+
+
+def tree_covariance(tree: TaskTree, variance: np.ndarray) -> np.ndarray:
+    """Covariance (task, task), per unit of Sigma: the variance along the branches that two share.
+
+    Parameters
+    ----------
+    tree : TaskTree
+    variance : (node,)
+        b.
+    """
+    n_nodes = len(tree.parents)
+    whole = np.zeros((n_nodes, n_nodes))
+    for v in range(1, n_nodes):
+        parent = tree.parents[v]
+        whole[v, :v] = whole[:v, v] = whole[parent, :v]
+        whole[v, v] = whole[parent, parent] + variance[v]
+    leaves = np.flatnonzero(tree.task >= 0)
+    order = leaves[np.argsort(tree.task[leaves])]
+    return np.asarray(whole[np.ix_(order, order)])
+
+
+def component_covariances(tree: TaskTree) -> np.ndarray:
+    """C (component, task, task): the covariance of tasks is ``sum_k share_k C_k``."""
+    return np.stack([tree_covariance(tree, unit) for unit in tree.units.T])
+
+
+@inner_kernel
+def _image_and_inner(gram, branch_root):
+    """``G L`` and the Cholesky factor of ``A = I + L'G L``."""
+    image = np.dot(gram, branch_root)
+    inner = np.dot(branch_root.T, image)
+    for i in range(inner.shape[0]):
+        inner[i, i] += 1.0
+    return image, cholesky(inner)
+
+
+@kernel
+def prune_into(tree, variance, gram, score, feature_root, node_gram, node_score):
+    """As `prune`, into given arrays; returns what the branches add to the constant."""
+    n_nodes, p = node_score.shape
+    constant = 0.0
+    node_gram[:] = 0.0
+    node_score[:] = 0.0
+    for v in range(n_nodes - 1, -1, -1):
+        t = tree.task[v]
+        if t >= 0:
+            node_gram[v] += gram[t]
+            node_score[v] += score[t]
+        if v == 0:
+            break
+        parent = tree.parents[v]
+        node_gram[parent] += node_gram[v]
+        node_score[parent] += node_score[v]
+        if not variance[v] > 0.0:
+            continue
+        # G - G L A^-1 L'G and so on, as `bayesmtl.sites.collapse`, added to the parent in place.
+        branch_root = math.sqrt(variance[v]) * feature_root
+        image, lower = _image_and_inner(node_gram[v], branch_root)
+        half = np.ascontiguousarray(image.T)
+        linear = np.dot(branch_root.T, node_score[v])
+        for i in range(p):
+            for m in range(i):
+                half[i] -= lower[i, m] * half[m]
+                linear[i] -= lower[i, m] * linear[m]
+            half[i] /= lower[i, i]
+            linear[i] /= lower[i, i]
+            constant += 0.5 * linear[i] * linear[i] - math.log(lower[i, i])
+        for m in range(p):
+            for i in range(p):
+                node_score[parent, i] -= half[m, i] * linear[m]
+                for j in range(p):
+                    node_gram[parent, i, j] -= half[m, i] * half[m, j]
+    return constant
+
+
+@kernel
+def prune(tree, variance, gram, score, constant, feature_root):
+    """Collapse the sites of the tasks along the branches.
+
+    Parameters
+    ----------
+    tree : TaskTree
+    variance : (node,)
+        b, non-negative; zero means ``child = parent``.
+    gram : (task, p, p)
+        Of the sites, symmetric positive semidefinite; zero for a task without rows.
+    score : (task, p)
+    constant : (task,)
+    feature_root : (p, p)
+        R with ``Sigma = R R'``, possibly singular.
+
+    Returns
+    -------
+    node_gram : (node, p, p)
+    node_score : (node, p)
+        The site of each node's value: what the tasks below say of it. That of the root is the
+        first.
+    constant : float
+        The log evidence is ``constant + node_score[0]'m - m'node_gram[0] m / 2`` as a function of
+        the root's value m.
+    """
+    n_nodes, p = tree.parents.shape[0], score.shape[1]
+    node_gram, node_score = np.empty((n_nodes, p, p)), np.empty((n_nodes, p))
+    total = prune_into(tree, variance, gram, score, feature_root, node_gram, node_score)
+    return node_gram, node_score, total + constant.sum()
+
+
+@kernel
+def draw_nodes(tree, variance, node_gram, node_score, feature_root, root_value, rng):
+    """Values (node, p) of all nodes given the root's and the sites of the tasks.
+
+    ``x = parent + L z`` with ``z ~ Normal(A^-1 L'(h - G parent), A^-1)``, ``A = I + L'G L`` and
+    ``L = b^(1/2) R``.
+
+    Parameters
+    ----------
+    tree : TaskTree
+    variance : (node,)
+    node_gram : (node, p, p)
+    node_score : (node, p)
+        Of `prune` with the same variances.
+    feature_root : (p, p)
+    root_value : (p,)
+    rng : numpy.random.Generator
+    """
+    n_nodes, p = node_score.shape
+    values = np.empty((n_nodes, p))
+    values[0] = root_value
+    for v in range(1, n_nodes):
+        parent = values[tree.parents[v]]
+        values[v] = parent
+        if not variance[v] > 0.0:
+            continue
+        branch_root = math.sqrt(variance[v]) * feature_root
+        _, lower = _image_and_inner(node_gram[v], branch_root)
+        z = np.dot(branch_root.T, node_score[v] - np.dot(node_gram[v], parent))
+        solve_lower(lower, z)
+        for i in range(p):
+            z[i] += rng.standard_normal()
+        solve_upper(lower, z)
+        values[v] += np.dot(branch_root, z)
+    return values
+
+
+@kernel
+def leaf_values(tree, values):
+    """Values (task, p) of the tasks, from those of the nodes."""
+    n_tasks = 0
+    for v in range(tree.task.shape[0]):
+        n_tasks = max(n_tasks, tree.task[v] + 1)
+    out = np.empty((n_tasks, values.shape[1]))
+    for v in range(tree.task.shape[0]):
+        if tree.task[v] >= 0:
+            out[tree.task[v]] = values[v]
+    return out
