@@ -37,7 +37,8 @@ from bayesmtl.priors import Prior
 from bayesmtl.relations.clusters.prior import DirichletProcess, FiniteMixture, PitmanYor
 from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
-from bayesmtl.relations.graph.prior import SparseGraph
+from bayesmtl.relations.graph.neighbours import nearest_neighbours as nearest_neighbour_graph
+from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph, Tree
 from bayesmtl.relations.sparse.prior import Decomposition
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "InvalidDataError",
     "InvalidModelError",
     "InvalidTypeError",
+    "KnownGraph",
     "LowRank",
     "MatrixNormal",
     "Model",
@@ -66,6 +68,7 @@ __all__ = [
     "SavedFitError",
     "SparseGraph",
     "StudentT",
+    "Tree",
     "UnsupportedError",
     "__version__",
     "compute_log_likelihood",
@@ -73,6 +76,7 @@ __all__ = [
     "list_datasets",
     "load",
     "load_dataset",
+    "nearest_neighbour_graph",
     "plot_clusters",
     "plot_inclusion",
     "plot_sharing",

@@ -59,7 +59,7 @@ from bayesmtl.relations.exchangeable.state import (
     SET,
     PopulationPrior,
 )
-from bayesmtl.relations.graph.prior import SparseGraph
+from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph, Tree
 from bayesmtl.relations.sparse.prior import Decomposition
 from bayesmtl.relations.sparse.state import SparsePrior
 from bayesmtl.scaling import INTERCEPT, Scaling, learn_scaling, response_scaling, robust_unit
@@ -76,7 +76,7 @@ __all__ = [
 ]
 
 Clusters = DirichletProcess | PitmanYor | FiniteMixture
-Correlated = MatrixNormal | LowRank | SparseGraph
+Correlated = MatrixNormal | LowRank | SparseGraph | KnownGraph | Tree
 Common = Independent | Pooled | Exchangeable | Clusters | Correlated
 Relation = Common | Decomposition
 # More features than these, with fewer rows a task than so many times their number, say little of a

@@ -29,7 +29,7 @@ from bayesmtl.model import Model
 from bayesmtl.relations.clusters.prior import DirichletProcess, FiniteMixture, PitmanYor
 from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
-from bayesmtl.relations.graph.prior import SparseGraph
+from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph, Tree
 from bayesmtl.relations.sparse.prior import Decomposition
 
 __all__ = ["table"]
@@ -53,6 +53,8 @@ _RELATIONS: tuple[Any, ...] = (
     MatrixNormal(),
     LowRank(),
     SparseGraph(),
+    KnownGraph([("a", "b")]),
+    Tree(["group"]),
     Decomposition(),
 )
 
@@ -79,7 +81,7 @@ def _cell(relation: Any, method: str) -> str:
 
 def _supported(relation: Any, likelihood: Any, method: str) -> bool:
     rows = pd.DataFrame(
-        {"y": [0, 1, 1, 0], "x": [0.0, 1.0, 2.0, 4.0], "n": 1, "task": list("aabb")}
+        {"y": [0, 1, 1, 0], "x": [0.0, 1.0, 2.0, 4.0], "n": 1, "task": list("aabb"), "group": 1}
     )
     model = Model("y ~ x", "task", relation, likelihood=likelihood)
     with warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -22,6 +22,7 @@ from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.groups import merge_columns
 from bayesmtl.likelihoods.mixed import common_likelihood
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
+from bayesmtl.relations.graph.prior import Tree
 from bayesmtl.relations.sparse.prior import Decomposition
 from bayesmtl.scaling import INTERCEPT
 from bayesmtl.specification import Columns, part_from_dict, part_to_dict, story
@@ -43,7 +44,7 @@ class Model:
         Column that names the task.
     relation : relation
         Prior of the task weights: Independent, Pooled, Exchangeable, DirichletProcess, PitmanYor,
-        FiniteMixture, MatrixNormal, LowRank or SparseGraph.
+        FiniteMixture, MatrixNormal, LowRank, SparseGraph, KnownGraph or Tree.
     likelihood : Gaussian, StudentT, Bernoulli, Binomial, Poisson, NegativeBinomial or Ordinal
         Or a mapping {task: likelihood} that covers every task of the data. Then the relation is of
         weights w_t in common units: the predictor of a row is ``center_t + task_scale_t (a_t +
@@ -101,7 +102,8 @@ class Model:
             raise InvalidModelError(
                 "relation must be one of bm.Independent(), bm.Pooled(), bm.Exchangeable(), "
                 "bm.DirichletProcess(), bm.PitmanYor(), bm.FiniteMixture(), bm.MatrixNormal(), "
-                "bm.LowRank(), bm.SparseGraph(), bm.Decomposition(...), got "
+                "bm.LowRank(), bm.SparseGraph(), bm.KnownGraph(...), bm.Tree(...), "
+                "bm.Decomposition(...), got "
                 f"{self.relation!r}"
             )
         self._check_likelihood()
@@ -284,11 +286,14 @@ class Model:
             raise InvalidModelError(
                 f"the formula {self.formula!r} has neither features nor an intercept"
             )
+        relation = self.relation
+        if isinstance(relation, Tree):
+            relation = relation.read_from(data, self.task)
         problem = assemble(
             rows,
             features,
             z,
-            relation=self.relation,
+            relation=relation,
             intercept=None if isinstance(intercept, str) else intercept,
             likelihood=common_likelihood(self.likelihood),
             columns=columns,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
-from bayesmtl.assembly import Clusters, Common, Relation
+from bayesmtl.assembly import Clusters, Common, Correlated, Relation
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.likelihoods import LIKELIHOODS, Likelihood, Mixed, Ordinal, StudentT
 from bayesmtl.likelihoods.gaussian import Gaussian
@@ -17,7 +17,9 @@ from bayesmtl.likelihoods.mixed import all_ordinal, common_likelihood, own_noise
 from bayesmtl.relations.clusters.prior import FiniteMixture, PitmanYor
 from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
-from bayesmtl.relations.graph.prior import SparseGraph
+from bayesmtl.relations.graph.adjacency import FixedGraph, graph_from_json, graph_to_json
+from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph, Tree
+from bayesmtl.relations.graph.trees import FixedTree, tree_from_json, tree_to_json
 from bayesmtl.relations.matrices import FixedMatrix, matrix_from_json, matrix_to_json
 from bayesmtl.relations.settings import describe, from_json, to_json
 from bayesmtl.relations.sparse.prior import Decomposition
@@ -45,12 +47,22 @@ def _setting_to_json(value: Any) -> Any:
         return part_to_dict(value)
     if isinstance(value, FixedMatrix):
         return matrix_to_json(value)
+    if isinstance(value, FixedGraph):
+        return {"graph": graph_to_json(value)}
+    if isinstance(value, FixedTree):
+        return {"tree": tree_to_json(value)}
+    if isinstance(value, tuple) and value and isinstance(value[0], str):
+        return list(value)
     return value if isinstance(value, str | bool) else to_json(value)
 
 
 def _setting_from_json(value: Any) -> Any:
     if isinstance(value, Mapping) and "matrix" in value:
         return matrix_from_json(value)
+    if isinstance(value, Mapping) and "graph" in value:
+        return graph_from_json(value["graph"])
+    if isinstance(value, Mapping) and "tree" in value:
+        return tree_from_json(value["tree"])
     if isinstance(value, Mapping) and value.get("type") in _PARTS:
         return part_from_dict(value)
     return value if isinstance(value, str | bool) else from_json(value)
@@ -255,12 +267,8 @@ def _relation_lines(symbol: str, relation: Common, effects: str, defaults: _Defa
         ]
     if isinstance(relation, Clusters):
         return _cluster_lines(symbol, relation, effects, defaults)
-    if isinstance(relation, LowRank):
-        return _low_rank_lines(symbol, relation, effects, defaults)
-    if isinstance(relation, MatrixNormal):
-        return _matrix_lines(symbol, relation, effects, defaults)
-    if isinstance(relation, SparseGraph):
-        return _graph_lines(symbol, relation, effects, defaults)
+    if isinstance(relation, Correlated):
+        return _correlated_lines(symbol, relation, effects, defaults)
     lines = [f"{symbol} ~ Normal(mean{effects}, D)   [{name}]"]
     no_own = relation.mean is None and relation.scale is None and symbol in ("w_t", "v_t")
     joint = no_own and relation.feature_covariance == "diagonal"
@@ -310,6 +318,16 @@ _TASK_COVARIANCE = {
 }
 
 
+def _correlated_lines(
+    symbol: str, relation: Correlated, effects: str, defaults: _Defaults
+) -> list[str]:
+    if isinstance(relation, LowRank):
+        return _low_rank_lines(symbol, relation, effects, defaults)
+    if isinstance(relation, MatrixNormal):
+        return _matrix_lines(symbol, relation, effects, defaults)
+    return _graph_lines(symbol, relation, effects, defaults)
+
+
 def _matrix_lines(
     symbol: str, relation: MatrixNormal, effects: str, defaults: _Defaults
 ) -> list[str]:
@@ -331,7 +349,7 @@ def _matrix_lines(
 
 
 def _graph_lines(
-    symbol: str, relation: SparseGraph, effects: str, defaults: _Defaults
+    symbol: str, relation: SparseGraph | KnownGraph | Tree, effects: str, defaults: _Defaults
 ) -> list[str]:
     plain = relation.population()
     joint = plain.mean is None and plain.scale is None and plain.feature_covariance == "diagonal"

@@ -183,11 +183,11 @@ def _update_dense(
         if learned:
             exchange_dense(prior, population, tasks, noise_variance, rng)
         elif structure is not None:
-            args = (prior, population, tasks, noise_variance, rng)
-            structure_given_deviations(structure, state.own, *args)
+            of = (structure, state.own, prior, population, tasks)
+            structure_given_deviations(*of, noise_variance=noise_variance, rng=rng)
     if structure is not None:
-        of = (sites, dense, prior, population, tasks, rng)
-        move = partial(structure_with_weights, structure, state.own, *of)
+        parts = (structure, state.own, sites, dense, prior, population)
+        move = partial(structure_with_weights, *parts, tasks=tasks, exact=False, rng=rng)
         return [attempt(problem, state, move, rng)]
     if not learned:
         return []

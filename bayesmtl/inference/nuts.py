@@ -310,7 +310,13 @@ def _tasks(posterior: xr.Dataset) -> TaskDraws:
         return posterior[name].transpose("chain", "draw", *dims).to_numpy()
 
     if "task_covariance" in posterior:
-        return TaskDraws(values("task_covariance", "task", "task_bis"))
+        return TaskDraws(
+            values("task_covariance", "task", "task_bis"),
+            dependence=values("rho") if "rho" in posterior else None,
+            share=values("level_share", str(posterior["level_share"].dims[2]))
+            if "level_share" in posterior
+            else None,
+        )
     loadings, slab = values("loadings", "task", "factor"), values("slab_variance", "factor")
     active = draw_active(loadings, slab, values("sticks", "factor"), np.random.default_rng(0))
     return TaskDraws(

@@ -147,7 +147,7 @@ def update_edges(scatter, dof, rate, spike, slab, log_odds, edge, precision, cov
     """Update all columns and which elements are edges, in place.
 
     A column is drawn as a block given its edges, then each of its elements with its edge, the
-    element integrated out: given the element, an edge hardly ever changes where the spike is narrow.
+    element integrated out: given it, an edge hardly ever changes where the spike is narrow.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.draws import Draws, evenly_spaced, take
+from bayesmtl.inference.draws import Draws, TaskDraws, evenly_spaced, take
 from bayesmtl.posterior.graphs import structure_relations
 from bayesmtl.posterior.relations import DENSE_LIMIT, STATISTICS, summarise
 from bayesmtl.posterior.task_draws import correlations, variances
@@ -61,16 +61,22 @@ def covariance_relations(problem: Problem, draws: Draws) -> xr.Dataset:
         relations = structure_relations(prior.structure, some.tasks, labels)
         return xr.merge([xr.Dataset(out, coords, attrs), relations], join="exact")
     if prior.kind != "given" and prior.n_tasks > 1:
-        few = min(prior.n_tasks, _MOST_SIMULATED)
-        pair, ranks = _prior(prior.kind, few, prior.n_factors, prior.common)
-        out["prior_task_correlation"] = (("statistic",), pair)
+        out |= _beside_prior(prior, draws.tasks)
         if draws.tasks.rank is not None:
-            number = prior.n_factors + 1
-            counts = np.bincount(draws.tasks.rank.reshape(-1), minlength=number)
-            out["rank_probability"] = (("rank",), counts / counts.sum())
-            out["prior_rank_probability"] = (("rank",), ranks)
-            coords["rank"] = np.arange(number)
+            coords["rank"] = np.arange(prior.n_factors + 1)
     return xr.Dataset(out, coords, attrs)
+
+
+def _beside_prior(prior: TaskCovariancePrior, tasks: TaskDraws) -> dict[str, Any]:
+    """Summaries of one correlation and of the rank under the prior, and of the rank itself."""
+    few = min(prior.n_tasks, _MOST_SIMULATED)
+    pair, ranks = _prior(prior.kind, few, prior.n_factors, prior.common)
+    out: dict[str, Any] = {"prior_task_correlation": (("statistic",), pair)}
+    if tasks.rank is not None:
+        counts = np.bincount(tasks.rank.reshape(-1), minlength=prior.n_factors + 1)
+        out["rank_probability"] = (("rank",), counts / counts.sum())
+        out["prior_rank_probability"] = (("rank",), ranks)
+    return out
 
 
 def _summary(draws: Draws) -> np.ndarray:

@@ -57,4 +57,8 @@ def structure_variables(
         if pairs:
             values = np.stack([correlation for _, correlation in parts])
             out["partial_correlation"] = ((*_SAMPLE, *_PAIRS), values, {})
+    if tasks.dependence is not None:
+        out["rho"] = (_SAMPLE, tasks.dependence, {})
+    if tasks.share is not None:
+        out["level_share"] = ((*_SAMPLE, "level"), tasks.share, {})
     return out

@@ -11,6 +11,7 @@ from bayesmtl.inference.draws import TaskDraws
 from bayesmtl.posterior.graph_draws import edges_of, partial_correlations
 from bayesmtl.posterior.relations import STATISTICS, summarise
 from bayesmtl.relations.covariance.structure import TaskStructure
+from bayesmtl.relations.graph.known import CarStructure, TreeStructure
 from bayesmtl.relations.graph.sparse import SparsePrecision
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
 _PAIRS = ("task", "task_bis")
 # Pairs of tasks in draws from the prior, and the bounds of their number.
 _PRIOR_PAIRS, _FEWEST, _MOST = 2e5, 20, 2000
+_PRIOR_DRAWS = 100_000
 
 
 def median_graph(probability: np.ndarray) -> np.ndarray:
@@ -88,7 +90,26 @@ def structure_relations(
         shape = (-1, *edge.shape[2:])
         prior = prior_edge_probability(structure)
         return edge_relations(edge.reshape(shape), correlation.reshape(shape), prior, labels)
-    return xr.Dataset()
+    rng = np.random.default_rng(0)
+    if isinstance(structure, CarStructure):
+        assert tasks.dependence is not None
+        prior_rho = summarise(rng.beta(structure.prior[0], structure.prior[1], _PRIOR_DRAWS))
+        posterior_rho = summarise(tasks.dependence.reshape(-1))
+        return xr.Dataset(
+            {"rho": (("statistic",), posterior_rho), "prior_rho": (("statistic",), prior_rho)},
+            {"statistic": STATISTICS},
+        )
+    assert isinstance(structure, TreeStructure)
+    assert tasks.share is not None
+    prior_share = summarise(rng.dirichlet(structure.prior, _PRIOR_DRAWS))
+    share = tasks.share.reshape(-1, tasks.share.shape[-1])
+    return xr.Dataset(
+        {
+            "level_share": (("level", "statistic"), summarise(share)),
+            "prior_level_share": (("level", "statistic"), prior_share),
+        },
+        {"statistic": STATISTICS, "level": np.array(structure.names, dtype=object)},
+    )
 
 
 @lru_cache(maxsize=64)

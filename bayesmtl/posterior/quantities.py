@@ -2,8 +2,9 @@
 
 Exempt from mixing is only what is constant by construction: the diagonals of correlations, and what
 the attribute `constant` of a variable names (1: all of it; a JSON list: these labels of its last
-dimension); and whole numbers that are the same in all draws, because a discrete posterior can lie
-on one value. Everything must be finite.
+dimension); correlations that are exactly zero in all draws, of what nothing links; and whole
+numbers that are the same in all draws, because a discrete posterior can lie on one value.
+Everything must be finite.
 
 Labels of clusters cannot mix. What can is whether two tasks are together, pair by pair.
 """
@@ -76,6 +77,8 @@ def check_variable(variable: xr.DataArray) -> Quantities:
     flat = values.reshape(*values.shape[:2], -1)
     finite = np.isfinite(flat).all(axis=(0, 1))
     constant = _constant(variable, dims).ravel()
+    if str(variable.name).endswith("_correlation"):
+        constant |= (flat == 0.0).all(axis=(0, 1))
     if np.issubdtype(flat.dtype, np.integer):
         constant |= (flat == flat[0, 0]).all(axis=(0, 1))
     index = np.flatnonzero(~constant | ~finite)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 _SAMPLE = ("chain", "draw")
+_ROUNDING = 1e-9
 # Correlations of all pairs are kept draw by draw up to so many bytes.
 _CORRELATION_BYTES = 1 << 28
 
@@ -79,10 +81,15 @@ def task_variables(problem: Problem, draws: Draws) -> dict[str, Any]:
     tasks, prior = draws.tasks, problem.task_covariance
     assert tasks is not None
     assert prior is not None
-    fixed = {"constant": 1} if prior.kind == "given" or prior.n_tasks == 1 else {}
+    fixed: dict[str, Any] = {"constant": 1} if prior.kind == "given" or prior.n_tasks == 1 else {}
     variance = variances(tasks)
     relative = np.sqrt(variance / variance.mean(axis=-1, keepdims=True))
-    out: dict[str, Any] = {"task_sd": ((*_SAMPLE, "task"), relative, fixed)}
+    still = fixed
+    if tasks.dependence is not None or tasks.share is not None:
+        # A known graph or tree may give some tasks, or all, the same variance whatever its state.
+        same = np.ptp(relative, axis=(0, 1)) <= _ROUNDING
+        still = {"constant": json.dumps([str(x) for x in problem.rows.tasks[same]])}
+    out: dict[str, Any] = {"task_sd": ((*_SAMPLE, "task"), relative, still)}
     pairs = 8 * variance.size * prior.n_tasks <= _CORRELATION_BYTES
     if pairs:
         out["task_correlation"] = ((*_SAMPLE, "task", "task_bis"), correlations(tasks), fixed)

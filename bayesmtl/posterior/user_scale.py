@@ -17,6 +17,7 @@ from bayesmtl.posterior.selection import selection_variables
 from bayesmtl.posterior.sparse import expected_sparse, sparse_variables
 from bayesmtl.posterior.task_draws import population_moments, task_variables
 from bayesmtl.priors import Prior
+from bayesmtl.relations.graph.known import TreeStructure
 from bayesmtl.scaling import INTERCEPT
 
 __all__ = ["posterior_variables"]
@@ -75,6 +76,11 @@ def _coords(
     coords["task"] = problem.rows.tasks
     if "task_correlation" in out:
         coords["task_bis"] = problem.rows.tasks
+    if "level_share" in out:
+        assert problem.task_covariance is not None
+        structure = problem.task_covariance.structure
+        assert isinstance(structure, TreeStructure)
+        coords["level"] = np.array(structure.names, dtype=object)
     if problem.features:
         coords["feature"] = np.array(problem.features, dtype=object)
         if "feature_correlation" in out or "population_correlation" in out:

@@ -40,6 +40,8 @@ def print_report(idata: xr.DataTree, console: Console | None = None) -> None:
     parts = [("Diagnostics", report.verdict), ("Sharing", report.sharing), ("Noise", report.noise)]
     for title, text in parts:
         _say(console, text, f"\n{title}: ")
+    if report.graph:
+        _say(console, report.graph, "\nGraph of the tasks: ")
     if report.correlations:
         _say(console, report.correlations, "\nCorrelations of the tasks' weights: ")
     if report.features:

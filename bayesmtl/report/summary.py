@@ -16,6 +16,7 @@ from bayesmtl.likelihoods.groups import mixed_blocks
 from bayesmtl.posterior.access import has_gaussian_response
 from bayesmtl.posterior.settings import fit_settings
 from bayesmtl.report.clusters import describe_clusters
+from bayesmtl.report.graphs import describe_graph
 from bayesmtl.report.standouts import label_texts, standout_tasks
 
 __all__ = ["Report", "describe_correlations", "summarize_fit"]
@@ -31,7 +32,8 @@ class Report(NamedTuple):
     ----------
     heading, verdict, sharing, noise, clusters, correlations, features, parts
         One sentence or two each; ``clusters`` is empty where the tasks form none, ``correlations``
-        where the relation has no covariance of the tasks, ``features`` where it selects none,
+        where the relation has no covariance of the tasks, ``graph`` where no graph or tree links
+        them, ``features`` where it selects none,
         ``parts`` where it has no sparse part.
     members
         The table of ``bayesmtl.report.clusters.describe_clusters``, else empty.
@@ -50,6 +52,7 @@ class Report(NamedTuple):
     sharing: str
     clusters: str
     correlations: str
+    graph: str
     features: str
     parts: str
     members: pd.DataFrame
@@ -85,6 +88,7 @@ def summarize_fit(idata: xr.DataTree, n_listed: int = 5) -> Report:
         sharing=_sharing(posterior),
         clusters=clusters,
         correlations=describe_correlations(relations),
+        graph=describe_graph(relations),
         features=_inclusion(relations, n_listed),
         parts=_parts(posterior),
         members=members,

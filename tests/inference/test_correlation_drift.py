@@ -48,9 +48,9 @@ def test_a_chain_starts_at_the_draw(name: str) -> None:
             assert ours[0] == pytest.approx(theirs[at])
     assert state.tasks is not None
     assert draws.tasks is not None
-    for ours, theirs in zip(
-        task_draw(state.tasks.tasks, state.population), draws.tasks, strict=True
-    ):
+    assert problem.task_covariance is not None
+    drawn = task_draw(problem.task_covariance, state.tasks.tasks, None, state.population)
+    for ours, theirs in zip(drawn, draws.tasks, strict=True):
         assert (ours is None) == (theirs is None)
         if ours is not None:
             assert theirs is not None

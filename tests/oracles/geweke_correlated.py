@@ -21,9 +21,9 @@ from tests.oracles.geweke_case import Case
 from tests.oracles.geweke_covariance import (
     CorrelatedDraws,
     Simulator,
-    empty_tasks,
     correlated,
     correlated_statistics,
+    empty_tasks,
     record_tasks,
     set_tasks,
     simulate_correlated,

@@ -79,7 +79,8 @@ def empty_tasks(start: Tasks, n: int) -> Tasks:
     def room(part: np.ndarray) -> np.ndarray:
         return np.empty((n, *part.shape[1:]), dtype=part.dtype)
 
-    return Tasks(*(room(part) for part in start[:-1]), tuple(room(part) for part in start.own))
+    own = tuple(room(part) for part in start.own)
+    return Tasks(**{name: room(getattr(start, name)) for name in Tasks._fields[:-1]}, own=own)
 
 
 def full_tasks(n_tasks: int) -> Simulator:

@@ -2,9 +2,16 @@
 
 import numpy as np
 
+from bayesmtl.relations.graph.leroux import scaled_laplacian
 from tests.oracles.geweke_covariance import Simulator, Tasks, dense_tasks
 
-__all__ = ["draw_precisions", "horseshoe_tasks", "spike_slab_tasks"]
+__all__ = [
+    "car_tasks",
+    "draw_precisions",
+    "horseshoe_tasks",
+    "spike_slab_tasks",
+    "tree_tasks",
+]
 
 
 def _symmetric(values: np.ndarray, n_tasks: int) -> np.ndarray:
@@ -71,5 +78,28 @@ def horseshoe_tasks(n_tasks: int, global_scale: float = 1.0) -> Simulator:
         local[:, same, same] = auxiliary[:, same, same] = 1.0
         own = (np.zeros(local.shape, dtype=bool), local, auxiliary, scale)
         return dense_tasks(np.linalg.inv(precision), root.shape[1], own)
+
+    return simulate
+
+
+def car_tasks(adjacency: np.ndarray, shape: tuple[float, float] = (1.0, 1.0)) -> Simulator:
+    """Leroux's autoregression with a dense Laplacian, rho ~ Beta."""
+    laplacian = scaled_laplacian(adjacency)
+    eye = np.eye(len(adjacency))
+
+    def simulate(n: int, root: np.ndarray, rng: np.random.Generator) -> Tasks:
+        rho = rng.beta(*shape, (n, 1))
+        precision = rho[:, :, None] * laplacian + (1.0 - rho[:, :, None]) * eye
+        return dense_tasks(np.linalg.inv(precision), root.shape[1], (rho,))
+
+    return simulate
+
+
+def tree_tasks(parts: np.ndarray, shape: np.ndarray) -> Simulator:
+    """Covariances (component, task, task) with shares ~ Dirichlet."""
+
+    def simulate(n: int, root: np.ndarray, rng: np.random.Generator) -> Tasks:
+        share = rng.dirichlet(shape, n)
+        return dense_tasks(np.einsum("nk,kst->nst", share, parts), root.shape[1], (share,))
 
     return simulate

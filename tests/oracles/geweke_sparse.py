@@ -24,6 +24,7 @@ from tests.oracles.geweke_covariance import (
     Simulator,
     Tasks,
     correlated_statistics,
+    empty_tasks,
     record_tasks,
     set_tasks,
     simulate_correlated,
@@ -121,7 +122,7 @@ def sparse_scores(
     out = empty_like(n, start.world)
     of_tasks: Any = None
     if start.tasks is not None:
-        of_tasks = Tasks(*(np.empty((n, *part.shape[1:])) for part in start.tasks))
+        of_tasks = empty_tasks(start.tasks, n)
     sparse = _Sparse(*(np.empty((n, *part.shape[1:])) for part in start.sparse))
     chain = start_chain(problem, model.likelihood, rng)
     for c in range(chains):

@@ -216,12 +216,15 @@ def sweep_dense(
     """
     deviation = draw_weights(dense, route, sites.precision, prior, state, tasks, rng)
     learned = task_prior.kind in ("full", "lkj")
-    args = (sites, dense, prior, state, tasks, deviation, learned, noise_variance, step)
-    _given_weights(*args, rng)
+    part = (sites, dense, prior, state, tasks, deviation, learned, noise_variance, step)
+    _given_weights(*part, rng)
     if task_prior.structure is not None:
         structure = task_prior.structure
-        structure_given_deviations(structure, own, prior, state, tasks, noise_variance, rng)
-        structure_with_weights(structure, own, sites, dense, prior, state, tasks, rng)
+        structure_given_deviations(
+            structure, own, prior, state, tasks, noise_variance=noise_variance, rng=rng
+        )
+        of = (sites, dense, prior, state)
+        structure_with_weights(structure, own, *of, tasks=tasks, exact=True, rng=rng)
 
 
 @kernel

@@ -20,6 +20,8 @@ from bayesmtl.relations.covariance.state import (
     STICK,
 )
 from bayesmtl.relations.exchangeable.graph import huang_wand_correction, lkj_root
+from bayesmtl.relations.graph.graph import add_structure_root
+from bayesmtl.relations.graph.known import CarStructure, TreeStructure
 
 __all__ = ["add_task_covariance", "draw_active"]
 
@@ -50,7 +52,11 @@ def _task_root(problem: Problem) -> Any:
 
     prior = problem.task_covariance
     assert prior is not None
-    if prior.kind == "given":
+    if prior.structure is not None:
+        structure = prior.structure
+        assert isinstance(structure, CarStructure | TreeStructure)
+        root = add_structure_root(structure)
+    elif prior.kind == "given":
         root = pt.as_tensor(np.linalg.cholesky(prior.given))
     else:
         sd = pm.HalfStudentT("task_scale", nu=HALF_T_DOF, sigma=HALF_T_SCALE, dims="task")

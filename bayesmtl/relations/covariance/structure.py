@@ -33,13 +33,13 @@ class FeaturePart(NamedTuple):
     deviation : (task, d)
     precision : (d, d)
         Of a row; rows and columns of features whose scale is zero are zero.
-    count : int
+    n_varying : int
         Number of features that vary.
     """
 
     deviation: np.ndarray
     precision: np.ndarray
-    count: int
+    n_varying: int
 
 
 class ScaleDensity(NamedTuple):
@@ -88,6 +88,16 @@ class TaskStructure(Protocol):
         ``sites`` are precision (task, d, d) and linear term (task, d) of the deviations, which
         change in place. The update is reversible.
         """
+
+    def given_sites(
+        self,
+        own: Any,
+        tasks: Any,
+        sites: tuple[np.ndarray, np.ndarray],
+        features: FeaturePart,
+        rng: np.random.Generator,
+    ) -> None:
+        """Update with the deviations where the sites are exact; need not be reversible."""
 
     def scale_density(self, own: Any, tasks: Any) -> ScaleDensity | None:
         """Prior of the whole matrix's scale; None where that is fixed."""
@@ -139,6 +149,7 @@ def structure_given_deviations(
     prior: PopulationPrior,
     state: PopulationState,
     tasks: DenseTasks,
+    *,
     noise_variance: float,
     rng: np.random.Generator,
 ) -> None:
@@ -168,10 +179,12 @@ def structure_with_weights(
     dense: Any,
     prior: PopulationPrior,
     state: PopulationState,
+    *,
     tasks: DenseTasks,
+    exact: bool,
     rng: np.random.Generator,
 ) -> None:
-    """Update a structure given innovations, and with it the weights, in place.
+    """Update a structure with the weights, in place.
 
     Parameters
     ----------
@@ -183,11 +196,14 @@ def structure_with_weights(
     prior : PopulationPrior
     state : PopulationState
     tasks : DenseTasks
+    exact : bool
+        Whether the sites are; else the update is reversible under them.
     rng : numpy.random.Generator
     """
     features = feature_part(prior, state)
     of_features = feature_sites(dense, sites.precision, prior, state)
-    structure.given_innovations(own, tasks, of_features, features, rng)
+    update = structure.given_sites if exact else structure.given_innovations
+    update(own, tasks, of_features, features, rng)
     place_features(prior, state, features.deviation)
 
 

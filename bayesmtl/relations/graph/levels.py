@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def tree_of_levels(frame: Any, columns: Sequence[str], task: str) -> FixedTree:
         values.append(labels.values.tolist())
     paths = sorted(set(zip(*values, strict=True)))
     _check_nesting(paths, names)
-    return _tree_of_paths(paths)
+    return replace(_tree_of_paths(paths), levels=tuple(names))
 
 
 def _check_nesting(paths: list[tuple[Any, ...]], names: list[str]) -> None:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from bayesmtl.errors import InvalidModelError
+from bayesmtl.priors import Prior
 from bayesmtl.relations.covariance.prior import CorrelatedTasks, TaskSettings
+from bayesmtl.relations.graph.adjacency import as_graph
+from bayesmtl.relations.graph.known import CarStructure, TreeStructure
+from bayesmtl.relations.graph.leroux import car_basis, car_covariance
+from bayesmtl.relations.graph.levels import tree_of_levels
+from bayesmtl.relations.graph.newick import as_tree
+from bayesmtl.relations.graph.pruning import components
 from bayesmtl.relations.graph.sparse import SparsePrecision
+from bayesmtl.relations.settings import clean, describe
 
-__all__ = ["SparseGraph"]
+__all__ = ["KnownGraph", "SparseGraph", "Tree"]
 
 _SPIKE, _SLAB, _GLOBAL_SCALE = 0.05, 1.0, 1.0
 # Neighbours that a task is expected to have, and the bounds of the probability of an edge.
@@ -103,7 +111,9 @@ class SparseGraph(CorrelatedTasks):
                 f"tau ~ HalfCauchy({scale:g}),",
                 "K_tt ~ Exponential(1/2), K positive definite",
             ]
-        chosen = "about two neighbours a task" if self.edge_prior is None else f"{self.edge_prior:g}"
+        chosen = (
+            "about two neighbours a task" if self.edge_prior is None else f"{self.edge_prior:g}"
+        )
         return [
             f"Omega = K^-1, K_st ~ Normal(0, {self.slab or _SLAB:g}) with an edge, else "
             f"Normal(0, {self.spike or _SPIKE:g}),",
@@ -145,3 +155,205 @@ def _check_positive(part: SparseGraph, name: str) -> None:
     if not (number and math.isfinite(value) and value > 0.0):
         raise InvalidModelError(f"SparseGraph {name} must be a positive number, got {value!r}")
     object.__setattr__(part, name, float(value))
+
+
+@dataclass(frozen=True)
+class KnownGraph(CorrelatedTasks):
+    """Tasks borrow from their neighbours in a known graph (Leroux et al. 2000).
+
+    ``W ~ MatrixNormal(mean, K(rho)^-1, Sigma)`` with ``K = rho L + (1 - rho) I``, L the Laplacian
+    of the graph, scaled for each connected component so that a task varies about as much whatever
+    rho (Riebler et al. 2016): ``rho = 0`` is `Exchangeable`, near 1 the weights are smooth over the
+    graph. A task without neighbours has variance one.
+
+    Parameters
+    ----------
+    adjacency : square frame, networkx.Graph, edge list, or (task, task) array
+        Weights of the edges. A square frame has the labels of the tasks as columns (and index). An
+        edge list is a frame of two or three columns (source, target, weight) or tuples ``(a, b)``,
+        ``(a, b, weight)`` and, for a task without neighbours, ``(a,)``. Rows of an array follow the
+        sorted tasks. Tasks of a labelled graph without rows in the data are estimated too. See also
+        `nearest_neighbour_graph`.
+    rho : Prior or float, optional
+        Dependence: a Beta prior, default Beta(1, 1), or a number from 0 to below 1.
+    feature_covariance : {"diagonal", "full"}
+        Sigma: sds ``scale``, or as in `Exchangeable`.
+    mean : Prior, float, array or {feature: Prior or float}
+        Mean of the weights over tasks.
+    scale : Prior, float, array or {feature: Prior or float}
+        Sd of the weights of a typical task around the mean.
+    correlation, task_effects, r2, shared, feature_selection
+        As in `Exchangeable`; mean, scale and task_effects have its defaults too.
+
+    Raises
+    ------
+    InvalidModelError
+        For a graph that is directed, has self loops, negative weights or labels that do not match,
+        a prior whose support does not fit, or settings that exclude each other.
+
+    References
+    ----------
+    Leroux, Lei and Breslow 2000, in Statistical Models in Epidemiology, 179-191; Riebler, Soerbye,
+    Simpson and Rue 2016, Stat. Methods Med. Res. 25; Freni-Sterrantino, Ventrucci and Rue 2018,
+    Spat. Spatiotemporal Epidemiol. 26.
+    """
+
+    adjacency: Any
+    rho: Any = None
+    feature_covariance: Any = "diagonal"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "adjacency", as_graph(self.adjacency, "KnownGraph adjacency"))
+        rho = clean(self.rho, "KnownGraph rho")
+        object.__setattr__(self, "rho", rho)
+        if isinstance(rho, Prior) and rho.family != "Beta":
+            raise InvalidModelError(f"KnownGraph rho must be a Beta prior or a number, got {rho}")
+        if rho is not None and not isinstance(rho, Prior | float):
+            raise InvalidModelError(f"KnownGraph rho must be one prior or number, got {rho!r}")
+        if isinstance(rho, float) and not 0.0 <= rho < 1.0:
+            raise InvalidModelError(
+                f"KnownGraph rho must be from 0 to below 1, got {rho:g}: at 1 the weights have no "
+                "variance of their own and their distribution is improper"
+            )
+        super().__post_init__()
+
+    def story(self) -> list[str]:
+        """The prior of the tasks in words."""
+        return [
+            "Omega^-1 = rho L + (1 - rho) I, L the scaled Laplacian of the graph",
+            f"rho {'=' if isinstance(self.rho, float) else '~'} {describe(self.rho, 'Beta(1, 1)')}",
+        ]
+
+    def task_settings(self, tasks: np.ndarray, n_features: int) -> TaskSettings:
+        """Prior of the covariance of these tasks (task,)."""
+        del n_features
+        basis = car_basis(self.adjacency.arranged(tasks.tolist(), "KnownGraph adjacency"))
+        if isinstance(self.rho, float):
+            return TaskSettings("given", car_covariance(basis, self.rho))
+        shape = (
+            dict(self.rho.params) if isinstance(self.rho, Prior) else {"alpha": 1.0, "beta": 1.0}
+        )
+        prior = np.array([shape["alpha"], shape["beta"]])
+        return TaskSettings("structure", structure=CarStructure(basis, prior))
+
+    @property
+    def declared_tasks(self) -> tuple[Any, ...]:
+        """Labels of the graph."""
+        return self.adjacency.labels or ()
+
+
+@dataclass(frozen=True)
+class Tree(CorrelatedTasks):
+    """Tasks are the leaves of a known tree, along whose branches their weights change.
+
+    Two tasks have in common what is above their last common ancestor: the weights of a node are
+    ``Normal(those of its parent, share D)``, those of the root the common mean. Without branch
+    lengths every level of the tree has a share of the variance, all learned: nested random effects.
+    With lengths the variance along a branch is proportional to its length, and the share that the
+    tasks have for themselves beside it is learned (Pagel's lambda is one less that share).
+
+    Parameters
+    ----------
+    tree : str or list of str
+        A tree in Newick format, as ``"((a,b),(c,d));"`` or with branch lengths
+        ``"((a:1,b:1):2,c:3);"``, its leaves named as the tasks are; leaves without rows in the data
+        are left out. Or the columns of the data that name nested groups of tasks from coarse to
+        fine, as ``["state", "district"]``.
+    shares : float or sequence of float, optional
+        Parameters of the Dirichlet prior of the shares, from the root to the tasks (with lengths:
+        along the tree and of the tasks' own), or one for all, default 1.
+    feature_covariance : {"diagonal", "full"}
+        D: sds ``scale``, or as in `Exchangeable`.
+    mean : Prior, float, array or {feature: Prior or float}
+        Mean of the weights over tasks.
+    scale : Prior, float, array or {feature: Prior or float}
+        Sd of the weights of a task around the mean, over all levels.
+    correlation, task_effects, r2, shared, feature_selection
+        As in `Exchangeable`; mean, scale and task_effects have its defaults too.
+
+    Raises
+    ------
+    InvalidModelError
+        For a tree that cannot be read or does not have the tasks of the data as leaves, a prior
+        whose support does not fit, or settings that exclude each other.
+
+    References
+    ----------
+    Felsenstein 1973, Am. J. Hum. Genet. 25 (exact likelihood along a tree); Pagel 1999, Nature 401;
+    Daume 2009, UAI (multi-task learning with a tree).
+    """
+
+    tree: Any
+    shares: Any = None
+    feature_covariance: Any = "diagonal"
+
+    def __post_init__(self) -> None:
+        tree = self.tree
+        if isinstance(tree, list | tuple):
+            if not (len(tree) and all(isinstance(name, str) for name in tree)):
+                raise InvalidModelError(
+                    "Tree tree must be a Newick text, or a list of the columns that name nested "
+                    f"groups of tasks, from coarse to fine, got {tree!r}"
+                )
+            object.__setattr__(self, "tree", tuple(tree))
+        else:
+            object.__setattr__(self, "tree", as_tree(tree, "Tree tree"))
+        _check_shares(self)
+        super().__post_init__()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the data that name groups of tasks; none where the tree is given."""
+        return self.tree if isinstance(self.tree, tuple) else ()
+
+    def read_from(self, data: Any, task: str) -> Tree:
+        """With the tree that the columns of the data say."""
+        if not self.columns:
+            return self
+        return replace(self, tree=tree_of_levels(data, self.columns, task))
+
+    def story(self) -> list[str]:
+        """The prior of the tasks in words."""
+        prior = "1" if self.shares is None else describe(self.shares, "")
+        of = f"columns {', '.join(self.columns)}" if self.columns else f"{self.tree}"
+        lengths = not self.columns and self.tree.lengths is not None
+        what = "along branches by their lengths, and of each task's own" if lengths else "by level"
+        return [
+            f"Omega = sum_k share_k C_k, variance {what}: {of}",
+            f"shares ~ Dirichlet({prior})",
+        ]
+
+    def task_settings(self, tasks: np.ndarray, n_features: int) -> TaskSettings:
+        """Prior of the covariance of these tasks (task,)."""
+        del n_features
+        tree = components(self.tree.arranged(tasks.tolist(), "Tree tree"))
+        number = tree.units.shape[1]
+        chosen = np.atleast_1d(1.0 if self.shares is None else self.shares).astype(np.float64)
+        if chosen.size not in (1, number):
+            raise InvalidModelError(
+                f"Tree shares has {chosen.size} numbers, and the tree {number} components of the "
+                "variance: give one number for each, from the root to the tasks, or one for all"
+            )
+        if number == 1:
+            return TaskSettings("given", np.eye(len(tasks)))
+        names = self.tree.levels or tuple(f"level {k + 1}" for k in range(number))
+        if self.tree.lengths is not None:
+            names = ("along the tree", "of the task")
+        prior = np.broadcast_to(chosen, (number,)).copy()
+        structure = TreeStructure.of(tree, prior, names)
+        return TaskSettings("structure", structure=structure)
+
+
+def _check_shares(part: Tree) -> None:
+    shares = part.shares
+    if shares is None:
+        return
+    values = shares if isinstance(shares, list | tuple | np.ndarray) else [shares]
+    numbers = [isinstance(x, Real) and not isinstance(x, bool) for x in values]
+    if not (len(values) and all(numbers) and all(math.isfinite(x) and x > 0.0 for x in values)):
+        raise InvalidModelError(
+            f"Tree shares must be positive numbers, parameters of a Dirichlet prior, got {shares!r}"
+        )
+    several = isinstance(shares, list | tuple | np.ndarray)
+    plain = tuple(float(x) for x in values)
+    object.__setattr__(part, "shares", plain if several else plain[0])

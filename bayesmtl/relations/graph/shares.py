@@ -8,7 +8,8 @@ needs no further Jacobian.
 say; the weights must be drawn anew after it. `update_shares_centred` conditions on the weights of
 the tasks, and integrates the other nodes out: given the increments along the branches too, their
 variances would hardly move where the branches are many. By Felsenstein's contrasts it costs
-O(node d^2) an evaluation, and needs no likelihood.
+O(node d^2) an evaluation, and needs no likelihood. `update_shares_noncentred` holds the whitened
+weights, and is for sites that are not exact.
 """
 
 from __future__ import annotations
@@ -18,10 +19,16 @@ import math
 import numpy as np
 
 from bayesmtl.numerics.jit import inner_kernel, kernel
+from bayesmtl.numerics.matrices import cholesky, invert_lower
 from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.relations.graph.pruning import branch_variances, prune_into
 
-__all__ = ["log_contrasts", "update_shares_centred", "update_shares_collapsed"]
+__all__ = [
+    "log_contrasts",
+    "update_shares_centred",
+    "update_shares_collapsed",
+    "update_shares_noncentred",
+]
 
 # Of the logit of a share: beyond, variances of branches are zero to eight digits.
 _BOUND = 18.0
@@ -201,3 +208,61 @@ def update_shares_collapsed(tree, gram, score, feature_root, root_value, prior, 
         x = _start(k, shares, rest)
         args = (tree, k, rest, prior, own_gram, own_score, eye, node_gram, node_score, work)
         _place(_slice_collapsed(args, x, _WIDTH, rng), k, rest, shares)
+
+
+@inner_kernel
+def _covariance(parts, share):
+    """``sum_k share_k C_k``."""
+    out = np.zeros(parts.shape[1:])
+    for k in range(share.shape[0]):
+        out += share[k] * parts[k]
+    return out
+
+
+@kernel
+def _noncentred_target(x, args):
+    """Log conditional of the logit x of share k, whitened deviations fixed."""
+    parts, k, rest, prior, gram, score, white, share = args
+    total = _log_prior(x, k, prior)
+    if total == -np.inf:
+        return total
+    _place(x, k, rest, share)
+    deviation = np.dot(cholesky(_covariance(parts, share)), white)
+    for t in range(deviation.shape[0]):
+        image = np.dot(gram[t], deviation[t])
+        total += np.dot(score[t], deviation[t]) - 0.5 * np.dot(image, deviation[t])
+    return total
+
+
+_slice_noncentred = slice_sampler(_noncentred_target)
+
+
+@kernel
+def update_shares_noncentred(parts, gram, score, deviation, prior, share, rng):
+    """Slice updates of the shares given whitened deviations, which take the deviations along.
+
+    Cubic in the number of tasks, and reversible.
+
+    Parameters
+    ----------
+    parts : (component, task, task)
+    gram : (task, d, d)
+    score : (task, d)
+        The sites of the deviations.
+    deviation : (task, d)
+    prior : (component,)
+        Of shares ~ Dirichlet.
+    share : (component,)
+    rng : numpy.random.Generator
+    """
+    n = share.shape[0]
+    if n < 2:
+        return
+    rest = np.empty_like(share)
+    white = np.dot(invert_lower(cholesky(_covariance(parts, share))), deviation)
+    work = share.copy()
+    for k in rng.permutation(n):
+        x = _start(k, share, rest)
+        args = (parts, k, rest, prior, gram, score, white, work)
+        _place(_slice_noncentred(args, x, _WIDTH, rng), k, rest, share)
+    deviation[:] = np.dot(cholesky(_covariance(parts, share)), white)

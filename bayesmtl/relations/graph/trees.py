@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,12 +64,15 @@ class FixedTree:
         Of the nodes; empty where a node has none.
     labels : tuple
         Of the leaves in the order of the nodes: str, int, bool or date.
+    levels : tuple of str
+        Names of the levels below the root, where they have any.
     """
 
     parents: tuple[int, ...]
     lengths: tuple[float, ...] | None
     names: tuple[str, ...]
     labels: tuple[Any, ...]
+    levels: tuple[str, ...] = ()
 
     @property
     def leaves(self) -> tuple[int, ...]:
@@ -220,6 +223,7 @@ def tree_to_json(tree: FixedTree) -> dict[str, Any]:
     """JSON form; dates are marked as such."""
     lengths = None if tree.lengths is None else list(tree.lengths)
     out = {"parents": list(tree.parents), "lengths": lengths, "names": list(tree.names)}
+    out["levels"] = list(tree.levels)
     return out | labels_to_json(tree.labels)
 
 
@@ -233,4 +237,5 @@ def tree_from_json(spec: Mapping[str, Any]) -> FixedTree:
     """
     parents = spec["parents"]
     lengths = spec["lengths"] or [None] * len(parents)
-    return make_tree(parents, lengths, spec["names"], list(labels_from_json(spec)), "tree")
+    plain = make_tree(parents, lengths, spec["names"], list(labels_from_json(spec)), "tree")
+    return replace(plain, levels=tuple(spec["levels"]))
