@@ -20,7 +20,7 @@ import numpy as np
 
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.numerics.jit import inner_kernel, kernel
-from bayesmtl.numerics.matrices import cholesky, solve_lower, solve_upper
+from bayesmtl.numerics.matrices import solve_upper
 from bayesmtl.relations.graph.trees import ArrangedTree
 
 __all__ = [
@@ -125,19 +125,49 @@ def component_covariances(tree: TaskTree) -> np.ndarray:
 
 
 @inner_kernel
-def _image_and_inner(gram, branch_root):
-    """``G L`` and the Cholesky factor of ``A = I + L'G L``."""
-    image = np.dot(gram, branch_root)
-    inner = np.dot(branch_root.T, image)
-    for i in range(inner.shape[0]):
-        inner[i, i] += 1.0
-    return image, cholesky(inner)
+def _project(gram, score, root, scale, half, linear, lower):
+    """``C^-1 L'G``, ``C^-1 L'h`` and C, with ``L = scale R`` and ``C C' = I + L'G L``.
+
+    Plain loops without temporary arrays: most matrices here are small.
+    """
+    p = score.shape[0]
+    for i in range(p):
+        linear[i] = 0.0
+        for j in range(p):
+            half[i, j] = 0.0
+        for m in range(p):
+            factor = scale * root[m, i]
+            linear[i] += factor * score[m]
+            for j in range(p):
+                half[i, j] += factor * gram[m, j]
+        for j in range(i + 1):
+            total = 1.0 if i == j else 0.0
+            for m in range(p):
+                total += scale * half[i, m] * root[m, j]
+            lower[i, j] = total
+    for i in range(p):
+        for j in range(i):
+            total = lower[i, j]
+            for m in range(j):
+                total -= lower[i, m] * lower[j, m]
+            lower[i, j] = total / lower[j, j]
+        pivot = lower[i, i]
+        for m in range(i):
+            pivot -= lower[i, m] * lower[i, m]
+            linear[i] -= lower[i, m] * linear[m]
+            for j in range(p):
+                half[i, j] -= lower[i, m] * half[m, j]
+        lower[i, i] = math.sqrt(pivot)
+        linear[i] /= lower[i, i]
+        for j in range(p):
+            half[i, j] /= lower[i, i]
 
 
 @kernel
 def prune_into(tree, variance, gram, score, feature_root, node_gram, node_score):
     """As `prune`, into given arrays; returns what the branches add to the constant."""
     n_nodes, p = node_score.shape
+    half, lower, linear = np.empty((p, p)), np.empty((p, p)), np.empty(p)
     constant = 0.0
     node_gram[:] = 0.0
     node_score[:] = 0.0
@@ -149,23 +179,17 @@ def prune_into(tree, variance, gram, score, feature_root, node_gram, node_score)
         if v == 0:
             break
         parent = tree.parents[v]
-        node_gram[parent] += node_gram[v]
-        node_score[parent] += node_score[v]
+        for i in range(p):
+            node_score[parent, i] += node_score[v, i]
+            for j in range(p):
+                node_gram[parent, i, j] += node_gram[v, i, j]
         if not variance[v] > 0.0:
             continue
-        # G - G L A^-1 L'G and so on, as `bayesmtl.sites.collapse`, added to the parent in place.
-        branch_root = math.sqrt(variance[v]) * feature_root
-        image, lower = _image_and_inner(node_gram[v], branch_root)
-        half = np.ascontiguousarray(image.T)
-        linear = np.dot(branch_root.T, node_score[v])
-        for i in range(p):
-            for m in range(i):
-                half[i] -= lower[i, m] * half[m]
-                linear[i] -= lower[i, m] * linear[m]
-            half[i] /= lower[i, i]
-            linear[i] /= lower[i, i]
-            constant += 0.5 * linear[i] * linear[i] - math.log(lower[i, i])
+        # What `bayesmtl.sites.collapse` takes away, taken from the parent in place.
+        scale = math.sqrt(variance[v])
+        _project(node_gram[v], node_score[v], feature_root, scale, half, linear, lower)
         for m in range(p):
+            constant += 0.5 * linear[m] * linear[m] - math.log(lower[m, m])
             for i in range(p):
                 node_score[parent, i] -= half[m, i] * linear[m]
                 for j in range(p):
@@ -224,6 +248,7 @@ def draw_nodes(tree, variance, node_gram, node_score, feature_root, root_value, 
     rng : numpy.random.Generator
     """
     n_nodes, p = node_score.shape
+    half, lower, z = np.empty((p, p)), np.empty((p, p)), np.empty(p)
     values = np.empty((n_nodes, p))
     values[0] = root_value
     for v in range(1, n_nodes):
@@ -231,14 +256,14 @@ def draw_nodes(tree, variance, node_gram, node_score, feature_root, root_value, 
         values[v] = parent
         if not variance[v] > 0.0:
             continue
-        branch_root = math.sqrt(variance[v]) * feature_root
-        _, lower = _image_and_inner(node_gram[v], branch_root)
-        z = np.dot(branch_root.T, node_score[v] - np.dot(node_gram[v], parent))
-        solve_lower(lower, z)
+        rest = node_score[v] - np.dot(node_gram[v], parent)
+        scale = math.sqrt(variance[v])
+        # Leaves C^-1 L'(h - G parent) in z.
+        _project(node_gram[v], rest, feature_root, scale, half, z, lower)
         for i in range(p):
             z[i] += rng.standard_normal()
         solve_upper(lower, z)
-        values[v] += np.dot(branch_root, z)
+        values[v] += scale * np.dot(feature_root, z)
     return values
 
 

@@ -104,7 +104,7 @@ def test_the_centred_update_follows_the_conditional(tree: TaskTree) -> None:
 def test_the_collapsed_update_follows_the_conditional(tree: TaskTree) -> None:
     rng = np.random.default_rng(22)
     gram, score = _said(rng, 5)
-    root_value, shares, draws = np.array([0.4, -0.2]), np.array([0.5, 0.5]), np.empty(2500)
+    root_value, shares, draws = np.array([1.4, -0.9]), np.array([0.5, 0.5]), np.empty(2500)
     for i in range(len(draws)):
         for _ in range(2):
             update_shares_collapsed(tree, gram, score, ROOT, root_value, PRIOR, shares, rng)
