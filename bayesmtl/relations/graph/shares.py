@@ -21,7 +21,8 @@ import numpy as np
 from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.matrices import cholesky, invert_lower
 from bayesmtl.numerics.slicing import slice_sampler
-from bayesmtl.relations.graph.pruning import branch_variances, prune_into
+from bayesmtl.relations.graph.components import branch_variances
+from bayesmtl.relations.graph.pruning import prune_into
 
 __all__ = [
     "log_contrasts",

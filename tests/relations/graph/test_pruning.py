@@ -4,17 +4,15 @@ import numpy as np
 import pytest
 
 from bayesmtl import InvalidModelError
-from bayesmtl.relations.graph.newick import parse_newick
-from bayesmtl.relations.graph.pruning import (
+from bayesmtl.relations.graph.components import (
     TaskTree,
     branch_variances,
     component_covariances,
     components,
-    draw_nodes,
-    leaf_values,
-    prune,
     tree_covariance,
 )
+from bayesmtl.relations.graph.newick import parse_newick
+from bayesmtl.relations.graph.pruning import draw_nodes, leaf_values, prune
 from bayesmtl.sites import GaussianSites, collapse, square_root
 from tests.relations.graph.trees import UNEVEN, dense_posterior, random_tree, tree_from
 

@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayesmtl.relations.graph.pruning import (
+from bayesmtl.relations.graph.components import (
     TaskTree,
     branch_variances,
     components,
-    draw_nodes,
-    leaf_values,
-    prune,
     tree_covariance,
 )
+from bayesmtl.relations.graph.pruning import draw_nodes, leaf_values, prune
 from bayesmtl.relations.graph.shares import (
     log_contrasts,
     update_shares_centred,
@@ -84,7 +82,9 @@ def _log_prior(shares: np.ndarray) -> float:
 @pytest.mark.parametrize("tree", [CLUSTERS, PAGEL])
 def test_the_centred_update_follows_the_conditional(tree: TaskTree) -> None:
     rng = np.random.default_rng(21)
-    deviation, shares, draws = rng.normal(size=(5, 2)), np.array([0.5, 0.5]), np.empty(2500)
+    shares, draws = np.array([0.8, 0.2]), np.empty(2500)
+    covariance = tree_covariance(tree, branch_variances(tree, shares))
+    deviation = np.linalg.cholesky(covariance) @ rng.normal(size=(5, 2)) @ ROOT.T
     for i in range(len(draws)):
         for _ in range(2):
             update_shares_centred(tree, deviation, PRECISION, PRIOR, shares, rng)

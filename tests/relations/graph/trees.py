@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from bayesmtl.relations.graph.components import TaskTree, components
 from bayesmtl.relations.graph.newick import parse_newick
-from bayesmtl.relations.graph.pruning import TaskTree, components
 from bayesmtl.relations.graph.trees import ArrangedTree
 
 __all__ = ["UNEVEN", "dense_posterior", "random_tree", "tree_from"]
