@@ -164,7 +164,7 @@ def _joint_scores(tree: TaskTree, prior: np.ndarray, sweep: Sweep, seed: int) ->
     noise_root = np.stack([np.linalg.cholesky(g + 1e-12 * np.eye(2)) for g in gram])
     nothing, root_value = (np.zeros((n, 2, 2)), np.zeros((n, 2)), np.zeros(n)), np.zeros(2)
     changes = []
-    for _ in range(6000):
+    for _ in range(4000):
         shares = rng.dirichlet(prior)
         variance = branch_variances(tree, shares)
         bare = prune(tree, variance, *nothing, ROOT)
