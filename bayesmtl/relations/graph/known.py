@@ -15,14 +15,12 @@ from bayesmtl.relations.graph.leroux import (
     update_rho_centred,
     update_rho_noncentred,
 )
-from bayesmtl.relations.graph.pruning import (
+from bayesmtl.relations.graph.components import (
     TaskTree,
     branch_variances,
     component_covariances,
-    draw_nodes,
-    leaf_values,
-    prune,
 )
+from bayesmtl.relations.graph.pruning import draw_nodes, leaf_values, prune
 from bayesmtl.relations.graph.shares import (
     update_shares_centred,
     update_shares_collapsed,

@@ -13,11 +13,11 @@ from bayesmtl.errors import InvalidModelError
 from bayesmtl.priors import Prior
 from bayesmtl.relations.covariance.prior import CorrelatedTasks, TaskSettings
 from bayesmtl.relations.graph.adjacency import as_graph
+from bayesmtl.relations.graph.components import components
 from bayesmtl.relations.graph.known import CarStructure, TreeStructure
 from bayesmtl.relations.graph.leroux import car_basis, car_covariance
 from bayesmtl.relations.graph.levels import tree_of_levels
 from bayesmtl.relations.graph.newick import as_tree
-from bayesmtl.relations.graph.pruning import components
 from bayesmtl.relations.graph.sparse import SparsePrecision
 from bayesmtl.relations.settings import clean, describe
 
