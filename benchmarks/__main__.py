@@ -13,6 +13,7 @@ from benchmarks import (
     intervals,
     landmine,
     mixed,
+    neighbours,
     overconfidence,
     scaling,
     school,
@@ -34,6 +35,7 @@ NAMES = (
     "covariance",
     "correlated",
     "intervals",
+    "neighbours",
 )
 PARTS = (*landmine.PARTS, *counts.PARTS, *mixed.PARTS, *covariance.PARTS, *correlated.PARTS)
 
@@ -63,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ),
         "correlated": lambda: correlated.run(correlated.CorrelatedSettings(parts=parts, **splits)),
         "intervals": lambda: intervals.run(intervals.IntervalSettings()),
+        "neighbours": lambda: neighbours.run(neighbours.NeighbourSettings(**splits)),
     }
     for name in NAMES:
         if name in names:
@@ -81,7 +84,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--splits",
         type=int,
-        help="school: published splits to use (default 10); correlated: splits (default 5)",
+        help="school: published splits to use (default 10); correlated and neighbours: splits "
+        "(default 5)",
     )
     parser.add_argument(
         "--parts",

@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmtl.relations.covariance.structure import FeaturePart, ScaleDensity
+from bayesmtl.relations.graph.components import (
+    TaskTree,
+    branch_variances,
+    component_covariances,
+)
 from bayesmtl.relations.graph.leroux import (
     CarBasis,
     car_covariance,
     car_precision,
     update_rho_centred,
     update_rho_noncentred,
-)
-from bayesmtl.relations.graph.components import (
-    TaskTree,
-    branch_variances,
-    component_covariances,
 )
 from bayesmtl.relations.graph.pruning import draw_nodes, leaf_values, prune
 from bayesmtl.relations.graph.shares import (
