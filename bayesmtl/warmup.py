@@ -17,6 +17,7 @@ from bayesmtl.priors import Prior
 from bayesmtl.relations.clusters.prior import DirichletProcess
 from bayesmtl.relations.covariance.prior import MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable
+from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph, Tree
 from bayesmtl.relations.sparse.prior import Decomposition
 
 __all__ = ["main"]
@@ -32,15 +33,20 @@ def main() -> None:
         DirichletProcess(),
         MatrixNormal("full"),
         MatrixNormal("low_rank"),
+        SparseGraph(),
+        SparseGraph("horseshoe"),
+        KnownGraph(np.ones((4, 4)) - np.eye(4)),
+        Tree(["group"]),
         Exchangeable(feature_selection=True),
         Decomposition(Exchangeable()),
     )
     with warnings.catch_warnings():
         # Ten draws are no fit, and the verdict says so.
         warnings.simplefilter("ignore", BayesMTLWarning)
+        rows = data.data.assign(group=data.data["task"].map(lambda task: str(task)[-1] < "2"))
         for relation in relations:
             model = Model(data.formula, task="task", relation=relation, likelihood=Gaussian())
-            model.fit(data.data, draws=10, tune=5, chains=2, random_seed=0, progressbar=False)
+            model.fit(rows, draws=10, tune=5, chains=2, random_seed=0, progressbar=False)
         positive = data.data.assign(y=(data.data["y"] > 0.0).astype(int))
         for relation, likelihood in (
             (Exchangeable(), Bernoulli()),

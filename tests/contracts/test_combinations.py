@@ -21,6 +21,10 @@ RELATIONS: dict[str, Any] = {
     "matrix": bm.MatrixNormal("full"),
     "factors": bm.MatrixNormal("low_rank", "full"),
     "low_rank": bm.LowRank(),
+    "sparse_graph": bm.SparseGraph(),
+    "graphical_horseshoe": bm.SparseGraph("horseshoe"),
+    "known_graph": bm.KnownGraph([("t0", "t1"), ("t1", "t2"), ("t3",)]),
+    "tree": bm.Tree("((t0,t1),(t2,t3));"),
 }
 LIKELIHOODS: dict[str, Any] = {
     "gaussian": bm.Gaussian(),
@@ -89,6 +93,10 @@ def test_every_combination_is_a_graph(relation: str, likelihood: str) -> None:
     data = rows_of(part)
     model = bm.Model("y ~ a + b", "task", RELATIONS[relation], likelihood=part)
     if relation in ("dirichlet", "pitman_yor"):
+        return
+    if relation in ("sparse_graph", "graphical_horseshoe"):
+        with pytest.raises(bm.UnsupportedError, match="unknown graph of bm.SparseGraph"):
+            model.to_pymc(data)
         return
     graph = model.to_pymc(data)
     assert [variable.name for variable in graph.observed_RVs] == ["y"]

@@ -21,7 +21,6 @@ from bayesmtl.relations.covariance.state import (
 )
 from bayesmtl.relations.exchangeable.graph import huang_wand_correction, lkj_root
 from bayesmtl.relations.graph.graph import add_structure_root
-from bayesmtl.relations.graph.known import CarStructure, TreeStructure
 
 __all__ = ["add_task_covariance", "draw_active"]
 
@@ -53,9 +52,7 @@ def _task_root(problem: Problem) -> Any:
     prior = problem.task_covariance
     assert prior is not None
     if prior.structure is not None:
-        structure = prior.structure
-        assert isinstance(structure, CarStructure | TreeStructure)
-        root = add_structure_root(structure)
+        root = add_structure_root(prior.structure)
     elif prior.kind == "given":
         root = pt.as_tensor(np.linalg.cholesky(prior.given))
     else:

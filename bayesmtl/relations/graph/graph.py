@@ -6,13 +6,21 @@ from typing import Any
 
 import numpy as np
 
+from bayesmtl.errors import UnsupportedError
+from bayesmtl.relations.covariance.structure import TaskStructure
 from bayesmtl.relations.graph.known import CarStructure, TreeStructure
 
 __all__ = ["add_structure_root"]
 
 
-def add_structure_root(structure: CarStructure | TreeStructure) -> Any:
-    """Root (task, task) of the covariance of the tasks, with its parameters as variables."""
+def add_structure_root(structure: TaskStructure) -> Any:
+    """Root (task, task) of the covariance of the tasks, with its parameters as variables.
+
+    Raises
+    ------
+    UnsupportedError
+        For an unknown graph.
+    """
     import pymc as pm
     import pytensor.tensor as pt
 
@@ -20,6 +28,11 @@ def add_structure_root(structure: CarStructure | TreeStructure) -> Any:
         basis = structure.basis
         rho = pm.Beta("rho", *structure.prior)
         return pt.as_tensor(basis.vectors) / pt.sqrt(rho * basis.values + 1.0 - rho)
+    if not isinstance(structure, TreeStructure):
+        raise UnsupportedError(
+            "the unknown graph of bm.SparseGraph() has no PyMC graph, its edges are discrete or its "
+            "precision confined to positive definite matrices: use inference='gibbs'"
+        )
     share = pm.Dirichlet("level_share", structure.prior)
     covariance = (share[:, None, None] * np.asarray(structure.parts)).sum(axis=0)
     return pt.linalg.cholesky(covariance)
