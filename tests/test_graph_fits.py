@@ -164,13 +164,15 @@ def test_strong_links_are_found_and_others_are_not() -> None:
     precision = np.eye(n_tasks)
     for s, t, value in ((0, 1, -0.6), (2, 3, 0.6), (4, 5, -0.6)):
         precision[s, t] = precision[t, s] = value
-    weights = np.linalg.cholesky(np.linalg.inv(precision)) @ rng.normal(size=(n_tasks, d))
+    # Their scatter is exactly that of the precision.
+    rows = np.sqrt(d) * np.linalg.qr(rng.normal(size=(d, n_tasks)))[0].T
+    weights = np.linalg.cholesky(np.linalg.inv(precision)) @ rows
     x = rng.normal(size=(n_tasks, 200, d))
     y = np.einsum("tij,tj->ti", x, weights) + 0.5 * rng.normal(size=(n_tasks, 200))
     data = pd.DataFrame(x.reshape(-1, d), columns=[f"x{j}" for j in range(d)])
     data = data.assign(y=y.ravel(), task=np.repeat(np.arange(n_tasks), 200))
     formula = "y ~ " + " + ".join(f"x{j}" for j in range(d))
-    tree = fit(bm.Model(formula, "task", bm.SparseGraph()), data, draws=150, tune=100)
+    tree = fit(bm.Model(formula, "task", bm.SparseGraph()), data, draws=400, tune=200)
     relations = bm.task_relations(tree)
     found, true = relations["edge_probability"].to_numpy(), precision != 0.0
     np.fill_diagonal(true, False)

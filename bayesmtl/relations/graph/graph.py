@@ -30,8 +30,8 @@ def add_structure_root(structure: TaskStructure) -> Any:
         return pt.as_tensor(basis.vectors) / pt.sqrt(rho * basis.values + 1.0 - rho)
     if not isinstance(structure, TreeStructure):
         raise UnsupportedError(
-            "the unknown graph of bm.SparseGraph() has no PyMC graph, its edges are discrete or its "
-            "precision confined to positive definite matrices: use inference='gibbs'"
+            "the unknown graph of bm.SparseGraph() cannot be a PyMC graph: its edges are discrete, "
+            "or its precision is confined to positive definite matrices: use inference='gibbs'"
         )
     share = pm.Dirichlet("level_share", structure.prior)
     covariance = (share[:, None, None] * np.asarray(structure.parts)).sum(axis=0)
