@@ -27,6 +27,14 @@ from benchmarks.scaling import sweep_seconds
 __all__ = ["PARTS", "CovarianceSettings", "model_of", "rates", "run", "sweeps"]
 
 PARTS = ("rates", "sweeps")
+FULL = bm.MatrixNormal("full")
+LOW_RANK = bm.MatrixNormal("low_rank")
+GRAPHS = (bm.SparseGraph(), bm.SparseGraph("horseshoe"))
+_NAMES = {
+    LOW_RANK: 'MatrixNormal("low_rank")',
+    GRAPHS[0]: "SparseGraph()",
+    GRAPHS[1]: 'SparseGraph("horseshoe")',
+}
 RATE_COLUMNS = (
     "method",
     "worst ESS/s",
@@ -67,6 +75,9 @@ class CovarianceSettings:
     nuts_chains : int
     sweep_tasks, sweep_features, sweep_rows : int
         Of the simulated tasks whose sweeps are timed; rows of each task.
+    graphs : tuple of (tasks, factor of sweep_counts, target)
+    graph_features, graph_rows : int
+        Of the tasks that an unknown graph links.
     sweep_counts : tuple of (short, long)
         Sweeps of the two runs whose difference in time counts; ten times as many on School.
     school : bool
@@ -91,6 +102,9 @@ class CovarianceSettings:
     sweep_features: int = 50
     sweep_rows: int = 60
     sweep_counts: tuple[int, int] = (2, 12)
+    graphs: tuple[tuple[int, int, str], ...] = ((50, 10, "15 ms"), (200, 1, "1,000 ms"))
+    graph_features: int = 4
+    graph_rows: int = 20
     school: bool = True
     seed: int = 1
 
@@ -153,18 +167,18 @@ def rates(settings: CovarianceSettings, noise_sd: float) -> None:
     print_table(RATE_COLUMNS, rows)
 
 
-def model_of(example: Example, kind: str) -> bm.Model:
-    """Matrix-normal weights with a task covariance of this kind, shared noise."""
+def model_of(example: Example, relation: Any) -> bm.Model:
+    """Correlated tasks with shared noise."""
     return bm.Model(
         formula_of(example.features),
         task="task",
-        relation=bm.MatrixNormal(task_covariance=kind),
+        relation=relation,
         likelihood=bm.Gaussian(noise="shared"),
     )
 
 
 def _graph(example: Example) -> Any:
-    return model_of(example, "full").to_pymc(example.frame, likelihood="sites")
+    return model_of(example, FULL).to_pymc(example.frame, likelihood="sites")
 
 
 def _ours(example: Example, settings: CovarianceSettings, rows: list[tuple[object, ...]]) -> _Rate:
@@ -172,7 +186,7 @@ def _ours(example: Example, settings: CovarianceSettings, rows: list[tuple[objec
     lengths = {"draws": settings.draws, "tune": settings.tune, "chains": settings.chains}
     runs = []
     for repeat in range(settings.repeats):
-        model, seed = model_of(example, "full"), settings.seed + repeat
+        model, seed = model_of(example, FULL), settings.seed + repeat
         fit = timed_fit(model, example.frame, **lengths, seed=seed)
         values = fit.tree["posterior"]["task_correlation"].to_numpy()
         found = mixing({"correlation": correlation_elements(values)})
@@ -251,8 +265,8 @@ def _row(
 
 
 def sweeps(settings: CovarianceSettings) -> None:
-    """Print the time of a sweep with a low-rank task covariance."""
-    heading("correlated tasks, time of a sweep: task_covariance='low_rank', shared noise")
+    """Print the time of a sweep with a low-rank task covariance, and with an unknown graph."""
+    heading("correlated tasks, time of a sweep: shared noise")
     print(
         "'cpu' is one chain's time on a processor, two chains at once; the smallest of "
         f"{settings.repeats} differences of\na long and a short run. Targets speak of cpu.",
@@ -262,14 +276,18 @@ def sweeps(settings: CovarianceSettings) -> None:
     cases = []
     school = read_school() if settings.school else None
     if school is not None:
-        cases.append((school, 10 * short, 10 * long, "10 ms"))
+        cases.append((school, LOW_RANK, 10 * short, 10 * long, "10 ms"))
     elif settings.school:
         print("School: skipped, ../shared/data/school.csv.gz is not there")
     sizes = settings.sweep_tasks, settings.sweep_features, settings.sweep_rows
-    cases.append((correlated(*sizes), short, long, "1,000 ms"))
+    cases.append((correlated(*sizes), LOW_RANK, short, long, "1,000 ms"))
+    for n_tasks, factor, target in settings.graphs:
+        example = correlated(n_tasks, settings.graph_features, settings.graph_rows)
+        for relation in GRAPHS:
+            cases.append((example, relation, factor * short, factor * long, target))
     rows = []
-    for example, few, many, target in cases:
-        model = model_of(example, "low_rank")
+    for example, relation, few, many, target in cases:
+        model = model_of(example, relation)
         problem = model.prepare(example.frame).problem
         wall, cpu = sweep_seconds(
             problem,
@@ -281,7 +299,7 @@ def sweeps(settings: CovarianceSettings) -> None:
         )
         rows.append(
             (
-                example.name,
+                f"{example.name}, {_NAMES[relation]}",
                 f"{example.frame['task'].nunique():,}",
                 len(example.features),
                 1e3 * wall,

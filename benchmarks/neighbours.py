@@ -20,6 +20,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,14 +86,14 @@ class Schools(NamedTuple):
     covariates: tuple[str, ...]
 
 
-def _read(name: str) -> pd.DataFrame | None:
-    path = SHARED_DATA / f"{name}.csv.gz"
+def _read(name: str, folder: Path) -> pd.DataFrame | None:
+    path = folder / f"{name}.csv.gz"
     return pd.read_csv(path, dtype={"task": str}) if path.exists() else None
 
 
-def read_exam() -> Schools | None:
+def read_exam(folder: Path = SHARED_DATA) -> Schools | None:
     """None where the file is not there."""
-    data = _read("exam")
+    data = _read("exam", folder)
     if data is None:
         return None
     data = data.assign(girl=(data["sex"] == "F").astype(float))
@@ -101,9 +102,9 @@ def read_exam() -> Schools | None:
     return Schools("Exam", data, "y ~ standLRT + girl", ("schavg", "girls", "mixed"))
 
 
-def read_hsb() -> Schools | None:
+def read_hsb(folder: Path = SHARED_DATA) -> Schools | None:
     """None where the file is not there."""
-    data = _read("hsb82")
+    data = _read("hsb82", folder)
     if data is None:
         return None
     data = data.assign(

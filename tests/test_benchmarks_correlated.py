@@ -21,6 +21,7 @@ from benchmarks.data import correlated as correlated_tasks
 from benchmarks.peers.matrix_normal import matrix_normal
 
 TINY = covariance.CovarianceSettings(
+    graphs=((3, 1, "1 s"),),
     n_tasks=3,
     n_features=3,
     rows_per_task=12,
@@ -111,7 +112,7 @@ def test_matrix_normal_has_the_stated_density() -> None:
 
 def test_sweep_time_is_positive() -> None:
     example = correlated_tasks(4, 2, 10)
-    model = covariance.model_of(example, "low_rank")
+    model = covariance.model_of(example, covariance.LOW_RANK)
     problem = model.prepare(example.frame).problem
     found = scaling.sweep_seconds(problem, model.likelihood, short=1, long=40, chains=1, repeats=1)
     assert min(found) > 0.0
