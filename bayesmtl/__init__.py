@@ -11,6 +11,7 @@ from bayesmtl.errors import (
     SavedFitError,
     UnsupportedError,
 )
+from bayesmtl.graphical.model import MultiTaskGraphicalModel
 from bayesmtl.likelihoods import (
     Bernoulli,
     Binomial,
@@ -23,6 +24,7 @@ from bayesmtl.likelihoods import (
 from bayesmtl.model import Model
 from bayesmtl.plots import (
     plot_clusters,
+    plot_graph,
     plot_inclusion,
     plot_sharing,
     plot_task_relations,
@@ -60,6 +62,7 @@ __all__ = [
     "LowRank",
     "MatrixNormal",
     "Model",
+    "MultiTaskGraphicalModel",
     "NegativeBinomial",
     "Ordinal",
     "Poisson",
@@ -78,6 +81,7 @@ __all__ = [
     "load_dataset",
     "nearest_neighbour_graph",
     "plot_clusters",
+    "plot_graph",
     "plot_inclusion",
     "plot_sharing",
     "plot_task_relations",

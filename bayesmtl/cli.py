@@ -3,6 +3,7 @@
 Errors are one line on standard error and exit status 2; so is Ctrl-C, with status 130.
 """
 
+import json
 import sys
 import warnings
 from collections.abc import Callable
@@ -248,11 +249,14 @@ def predict(  # noqa: PLR0917 (options, not positional arguments)
     ] = None,
 ) -> None:
     """Predict new rows: mean, sd and interval, row for row."""
+    from bayesmtl.posterior.access import is_graphical
     from bayesmtl.posterior.settings import fit_settings
 
     idata = bm.load(fit_path)
     labels = idata["posterior"].to_dataset()["task"].to_numpy()
-    frame = read_table(new, fit_settings(idata).task, text_labels=labels.dtype.kind in "OUT")
+    graphs = is_graphical(idata)
+    task = json.loads(idata.attrs["model"])["task"] if graphs else fit_settings(idata).task
+    frame = read_table(new, task, text_labels=labels.dtype.kind in "OUT")
     predictions = bm.predict(
         idata,
         frame,
@@ -262,6 +266,8 @@ def predict(  # noqa: PLR0917 (options, not positional arguments)
         ci_prob=ci_prob,
         random_seed=seed,
     )
+    if graphs:
+        predictions = predictions.reset_index(names="row")
     if out is None:
         typer.echo(predictions.to_csv(index=False), nl=False)
     else:

@@ -9,10 +9,13 @@ import numpy as np
 
 from bayesmtl.datasets import simulate
 from bayesmtl.errors import BayesMTLWarning
+from bayesmtl.graphical.model import MultiTaskGraphicalModel
 from bayesmtl.likelihoods import Bernoulli, Gaussian, Poisson
 from bayesmtl.model import Model
 from bayesmtl.numerics.partition_priors import n_clusters_prior
 from bayesmtl.numerics.partitions import optimal_partition
+from bayesmtl.posterior.log_likelihood import compute_log_likelihood
+from bayesmtl.posterior.predict import predict
 from bayesmtl.priors import Prior
 from bayesmtl.relations.clusters.prior import DirichletProcess
 from bayesmtl.relations.covariance.prior import MatrixNormal
@@ -57,6 +60,14 @@ def main() -> None:
         ):
             model = Model(data.formula, task="task", relation=relation, likelihood=likelihood)
             model.fit(positive, draws=10, tune=110, chains=2, random_seed=0, progressbar=False)
+        for prior in ("horseshoe", "spike_slab"):
+            graphs = MultiTaskGraphicalModel(variables=["x1", "x2", "y"], task="task", prior=prior)
+            fitted = graphs.fit(
+                data.data, draws=10, tune=5, chains=2, random_seed=0, progressbar=False
+            )
+            holes = data.data.head(3).assign(y=np.nan)
+            predict(fitted, holes)
+            compute_log_likelihood(fitted, holes)
     partitions = np.array([[0, 0, 1], [0, 1, 1]])
     optimal_partition(partitions, np.random.default_rng(0))
     n_clusters_prior(3, 1.0)

@@ -10,6 +10,7 @@ from benchmarks import (
     correlated,
     counts,
     covariance,
+    graphical,
     intervals,
     landmine,
     mixed,
@@ -36,8 +37,16 @@ NAMES = (
     "correlated",
     "intervals",
     "neighbours",
+    "graphical",
 )
-PARTS = (*landmine.PARTS, *counts.PARTS, *mixed.PARTS, *covariance.PARTS, *correlated.PARTS)
+PARTS = (
+    *landmine.PARTS,
+    *counts.PARTS,
+    *mixed.PARTS,
+    *covariance.PARTS,
+    *correlated.PARTS,
+    *graphical.PARTS,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -47,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     peers = not chosen.no_peers
     box = {} if chosen.peer_seconds is None else {"nuts_seconds": chosen.peer_seconds}
     splits = {} if chosen.splits is None else {"n_splits": chosen.splits}
+    repeats = {} if chosen.splits is None else {"repeats": chosen.splits}
     parts = tuple(chosen.parts or PARTS)
     print(machine(), flush=True)
     runs: dict[str, Callable[[], None]] = {
@@ -66,6 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "correlated": lambda: correlated.run(correlated.CorrelatedSettings(parts=parts, **splits)),
         "intervals": lambda: intervals.run(intervals.IntervalSettings()),
         "neighbours": lambda: neighbours.run(neighbours.NeighbourSettings(**splits)),
+        "graphical": lambda: graphical.run(
+            graphical.GraphicalSettings(parts=parts, peers=peers, **repeats)
+        ),
     }
     for name in NAMES:
         if name in names:
@@ -85,7 +98,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--splits",
         type=int,
         help="school: published splits to use (default 10); correlated and neighbours: splits "
-        "(default 5)",
+        "(default 5); graphical: data sets (default 10)",
     )
     parser.add_argument(
         "--parts",
@@ -94,7 +107,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="part",
         help=f"landmine: any of {', '.join(landmine.PARTS)}; counts: {', '.join(counts.PARTS)}; "
         f"mixed: {', '.join(mixed.PARTS)}; covariance: {', '.join(covariance.PARTS)}; "
-        f"correlated: {', '.join(correlated.PARTS)}",
+        f"correlated: {', '.join(correlated.PARTS)}; graphical: {', '.join(graphical.PARTS)}",
     )
     chosen = parser.parse_args(arguments)
     unknown = sorted(set(chosen.names) - set(NAMES))

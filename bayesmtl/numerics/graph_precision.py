@@ -21,6 +21,7 @@ from bayesmtl.numerics.matrices import inverse_spd, solve_lower, solve_upper
 __all__ = [
     "SMALLEST_VARIANCE",
     "column_complement",
+    "draw_column",
     "others_of",
     "place_column",
     "update_columns",
@@ -71,7 +72,7 @@ def place_column(i, others, complement, b, g, precision, covariance):
 
 
 @inner_kernel
-def _draw_column(weight, complement, linear, inverse_variance, rng):
+def draw_column(weight, complement, linear, inverse_variance, rng):
     """``b ~ Normal(A^-1 linear, A^-1)``, ``A = weight C + diag(inverse_variance)``.
 
     The whole is scaled to a unit diagonal first: elements of the spike have huge precisions.
@@ -121,7 +122,7 @@ def update_columns(scatter, dof, rate, variance, precision, covariance, rng):
         for a in range(n - 1):
             linear[a] = -scatter[others[a], i]
             inverse_variance[a] = 1.0 / variance[others[a], i]
-        b = _draw_column(weight, complement, linear, inverse_variance, rng)
+        b = draw_column(weight, complement, linear, inverse_variance, rng)
         g = 2.0 * rng.standard_gamma(0.5 * dof + 1.0) / weight
         place_column(i, others, complement, b, g, precision, covariance)
     # Rounding adds up over the columns.
@@ -173,7 +174,7 @@ def update_edges(scatter, dof, rate, spike, slab, log_odds, edge, precision, cov
         for a in range(n - 1):
             linear[a] = -scatter[others[a], i]
             inverse_variance[a] = 1.0 / (slab if edge[i, others[a]] else spike)
-        b = _draw_column(weight, complement, linear, inverse_variance, rng)
+        b = draw_column(weight, complement, linear, inverse_variance, rng)
         gradient = linear - weight * np.dot(complement, b)
         for a in rng.permutation(n - 1):
             own = weight * complement[a, a]

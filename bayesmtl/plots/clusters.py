@@ -16,6 +16,7 @@ from bayesmtl.plots.common import (
     POSTERIOR,
     get_group,
     label_texts,
+    linear_group,
     quiet_glyphs,
     shorten,
     write_note,
@@ -88,9 +89,11 @@ def plot_clusters(
     InvalidTypeError
         If `idata` is not a DataTree.
     UnsupportedError
-        If the relation of the model has no clusters.
+        For a fit of graphs; if the relation of the model has no clusters.
     """
-    posterior, relations = get_group(idata, "posterior"), get_group(idata, "task_relations")
+    posterior, relations = (
+        linear_group(idata, name, "bm.plot_clusters") for name in ("posterior", "task_relations")
+    )
     if "clusters" not in idata.children or "partition" not in relations:
         raise UnsupportedError(_no_clusters(idata))
     if max_features < 1:

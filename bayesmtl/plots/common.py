@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmtl.posterior.access import require_fit
+from bayesmtl.posterior.access import require_fit, require_linear
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +27,7 @@ __all__ = [
     "difference_unit",
     "get_group",
     "label_texts",
+    "linear_group",
     "new_figure",
     "order_by_similarity",
     "panel_height",
@@ -79,6 +80,22 @@ def get_group(idata: xr.DataTree, group: str) -> xr.Dataset:
     """
     require_fit(idata, group)
     return idata[group].to_dataset()
+
+
+def linear_group(idata: xr.DataTree, group: str, what: str) -> xr.Dataset:
+    """As `get_group`, of a fit of a linear model: ``what`` makes no sense of another.
+
+    Raises
+    ------
+    InvalidTypeError
+        If `idata` is not a DataTree.
+    InvalidDataError
+        If the group is missing.
+    UnsupportedError
+        For a fit of graphs.
+    """
+    require_linear(idata, what)
+    return get_group(idata, group)
 
 
 def shorten(text: str, max_chars: int) -> str:

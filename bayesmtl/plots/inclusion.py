@@ -10,8 +10,8 @@ from bayesmtl.errors import InvalidDataError
 from bayesmtl.plots.common import (
     POINT,
     POSTERIOR,
-    get_group,
     label_texts,
+    linear_group,
     new_figure,
     quiet_glyphs,
     write_note,
@@ -56,8 +56,10 @@ def plot_inclusion(idata: xr.DataTree, *, figsize: tuple[float, float] | None = 
         If the fit selected no features.
     InvalidTypeError
         If `idata` is not a DataTree.
+    UnsupportedError
+        For a fit of graphs.
     """
-    relations = get_group(idata, "task_relations")
+    relations = linear_group(idata, "task_relations", "bm.plot_inclusion")
     if "feature_inclusion" not in relations:
         raise InvalidDataError(
             "the fit selects no features: use feature_selection=True in the relation, as "

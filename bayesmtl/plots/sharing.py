@@ -12,6 +12,7 @@ from bayesmtl.plots.common import (
     POSTERIOR,
     get_group,
     label_texts,
+    linear_group,
     new_figure,
     quiet_glyphs,
     state,
@@ -61,8 +62,10 @@ def plot_sharing(idata: xr.DataTree, *, figsize: tuple[float, float] | None = No
         If a group is missing, or the posterior has neither quantity.
     InvalidTypeError
         If `idata` is not a DataTree.
+    UnsupportedError
+        For a fit of graphs.
     """
-    posterior = get_group(idata, "posterior")
+    posterior = linear_group(idata, "posterior", "bm.plot_sharing")
     constant = get_group(idata, "constant_data")
     names = [name for name in ("sharing", "borrowing") if name in posterior]
     if not names:

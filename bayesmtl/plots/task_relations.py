@@ -10,8 +10,8 @@ from bayesmtl.errors import InvalidDataError, UnsupportedError
 from bayesmtl.plots.common import (
     INK,
     difference_unit,
-    get_group,
     label_texts,
+    linear_group,
     new_figure,
     order_by_similarity,
     panel_height,
@@ -95,9 +95,9 @@ def plot_task_relations(
     InvalidTypeError
         If `idata` is not a DataTree.
     UnsupportedError
-        If the fit has no correlations of the kind that is asked for.
+        For a fit of graphs; if the fit has no correlations of the kind that is asked for.
     """
-    relations = get_group(idata, "task_relations")
+    relations = linear_group(idata, "task_relations", "bm.plot_task_relations")
     if kind is not None and kind not in KINDS:
         names = ", ".join(map(repr, KINDS))
         msg = f"kind={kind!r} is unknown: use {names} or None."

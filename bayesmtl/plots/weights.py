@@ -15,6 +15,7 @@ from bayesmtl.plots.common import (
     POSTERIOR,
     get_group,
     label_texts,
+    linear_group,
     new_figure,
     panel_height,
     quiet_glyphs,
@@ -91,9 +92,9 @@ def plot_weights(
     InvalidTypeError
         If `idata` is not a DataTree.
     UnsupportedError
-        If the draws of the weights are not stored in this fit.
+        For a fit of graphs; if the draws of the weights are not stored in this fit.
     """
-    posterior = get_group(idata, "posterior")
+    posterior = linear_group(idata, "posterior", "bm.plot_weights")
     constant = get_group(idata, "constant_data")
     posterior, constant = common_units(posterior, constant)
     if min(max_panels, max_tasks) < 1:

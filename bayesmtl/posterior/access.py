@@ -7,10 +7,17 @@ from typing import Any
 
 import xarray as xr
 
-from bayesmtl.errors import InvalidDataError, InvalidTypeError
+from bayesmtl.errors import InvalidDataError, InvalidTypeError, UnsupportedError
 from bayesmtl.scaling import INTERCEPT
 
-__all__ = ["common_units", "has_gaussian_response", "require_fit", "task_relations"]
+__all__ = [
+    "common_units",
+    "has_gaussian_response",
+    "is_graphical",
+    "require_fit",
+    "require_linear",
+    "task_relations",
+]
 
 
 def require_fit(idata: Any, *groups: str) -> None:
@@ -35,6 +42,28 @@ def require_fit(idata: Any, *groups: str) -> None:
                 f"{', '.join(idata.children) or 'none'}): pass the whole xarray.DataTree that "
                 "model.fit or bm.load returned"
             )
+
+
+def is_graphical(idata: Any) -> bool:
+    """Whether it is a fit of `bayesmtl.MultiTaskGraphicalModel`."""
+    if not isinstance(idata, xr.DataTree):
+        return False
+    return bool(json.loads(idata.attrs.get("model", "{}")).get("type") == "MultiTaskGraphicalModel")
+
+
+def require_linear(idata: Any, what: str, instead: str = "bm.plot_graph(idata)") -> None:
+    """Refuse a fit of graphs where weights of features are needed.
+
+    Raises
+    ------
+    UnsupportedError
+        For a fit of `bayesmtl.MultiTaskGraphicalModel`.
+    """
+    if is_graphical(idata):
+        raise UnsupportedError(
+            f"{what} is about the weights of linear models, and this is a fit of "
+            f"MultiTaskGraphicalModel, which has graphs: use {instead} or bm.task_relations(idata)"
+        )
 
 
 def common_units(posterior: xr.Dataset, constant: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
@@ -84,7 +113,11 @@ def task_relations(idata: xr.DataTree) -> xr.Dataset:
         ``coclustering`` (task, task_bis), the probability that two tasks are in one cluster;
         ``partition`` (task), the partition closest to all draws, with ``membership`` (task), how
         surely each task belongs to its cluster, and ``partition_bound`` (bound, task), the edges
-        of its 95% credible ball; ``n_clusters`` (statistic) and ``n_clusters_probability``.
+        of its 95% credible ball; ``n_clusters`` (statistic) and ``n_clusters_probability``. Of
+        graphs (`MultiTaskGraphicalModel`) instead ``edge_probability`` beside
+        ``prior_edge_probability``, ``partial_correlation``, ``median_graph``, edges that are shared
+        and private, and how alike the graphs of two tasks are; see
+        `bayesmtl.graphical.relations.graph_relations`.
 
     Raises
     ------

@@ -32,6 +32,7 @@ __all__ = [
     "FitRecord",
     "build_tree",
     "constant_data",
+    "fit_attrs",
     "observed_data",
     "task_texts",
     "versions",
@@ -188,18 +189,38 @@ def _constants(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
 def _root_attrs(record: FitRecord, stored: bool) -> dict[str, Any]:
     task_design = None if record.task_design is None else record.task_design.to_dict()
     return {
+        **fit_attrs(
+            model=record.model,
+            inference=record.inference,
+            random_seed=record.random_seed,
+            seconds=record.seconds,
+            incomplete=record.incomplete,
+        ),
+        "design": json.dumps({"rows": record.design.to_dict(), "task_features": task_design}),
+        "weights_stored": int(stored),
+    }
+
+
+def fit_attrs(
+    *,
+    model: dict[str, Any],
+    inference: dict[str, Any],
+    random_seed: int | None,
+    seconds: float,
+    incomplete: bool,
+) -> dict[str, Any]:
+    """Root attributes of every fit: model and inference as JSON, versions, seed, time."""
+    return {
         "modeling_interface": "bayesmtl",
         "modeling_interface_version": version("bayesmtl"),
         "creation_library": "bayesmtl",
         "creation_library_version": version("bayesmtl"),
         "schema_version": SCHEMA_VERSION,
-        "model": json.dumps(record.model),
-        "design": json.dumps({"rows": record.design.to_dict(), "task_features": task_design}),
-        "inference": json.dumps(record.inference),
-        "random_seed": str(record.random_seed),
-        "sampling_seconds": record.seconds,
-        "incomplete": int(record.incomplete),
-        "weights_stored": int(stored),
+        "model": json.dumps(model),
+        "inference": json.dumps(inference),
+        "random_seed": str(random_seed),
+        "sampling_seconds": seconds,
+        "incomplete": int(incomplete),
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": json.dumps(versions()),
     }

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.errors import InvalidDataError
+from bayesmtl.posterior.access import is_graphical
 from bayesmtl.posterior.predictor import (
     check_size,
     known_tasks,
@@ -27,7 +28,8 @@ def compute_log_likelihood(idata: xr.DataTree, data: Any = None) -> xr.DataTree:
         A fit; the group is added in place.
     data : data frame, optional
         Rows of tasks of the fit, with the response; by default those that were fitted. With row
-        weights in the model a row counts with its weight.
+        weights in the model a row counts with its weight. Of graphs the density is of the entries
+        that are not missing.
 
     Returns
     -------
@@ -43,6 +45,10 @@ def compute_log_likelihood(idata: xr.DataTree, data: Any = None) -> xr.DataTree:
     UnsupportedError
         If the result would take more than 8 GiB.
     """
+    if is_graphical(idata):
+        from bayesmtl.graphical.predict import add_log_likelihood
+
+        return add_log_likelihood(idata, data)
     settings = fit_settings(idata)
     if data is None:
         rows, coordinate = training_rows(idata, settings), idata["observed_data"].get("obs")

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesmtl.errors import InvalidModelError
+from bayesmtl.errors import InvalidModelError, UnsupportedError
 from bayesmtl.likelihoods import Likelihood, response_levels
 from bayesmtl.likelihoods.levels import response_kinds
+from bayesmtl.posterior.access import is_graphical
 from bayesmtl.posterior.mixed_tasks import name_likelihoods, require_named
 from bayesmtl.posterior.new_tasks import new_task_draws
 from bayesmtl.posterior.prediction_results import (
@@ -113,7 +114,10 @@ def predict(
         others numbers, both `mean` and `probability`, NaN where they do not apply; the response,
         also in `observed_data`, is then a number in all rows, a level of text its place 0, 1, ...
         among the levels in the attribute ``levels``. A later call replaces the group of an earlier
-        one.
+        one. Of graphs (`MultiTaskGraphicalModel`) each missing entry is predicted from the others
+        in its row: `mean`, `sd`, `lower` and `upper` (obs, node), averaged over the draws,
+        known entries as they are; or a frame with one line for each missing entry and its
+        `variable`.
 
     Raises
     ------
@@ -126,7 +130,8 @@ def predict(
         If the data lack a column, hold unusable values, a task that is not in the fit, or `given`
         one that is.
     UnsupportedError
-        If the result would take more than 8 GiB, or the model says nothing about new tasks.
+        If the result would take more than 8 GiB, or the model says nothing about new tasks, as
+        graphs do not.
 
     Warns
     -----
@@ -135,6 +140,11 @@ def predict(
         rows are dropped.
     """
     _check_options(data, given, kind, new_task, ci_prob)
+    if is_graphical(idata):
+        from bayesmtl.graphical.predict import predict_missing
+
+        _refuse_linear_options(given, kind, new_task, likelihood)
+        return predict_missing(idata, data, as_frame=as_frame, ci_prob=ci_prob)
     settings = name_likelihoods(fit_settings(idata), likelihood)
     rng = np.random.default_rng(random_seed)
     if data is None:
@@ -179,3 +189,25 @@ def _check_options(data: Any, given: Any, kind: str, new_task: str, ci_prob: flo
         raise InvalidModelError(f"ci_prob={ci_prob!r}: use a probability between 0 and 1, as 0.9")
     if given is not None and data is None:
         raise InvalidModelError("given= needs data: pass the rows of the new tasks to predict")
+
+
+def _refuse_linear_options(given: Any, kind: str, new_task: str, likelihood: Any) -> None:
+    """Refuse what graphs have no use for.
+
+    Raises
+    ------
+    UnsupportedError
+        Naming the option.
+    """
+    options = {
+        "given": given is not None,
+        "kind": kind != "response_params",
+        "new_task": new_task != "error",
+        "likelihood": likelihood is not None,
+    }
+    for name, used in options.items():
+        if used:
+            raise UnsupportedError(
+                f"{name}= does not go with MultiTaskGraphicalModel: bm.predict gives the mean and "
+                "sd of missing entries of rows of its tasks; leave it out"
+            )

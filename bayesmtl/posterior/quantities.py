@@ -2,9 +2,11 @@
 
 Exempt from mixing is only what is constant by construction: the diagonals of correlations, and what
 the attribute `constant` of a variable names (1: all of it; a JSON list: these labels of its last
-dimension); correlations that are exactly zero in all draws, of what nothing links; and whole
-numbers that are the same in all draws, because a discrete posterior can lie on one value.
-Everything must be finite.
+dimension); what stands twice in matrices with the attribute ``symmetric``, and their diagonals with
+``empty_diagonal``; correlations that are exactly zero in all draws, of what nothing links; and
+whole numbers that are the same in all draws, because a discrete posterior can lie on one value. Of
+what is 0 or 1 and says so by ``binary`` only the undecided count, as with pairs of tasks: an edge
+in one of a thousand draws tells nothing of the chains. Everything must be finite.
 
 Labels of clusters cannot mix. What can is whether two tasks are together, pair by pair.
 """
@@ -81,6 +83,9 @@ def check_variable(variable: xr.DataArray) -> Quantities:
         constant |= (flat == 0.0).all(axis=(0, 1))
     if np.issubdtype(flat.dtype, np.integer):
         constant |= (flat == flat[0, 0]).all(axis=(0, 1))
+    if variable.attrs.get("binary", 0):
+        share = flat.mean(axis=(0, 1))
+        constant |= np.minimum(share, 1.0 - share) < UNDECIDED
     index = np.flatnonzero(~constant | ~finite)
     results = mixing(flat if index.size == flat.shape[2] else flat[:, :, index])
     coordinates = tuple(variable[dim].to_numpy() for dim in dims)
@@ -125,7 +130,11 @@ def _constant(variable: xr.DataArray, dims: list[Hashable]) -> np.ndarray:
     """Mark the quantities (*dims) that are constant by construction."""
     constant = np.zeros([variable.sizes[dim] for dim in dims], dtype=np.bool_)
     if str(variable.name).endswith("_correlation"):
-        np.fill_diagonal(constant, True)
+        where = np.arange(constant.shape[-1])
+        constant[..., where, where] = True
+    if variable.attrs.get("symmetric", 0):
+        beyond = 0 if variable.attrs.get("empty_diagonal", 0) else 1
+        constant |= np.triu(np.ones(constant.shape[-2:], dtype=np.bool_), k=beyond)
     declared = variable.attrs.get("constant", 0)
     if isinstance(declared, str):
         labels = variable[dims[-1]].to_numpy()

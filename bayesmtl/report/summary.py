@@ -13,7 +13,7 @@ import xarray as xr
 
 from bayesmtl.likelihoods import Mixed
 from bayesmtl.likelihoods.groups import mixed_blocks
-from bayesmtl.posterior.access import has_gaussian_response
+from bayesmtl.posterior.access import has_gaussian_response, require_linear
 from bayesmtl.posterior.settings import fit_settings
 from bayesmtl.report.clusters import describe_clusters
 from bayesmtl.report.graphs import describe_graph
@@ -77,7 +77,13 @@ def summarize_fit(idata: xr.DataTree, n_listed: int = 5) -> Report:
     -------
     Report
         Sentences and small tables.
+
+    Raises
+    ------
+    UnsupportedError
+        For a fit of graphs.
     """
+    require_linear(idata, "the report")
     posterior = idata["posterior"].to_dataset()
     different, uncertain = standout_tasks(idata, n_listed)
     relations = idata["task_relations"].to_dataset()

@@ -153,6 +153,34 @@ def test_declared_constants_and_correlation_diagonals_are_exempt() -> None:
     assert diagnosis.table.loc["sharing", "worst"] == ""
 
 
+def test_symmetric_matrices_count_once_and_rare_edges_not() -> None:
+    rng = np.random.default_rng(3)
+    matrix = rng.normal(size=(4, 1000, 2, 3, 3))
+    matrix += np.swapaxes(matrix, -1, -2)
+    edge = np.zeros((4, 1000, 3, 3), dtype=np.int8)
+    edge[..., 1, 0] = edge[..., 0, 1] = rng.random((4, 1000)) < 0.4
+    edge[2, 17, 2, 0] = edge[2, 17, 0, 2] = 1
+    pair = ("node", "node_bis")
+    tree = with_posterior(
+        make_tree(),
+        precision=(("chain", "draw", "part", *pair), matrix, {"symmetric": 1}),
+        hollow=(
+            ("chain", "draw", "part", *pair),
+            matrix * (1 - np.eye(3)),
+            {"symmetric": 1, "empty_diagonal": 1},
+        ),
+        edge=(
+            ("chain", "draw", *pair),
+            edge,
+            {"symmetric": 1, "empty_diagonal": 1, "binary": 1},
+        ),
+    )
+    diagnosis = diagnose(tree)
+    assert diagnosis.passed
+    counts = diagnosis.table["quantities"]
+    assert counts[["precision", "hollow", "edge"]].tolist() == [12, 6, 1]
+
+
 def test_a_declared_constant_must_be_finite() -> None:
     values = np.zeros((4, 1000))
     values[0, 0] = np.nan

@@ -1,0 +1,168 @@
+"""Column updates of the precision matrices of several graphs at once, under a joint horseshoe.
+
+Given a scale, an element of a graph without that edge is tiny, and given the elements of all
+graphs, the scale that they share hardly moves: it is updated with the elements integrated out. For
+column i of each graph, as in `bayesmtl.numerics.graph_precision`, element ij of graph b has the
+log density ``c_b x - w_b x^2 / 2`` given its other elements, besides ``Normal(0, v s_b)``, where
+``v = l_ij^2`` is shared and ``s_b = tau_b^2 m_bij^2`` is not. So
+
+    log p(v | rest) = log p(v) + sum_b [-log(1 + w_b v s_b) + c_b^2 v s_b / (1 + w_b v s_b)] / 2.
+"""
+
+import math
+
+import numpy as np
+
+from bayesmtl.numerics.graph_precision import (
+    SMALLEST_VARIANCE,
+    column_complement,
+    draw_column,
+    others_of,
+    place_column,
+)
+from bayesmtl.numerics.jit import inner_kernel, kernel
+from bayesmtl.numerics.matrices import inverse_spd
+
+__all__ = ["rescale", "update_shared_columns"]
+
+_SHORT, _LONG = 0.8, 3.0  # steps of the random walk of log l
+_STEP = 0.3  # of the common factor of all scales
+
+
+@inner_kernel
+def _log_collapsed(variance, unit, weight, linear):
+    """Log density of ``v`` but for its prior, the elements integrated out."""
+    out = 0.0
+    for b in range(unit.shape[0]):
+        s = variance * unit[b]
+        grown = 1.0 + weight[b] * s
+        out += 0.5 * (linear[b] * linear[b] * s / grown - math.log(grown))
+    return out
+
+
+@inner_kernel
+def _draw_shared(variance, unit, weight, linear, rng):
+    """Metropolis steps of ``v``, whose square root is half-Cauchy: near, far and from the prior."""
+    current = _log_collapsed(variance, unit, weight, linear)
+    for move in range(3):
+        if move == 2:
+            proposed = (rng.standard_normal() / rng.standard_normal()) ** 2
+            ratio = 0.0
+        else:
+            step = _SHORT if move == 0 else _LONG
+            proposed = variance * math.exp(2.0 * step * rng.standard_normal())
+            # The density of log l is l / (1 + l^2).
+            ratio = 0.5 * math.log(proposed / variance)
+            ratio -= math.log((1.0 + proposed) / (1.0 + variance))
+        if not SMALLEST_VARIANCE < proposed < 1.0 / SMALLEST_VARIANCE:
+            continue
+        value = _log_collapsed(proposed, unit, weight, linear)
+        if math.log(rng.random()) < value - current + ratio:
+            variance, current = proposed, value
+    return variance
+
+
+@kernel
+def update_shared_columns(
+    scatter, count, rate, scale, own, local, precision, covariance, members, rng
+):
+    """Update all columns of several graphs and the local variances that they share, in place.
+
+    Parameters
+    ----------
+    scatter : (graph, n, n)
+        Sums of squares.
+    count : (graph,)
+        Numbers of rows in them.
+    rate : float
+        Twice the rate of the exponential prior of the diagonals.
+    scale : (graph,)
+        tau^2.
+    own : (graph, n, n)
+        Variances of single elements, m^2.
+    local : (n, n)
+        Shared variances l^2; symmetric.
+    precision, covariance : (graph, n, n)
+    members : (member,) int
+        Graphs to update.
+    rng : numpy.random.Generator
+    """
+    n, size = local.shape[0], members.shape[0]
+    complement = np.empty((size, n - 1, n - 1))
+    column, gradient = np.empty((size, n - 1)), np.empty((size, n - 1))
+    weight, unit, pull, whole = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
+    for i in rng.permutation(n):
+        others = others_of(i, n)
+        for m in range(size):
+            b = members[m]
+            complement[m] = column_complement(i, others, covariance[b])
+            whole[m] = scatter[b, i, i] + rate
+            linear, inverse_variance = np.empty(n - 1), np.empty(n - 1)
+            for a in range(n - 1):
+                j = others[a]
+                linear[a] = -scatter[b, j, i]
+                variance = scale[b] * own[b, i, j] * local[i, j]
+                inverse_variance[a] = 1.0 / max(variance, SMALLEST_VARIANCE)
+            column[m] = draw_column(whole[m], complement[m], linear, inverse_variance, rng)
+            gradient[m] = linear - whole[m] * np.dot(complement[m], column[m])
+        for a in rng.permutation(n - 1):
+            j = others[a]
+            for m in range(size):
+                b = members[m]
+                weight[m] = whole[m] * complement[m, a, a]
+                pull[m] = gradient[m, a] + weight[m] * column[m, a]
+                unit[m] = scale[b] * own[b, i, j]
+            drawn = _draw_shared(local[i, j], unit, weight, pull, rng)
+            local[i, j] = local[j, i] = drawn
+            for m in range(size):
+                total = weight[m] + 1.0 / max(drawn * unit[m], SMALLEST_VARIANCE)
+                value = pull[m] / total + rng.standard_normal() / math.sqrt(total)
+                shift = whole[m] * (value - column[m, a])
+                column[m, a] = value
+                for c in range(n - 1):
+                    gradient[m, c] -= shift * complement[m, a, c]
+        for m in range(size):
+            b = members[m]
+            g = 2.0 * rng.standard_gamma(0.5 * count[b] + 1.0) / whole[m]
+            place_column(i, others, complement[m], column[m], g, precision[b], covariance[b])
+    for m in range(size):
+        covariance[members[m]] = inverse_spd(precision[members[m]])
+
+
+@inner_kernel
+def _log_half_cauchy(variance, unit):
+    """Log density of the log of a half-Cauchy sd."""
+    return 0.5 * math.log(variance) - math.log(unit * unit + variance)
+
+
+@kernel
+def rescale(scale, local, unit, members, rng):
+    """Multiply all l^2 by a factor and divide all tau^2 by it: the elements do not notice.
+
+    Parameters
+    ----------
+    scale : (graph,)
+        tau^2, changed in place.
+    local : (n, n)
+        l^2, changed in place.
+    unit : float
+        Scale of the half-Cauchy prior of tau.
+    members : (member,) int
+    rng : numpy.random.Generator
+    """
+    n = local.shape[0]
+    for size in (1.0, 0.2):
+        factor = math.exp(2.0 * size * _STEP * rng.standard_normal())
+        ratio = 0.0
+        for i in range(n):
+            for j in range(i):
+                ratio += _log_half_cauchy(local[i, j] * factor, 1.0)
+                ratio -= _log_half_cauchy(local[i, j], 1.0)
+        for b in members:
+            ratio += _log_half_cauchy(scale[b] / factor, unit) - _log_half_cauchy(scale[b], unit)
+        if math.log(rng.random()) < ratio:
+            for i in range(n):
+                for j in range(i):
+                    local[i, j] = local[j, i] = local[i, j] * factor
+            for b in members:
+                scale[b] /= factor
