@@ -270,7 +270,8 @@ def correlated_statistics(draws: CorrelatedDraws) -> dict[str, np.ndarray]:
     if tasks.specific.shape[1]:
         extra["log specific"] = np.log(tasks.specific[:, last])
     out |= extra | {f"{name}^2": values**2 for name, values in extra.items()}
-    return {name: values for name, values in out.items() if np.ptp(values) > 0}
+    # A tree gives all tasks the same variance, but for rounding.
+    return {name: values for name, values in out.items() if np.ptp(values) > 1e-9}
 
 
 def covariance_scores(

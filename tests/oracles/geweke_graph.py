@@ -39,14 +39,14 @@ def draw_precisions(
 
 
 def spike_slab_tasks(
-    n_tasks: int, spike: float = 0.05, slab: float = 1.0, edge_prior: float = 0.5
+    n_tasks: int, spike: float = 0.05, slab: float = 1.0, edge_share: float = 0.5
 ) -> Simulator:
     """A spike and slab of these sds."""
 
     def simulate(n: int, root: np.ndarray, rng: np.random.Generator) -> Tasks:
         found, edges = np.empty((0, n_tasks, n_tasks)), np.empty((0, n_tasks, n_tasks), dtype=bool)
         while len(found) < n:
-            edge = rng.random((n, n_tasks * (n_tasks - 1) // 2)) < edge_prior
+            edge = rng.random((n, n_tasks * (n_tasks - 1) // 2)) < edge_share
             more, kept = draw_precisions(np.where(edge, slab**2, spike**2), n_tasks, rng)
             found = np.concatenate([found, more])
             edges = np.concatenate([edges, _symmetric(edge[kept], n_tasks)])

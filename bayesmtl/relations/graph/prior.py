@@ -45,7 +45,7 @@ class SparseGraph(CorrelatedTasks):
     prior : {"spike_slab", "horseshoe"}
         "spike_slab" has an edge or none for each pair of tasks; "horseshoe" estimates partial
         correlations, and calls those beyond 0.1 edges.
-    edge_prior : float, optional
+    edge_share : float, optional
         Probability of an edge of "spike_slab", before K is confined to positive definite matrices:
         what remains is reported as ``prior_edge_probability``. Default two neighbours a task,
         between 0.05 and 0.5.
@@ -74,7 +74,7 @@ class SparseGraph(CorrelatedTasks):
     """
 
     prior: Any = "spike_slab"
-    edge_prior: Any = None
+    edge_share: Any = None
     spike: Any = None
     slab: Any = None
     global_scale: Any = None
@@ -85,13 +85,13 @@ class SparseGraph(CorrelatedTasks):
             raise InvalidModelError(
                 f"SparseGraph prior must be 'spike_slab' or 'horseshoe', got {self.prior!r}"
             )
-        _check_owner(self, "spike_slab", ("edge_prior", "spike", "slab"))
+        _check_owner(self, "spike_slab", ("edge_share", "spike", "slab"))
         _check_owner(self, "horseshoe", ("global_scale",))
-        for name in ("edge_prior", "spike", "slab", "global_scale"):
+        for name in ("edge_share", "spike", "slab", "global_scale"):
             _check_positive(self, name)
-        if self.edge_prior is not None and not self.edge_prior < 1.0:
+        if self.edge_share is not None and not self.edge_share < 1.0:
             raise InvalidModelError(
-                f"SparseGraph edge_prior must be between 0 and 1, got {self.edge_prior:g}"
+                f"SparseGraph edge_share must be between 0 and 1, got {self.edge_share:g}"
             )
         spike, slab = self.spike or _SPIKE, self.slab or _SLAB
         if not 2.0 * spike <= slab <= 1000.0 * spike:
@@ -112,7 +112,7 @@ class SparseGraph(CorrelatedTasks):
                 "K_tt ~ Exponential(1/2), K positive definite",
             ]
         chosen = (
-            "about two neighbours a task" if self.edge_prior is None else f"{self.edge_prior:g}"
+            "about two neighbours a task" if self.edge_share is None else f"{self.edge_share:g}"
         )
         return [
             f"Omega = K^-1, K_st ~ Normal(0, {self.slab or _SLAB:g}) with an edge, else "
@@ -129,13 +129,13 @@ class SparseGraph(CorrelatedTasks):
                 f"SparseGraph is for up to {_MOST_TASKS} tasks, and the data have {n}: use "
                 "bm.LowRank() or bm.DirichletProcess()"
             )
-        edge_prior = float(np.clip(_NEIGHBOURS / max(n - 1, 1), _FEWEST, _MOST))
+        edge_share = float(np.clip(_NEIGHBOURS / max(n - 1, 1), _FEWEST, _MOST))
         structure = SparsePrecision(
             n,
             self.prior,
             self.spike or _SPIKE,
             self.slab or _SLAB,
-            self.edge_prior or edge_prior,
+            self.edge_share or edge_share,
             self.global_scale or _GLOBAL_SCALE,
         )
         return TaskSettings("structure", structure=structure)

@@ -62,7 +62,7 @@ class SparsePrecision(NamedTuple):
     kind : {"spike_slab", "horseshoe"}
     spike, slab : float
         Sds of elements without and with an edge.
-    edge_prior : float
+    edge_share : float
         Probability of an edge, but for the constant of the positive definite region.
     global_scale : float
         Of the half-Cauchy prior of the horseshoe's global sd.
@@ -72,13 +72,13 @@ class SparsePrecision(NamedTuple):
     kind: str
     spike: float = 0.05
     slab: float = 1.0
-    edge_prior: float = 0.5
+    edge_share: float = 0.5
     global_scale: float = 1.0
 
     @property
     def log_odds(self) -> float:
         """Of an edge a priori."""
-        return math.log(self.edge_prior) - math.log1p(-self.edge_prior)
+        return math.log(self.edge_share) - math.log1p(-self.edge_share)
 
     def variance(self, own: EdgeState) -> np.ndarray:
         """Variances (task, task) of the elements off the diagonal."""
@@ -89,7 +89,7 @@ class SparsePrecision(NamedTuple):
     def start(self, rng: np.random.Generator) -> tuple[np.ndarray, EdgeState]:
         """Independent tasks of dispersed scales, edges at random."""
         n = self.n_tasks
-        edge = np.tril(rng.random((n, n)) < self.edge_prior, -1)
+        edge = np.tril(rng.random((n, n)) < self.edge_share, -1)
         local, auxiliary = np.ones((n, n)), np.ones((n, n))
         scale = np.array([self.global_scale**2 * np.exp(rng.uniform(-4.0, 0.0)), 1.0])
         own = EdgeState(edge | edge.T, local, auxiliary, scale)

@@ -20,7 +20,7 @@ from tests.oracles.geweke_graph import (
 )
 from tests.oracles.geweke_rows import COUNTS, LOGIT, RowsCase, joint_default, own_priors
 
-SPIKE_SLAB = partial(SparseGraph, "spike_slab", edge_prior=0.4)
+SPIKE_SLAB = partial(SparseGraph, "spike_slab", edge_share=0.4)
 HORSESHOE = partial(SparseGraph, "horseshoe", global_scale=0.5)
 # Two components and a task by itself.
 GRAPH = np.zeros((5, 5))
@@ -48,17 +48,17 @@ CASES: dict[str, tuple[Callable[[], Case], Any, Simulator]] = {
     "spike and slab, joint prior": (
         geweke_joint.joint_default,
         SPIKE_SLAB,
-        spike_slab_tasks(4, edge_prior=0.4),
+        spike_slab_tasks(4, edge_share=0.4),
     ),
     "spike and slab, Huang-Wand features": (
         geweke_full.huang_wand_covariance,
         SPIKE_SLAB,
-        spike_slab_tasks(5, edge_prior=0.4),
+        spike_slab_tasks(5, edge_share=0.4),
     ),
     "spike and slab, user's priors": (
         geweke_user.user_priors,
         SPIKE_SLAB,
-        spike_slab_tasks(3, edge_prior=0.4),
+        spike_slab_tasks(3, edge_share=0.4),
     ),
     "horseshoe, joint prior": (
         geweke_joint.joint_default,
@@ -96,7 +96,7 @@ ROWS: dict[str, tuple[Callable[[Any], RowsCase], Any, Any, Simulator]] = {
         joint_default,
         LOGIT,
         SPIKE_SLAB,
-        spike_slab_tasks(4, edge_prior=0.4),
+        spike_slab_tasks(4, edge_share=0.4),
     ),
     "horseshoe, few counts": (
         few_counts(4),

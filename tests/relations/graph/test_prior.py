@@ -16,9 +16,9 @@ from tests.oracles.geweke_graph import spike_slab_tasks
     ("settings", "match"),
     [
         ({"prior": "lasso"}, "prior must be 'spike_slab' or 'horseshoe', got 'lasso'"),
-        ({"prior": "horseshoe", "edge_prior": 0.2}, "edge_prior= goes with prior='spike_slab'"),
+        ({"prior": "horseshoe", "edge_share": 0.2}, "edge_share= goes with prior='spike_slab'"),
         ({"global_scale": 1.0}, "global_scale= goes with prior='horseshoe'"),
-        ({"edge_prior": 1.0}, "edge_prior must be between 0 and 1"),
+        ({"edge_share": 1.0}, "edge_share must be between 0 and 1"),
         ({"spike": -1.0}, "spike must be a positive number, got -1.0"),
         ({"slab": True}, "slab must be a positive number, got True"),
         ({"spike": 0.6}, "slab must be 2 to 1000 times spike"),
@@ -93,10 +93,10 @@ def test_very_many_tasks_are_refused() -> None:
 
 
 def test_the_prior_probability_of_an_edge_is_that_of_positive_definite_matrices() -> None:
-    simulate = spike_slab_tasks(4, edge_prior=0.5)
+    simulate = spike_slab_tasks(4, edge_share=0.5)
     edges = simulate(20_000, np.ones((1, 1, 1)), np.random.default_rng(1)).own[0]
     exact = edges[:, *np.tril_indices(4, -1)].mean()
-    found = prior_edge_probability(SparsePrecision(4, "spike_slab", edge_prior=0.5))
+    found = prior_edge_probability(SparsePrecision(4, "spike_slab", edge_share=0.5))
     assert found == pytest.approx(exact, abs=0.02)
     assert found < 0.47
 
