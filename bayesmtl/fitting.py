@@ -197,14 +197,28 @@ def _ascend(
     return sample_correlated(problem, likelihood, **settings)
 
 
+def _require_room(problem: Problem, settings: dict[str, Any]) -> None:
+    """Refuse more covariances of tasks than memory holds."""
+    n_tasks, prior = problem.prior.n_tasks, problem.task_covariance
+    n_bytes = 8 * n_tasks**2 * settings["draws"] * settings["chains"]
+    if prior is not None and prior.kind != "low_rank" and n_bytes > _MOST_WEIGHT_BYTES:
+        raise UnsupportedError(
+            f"the covariances of {n_tasks:,} tasks take {n_bytes / 2**30:,.0f} GiB in "
+            f"{settings['chains']} x {settings['draws']} draws, more than "
+            f"{_MOST_WEIGHT_BYTES / 2**30:.0f} GiB: use fewer draws, or bm.LowRank()"
+        )
+
+
 def _keeps_weights(problem: Problem, settings: dict[str, Any]) -> bool:
     """Whether the draws of the weights are few enough to be kept.
 
     Raises
     ------
     UnsupportedError
-        When they are too many, and sites cannot give them again.
+        When they are too many, and sites cannot give them again, or a dense covariance of the
+        tasks is too large.
     """
+    _require_room(problem, settings)
     n_bytes = 8 * problem.prior.n_tasks * problem.design.shape[1]
     n_bytes *= settings["draws"] * settings["chains"]
     # Only exact sites of tasks that are independent given the population can give them again.

@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 import bayesmtl as bm
+from bayesmtl import fitting
 from bayesmtl.relations.graph.leroux import scaled_laplacian
 from tests.oracles.cases import agree, fit, regression
 from tests.oracles.comparisons import LONG, posterior, same_means
@@ -230,3 +231,12 @@ def test_too_few_features_are_warned_of() -> None:
     model = bm.Model("y ~ x0 + x1", "task", bm.SparseGraph())
     with pytest.warns(bm.BayesMTLWarning, match="graph of 5 tasks is learned from 2 effective"):
         model.prepare(regression(5, 8, 2))
+
+
+def test_more_covariances_than_memory_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_MOST_WEIGHT_BYTES", 1000)
+    model = bm.Model("y ~ x0", "task", bm.KnownGraph(PATH))
+    with pytest.raises(
+        bm.UnsupportedError, match=r"the covariances of 5 tasks take .* fewer draws"
+    ):
+        model.fit(regression(5, 4, 1))
