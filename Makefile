@@ -14,9 +14,10 @@ COMPILED := $(VENV)/compiled
 demo: $(COMPILED)
 	$(BIN)/python -m bayesmtl.demo
 
+# In two processes with one thread for linear algebra each, as two cores are what there is at least.
 # Calibration takes about half an hour on one core: `make calibrate`.
 test: $(COMPILED)
-	$(BIN)/python -m pytest -m "not calibration"
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m "not calibration" -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -236,7 +236,5 @@ def test_too_few_features_are_warned_of() -> None:
 def test_more_covariances_than_memory_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "_MOST_WEIGHT_BYTES", 1000)
     model = bm.Model("y ~ x0", "task", bm.KnownGraph(PATH))
-    with pytest.raises(
-        bm.UnsupportedError, match=r"covariances of 5 tasks take .* fewer draws"
-    ):
+    with pytest.raises(bm.UnsupportedError, match=r"covariances of 5 tasks take .* fewer draws"):
         model.fit(regression(5, 4, 1))

@@ -66,7 +66,9 @@ FAMILIES: list[tuple[Prior, Any, tuple[float, float]]] = [
     (Prior("Beta", alpha=2, beta=3), stats.beta(2, 3), (0, 1)),
     (Prior("Beta", alpha=1, beta=1), stats.uniform(0, 1), (0, 1)),
 ]
-BY_FAMILY = pytest.mark.parametrize(("prior", "law", "support"), FAMILIES, ids=str)
+BY_FAMILY = pytest.mark.parametrize(
+    ("prior", "law", "support"), FAMILIES, ids=[str(case[0]) for case in FAMILIES]
+)
 
 
 def test_every_family_of_numbers_is_here() -> None:
