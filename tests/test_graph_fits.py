@@ -25,7 +25,7 @@ RELATIONS: dict[str, Any] = {
     "horseshoe": bm.SparseGraph("horseshoe"),
     "known": bm.KnownGraph(PATH),
     "lengths": bm.Tree(NEWICK),
-    "levels": bm.Tree(["group"]),
+    "levels": bm.Tree(["group"], concentration=[1.0, 2.0]),
 }
 
 
@@ -62,6 +62,24 @@ def test_a_tree_of_one_level_has_exchangeable_tasks() -> None:
     star = bm.Tree(f"({','.join(repr(task) for task in TASKS)});", mean=0.0, scale=1.5)
     model = bm.Model("y ~ x0", "task", star, **FIXED)
     assert model.log_evidence(data) == pytest.approx(dense_evidence(data, np.eye(5)), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("tree", "shares"), [(NEWICK, (0.7, 0.3)), (NEWICK, (1.0, 0.0)), (["group"], (0.4, 0.6))]
+)
+def test_evidence_of_a_tree_is_the_dense_normal_density(tree: Any, shares: Any) -> None:
+    own = np.eye(5)
+    common = np.zeros((5, 5))
+    common[:2, :2] = common[2:, 2:] = 1.0
+    if tree == NEWICK:
+        common = np.diag([2.0, 2.0, 1.0, 1.5, 2.5])
+        common[:2, :2] += 1.0 - np.eye(2)
+        common[2:, 2:] += 0.5 * (1.0 - np.eye(3))
+        common /= 1.8
+    model = bm.Model("y ~ x0", "task", bm.Tree(tree, shares, mean=0.0, scale=1.5), **FIXED)
+    data = grouped(6, 1)
+    expected = dense_evidence(data, shares[0] * common + shares[1] * own)
+    assert model.log_evidence(data) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", RELATIONS)

@@ -27,6 +27,7 @@ _SPIKE, _SLAB, _GLOBAL_SCALE = 0.05, 1.0, 1.0
 # Neighbours that a task is expected to have, and the bounds of the probability of an edge.
 _NEIGHBOURS, _FEWEST, _MOST = 2.0, 0.05, 0.5
 _MOST_TASKS = 300
+_ROUNDING, _SINGULAR = 1e-6, 1e-10
 
 
 @dataclass(frozen=True)
@@ -259,9 +260,11 @@ class Tree(CorrelatedTasks):
         ``"((a:1,b:1):2,c:3);"``, its leaves named as the tasks are; leaves without rows in the data
         are left out. Or the columns of the data that name nested groups of tasks from coarse to
         fine, as ``["state", "district"]``.
-    shares : float or sequence of float, optional
-        Parameters of the Dirichlet prior of the shares, from the root to the tasks (with lengths:
-        along the tree and of the tasks' own), or one for all, default 1.
+    shares : sequence of float, optional
+        Fixed shares, which sum to one, from the root to the tasks (with lengths: along the tree and
+        of the tasks' own); learned by default.
+    concentration : float or sequence of float, optional
+        Parameters of the Dirichlet prior of the shares, or one for all, default 1.
     feature_covariance : {"diagonal", "full"}
         D: sds ``scale``, or as in `Exchangeable`.
     mean : Prior, float, array or {feature: Prior or float}
@@ -285,6 +288,7 @@ class Tree(CorrelatedTasks):
 
     tree: Any
     shares: Any = None
+    concentration: Any = None
     feature_covariance: Any = "diagonal"
 
     def __post_init__(self) -> None:
@@ -298,7 +302,10 @@ class Tree(CorrelatedTasks):
             object.__setattr__(self, "tree", tuple(tree))
         else:
             object.__setattr__(self, "tree", as_tree(tree, "Tree tree"))
-        _check_shares(self)
+        _check_positive_numbers(self, "concentration", zero_allowed=False)
+        _check_positive_numbers(self, "shares", zero_allowed=True)
+        if self.shares is not None:
+            _check_shares(self)
         super().__post_init__()
 
     @property
@@ -314,13 +321,14 @@ class Tree(CorrelatedTasks):
 
     def story(self) -> list[str]:
         """The prior of the tasks in words."""
-        prior = "1" if self.shares is None else describe(self.shares, "")
         of = f"columns {', '.join(self.columns)}" if self.columns else f"{self.tree}"
         lengths = not self.columns and self.tree.lengths is not None
         what = "along branches by their lengths, and of each task's own" if lengths else "by level"
+        prior = f"~ Dirichlet({describe(self.concentration, '1')})"
+        shares = prior if self.shares is None else f"= {describe(self.shares, '')}"
         return [
             f"Omega = sum_k share_k C_k, variance {what}: {of}",
-            f"shares ~ Dirichlet({prior})",
+            f"shares {shares}",
         ]
 
     def task_settings(self, tasks: np.ndarray, n_features: int) -> TaskSettings:
@@ -328,32 +336,65 @@ class Tree(CorrelatedTasks):
         del n_features
         tree = components(self.tree.arranged(tasks.tolist(), "Tree tree"))
         number = tree.units.shape[1]
-        chosen = np.atleast_1d(1.0 if self.shares is None else self.shares).astype(np.float64)
-        if chosen.size not in (1, number):
-            raise InvalidModelError(
-                f"Tree shares has {chosen.size} numbers, and the tree {number} components of the "
-                "variance: give one number for each, from the root to the tasks, or one for all"
-            )
-        if number == 1:
-            return TaskSettings("given", np.eye(len(tasks)))
         names = self.tree.levels or tuple(f"level {k + 1}" for k in range(number))
         if self.tree.lengths is not None:
             names = ("along the tree", "of the task")
-        prior = np.broadcast_to(chosen, (number,)).copy()
+        prior = _for_components(1.0 if self.concentration is None else self.concentration, names)
         structure = TreeStructure.of(tree, prior, names)
-        return TaskSettings("structure", structure=structure)
+        if self.shares is None and number > 1:
+            return TaskSettings("structure", structure=structure)
+        shares = np.ones(1)
+        if self.shares is not None:
+            shares = _for_components(self.shares, names, several=True)
+        given = structure.covariance(shares)
+        if np.linalg.eigvalsh(given)[0] < _SINGULAR:
+            raise InvalidModelError(
+                f"Tree shares={list(self.shares)} make some tasks identical, so that their "
+                "covariance is singular: give the tasks a share of their own, the last one"
+            )
+        return TaskSettings("given", given)
+
+
+def _for_components(value: Any, names: tuple[str, ...], several: bool = False) -> np.ndarray:
+    """One number for each component of the variance."""
+    values = np.atleast_1d(value).astype(np.float64)
+    if values.size == len(names):
+        return values
+    if values.size == 1 and not several:
+        return np.full(len(names), values[0])
+    what = "shares" if several else "concentration"
+    raise InvalidModelError(
+        f"Tree {what} has {values.size} numbers, and the tree {len(names)} components of the "
+        f"variance, {', '.join(names)}: give one number for each"
+    )
+
+
+def _check_positive_numbers(part: Tree, name: str, *, zero_allowed: bool) -> None:
+    """Numbers as a tuple, or one as a float."""
+    value = getattr(part, name)
+    if value is None:
+        return
+    several = isinstance(value, list | tuple | np.ndarray)
+    values = value if several else [value]
+    numbers = len(values) > 0 and all(
+        isinstance(x, Real) and not isinstance(x, bool) and math.isfinite(x) for x in values
+    )
+    if not (numbers and all(x > 0.0 or (zero_allowed and x == 0.0) for x in values)):
+        kind = "numbers from 0 to 1" if zero_allowed else "positive numbers"
+        raise InvalidModelError(f"Tree {name} must be {kind}, got {value!r}")
+    plain = tuple(float(x) for x in values)
+    object.__setattr__(part, name, plain if several else plain[0])
 
 
 def _check_shares(part: Tree) -> None:
-    shares = part.shares
-    if shares is None:
-        return
-    values = shares if isinstance(shares, list | tuple | np.ndarray) else [shares]
-    numbers = [isinstance(x, Real) and not isinstance(x, bool) for x in values]
-    if not (len(values) and all(numbers) and all(math.isfinite(x) and x > 0.0 for x in values)):
+    """Several, with the sum one."""
+    if part.concentration is not None:
         raise InvalidModelError(
-            f"Tree shares must be positive numbers, parameters of a Dirichlet prior, got {shares!r}"
+            "Tree shares= fixes what concentration= is a prior of: leave one of them out"
         )
-    several = isinstance(shares, list | tuple | np.ndarray)
-    plain = tuple(float(x) for x in values)
-    object.__setattr__(part, "shares", plain if several else plain[0])
+    shares = np.atleast_1d(part.shares)
+    if abs(shares.sum() - 1.0) > _ROUNDING:
+        raise InvalidModelError(
+            f"Tree shares must sum to one, got {part.shares!r} with the sum {shares.sum():g}"
+        )
+    object.__setattr__(part, "shares", tuple((shares / shares.sum()).tolist()))

@@ -31,7 +31,7 @@ CYCLE = np.zeros((9, 9))
 CYCLE[np.arange(8), (np.arange(8) + 1) % 8] = 1.0
 CYCLE += CYCLE.T
 OF_NINE = partial(KnownGraph, [(t, (t + 1) % 8) for t in range(8)] + [(8,)])
-LEVELS = partial(Tree, "((0,1),(2,3,4));", shares=[1.0, 2.0])
+LEVELS = partial(Tree, "((0,1),(2,3,4));", concentration=[1.0, 2.0])
 OF_LEVELS = np.stack([np.zeros((5, 5)), np.eye(5)])
 OF_LEVELS[0, :2, :2] = OF_LEVELS[0, 2:, 2:] = 1.0
 LENGTHS = partial(Tree, "((0:1,1:1):1,(2:1,3:0.5):0.5);")

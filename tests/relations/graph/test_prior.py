@@ -53,9 +53,12 @@ def test_settings_of_known_graphs_are_checked(settings: dict[str, Any], match: s
         ({"tree": []}, "Newick text, or a list of the columns"),
         ({"tree": [1, 2]}, "Newick text, or a list of the columns"),
         ({"tree": "((a,b);"}, "Tree tree"),
-        ({"shares": 0.0}, "shares must be positive numbers"),
-        ({"shares": []}, "shares must be positive numbers"),
-        ({"shares": [1.0, "a"]}, "shares must be positive numbers"),
+        ({"concentration": 0.0}, "concentration must be positive numbers"),
+        ({"concentration": []}, "concentration must be positive numbers"),
+        ({"concentration": [1.0, "a"]}, "concentration must be positive numbers"),
+        ({"shares": [1.5, -0.5]}, "shares must be numbers from 0 to 1"),
+        ({"shares": [0.5, 0.2]}, "shares must sum to one"),
+        ({"shares": [0.5, 0.5], "concentration": 1.0}, "leave one of them out"),
     ],
 )
 def test_settings_of_trees_are_checked(settings: dict[str, Any], match: str) -> None:
@@ -74,7 +77,9 @@ def frame(*tasks: str) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("relation", "match"),
     [
-        (Tree("((a,b),(c,d));", shares=[1.0, 2.0, 3.0]), "3 numbers, and the tree 2 components"),
+        (Tree("((a,b),(c,d));", shares=[0.2, 0.3, 0.5]), "3 numbers, and the tree 2 components"),
+        (Tree("((a,b),(c,d));", concentration=[1.0] * 3), "concentration has 3 numbers"),
+        (Tree("((a,b),(c,d));", shares=[1.0, 0.0]), "make some tasks identical"),
         (Tree("((a,b),(d,e));"), "does not name the task of the data"),
         (Tree(["state"]), "state"),
         (KnownGraph([("a", "b")]), "does not name the task of the data"),
