@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bayesmtl import KnownGraph, Prior, SparseGraph, Tree
-from tests.oracles import geweke_full, geweke_joint, geweke_user
+from tests.oracles import geweke_full, geweke_joint, geweke_selection, geweke_user
 from tests.oracles.geweke_case import Case
 from tests.oracles.geweke_correlated import correlated_scores, few_counts
 from tests.oracles.geweke_covariance import Simulator, correlated, covariance_scores
@@ -59,6 +59,11 @@ CASES: dict[str, tuple[Callable[[], Case], Any, Simulator]] = {
         geweke_user.user_priors,
         SPIKE_SLAB,
         spike_slab_tasks(3, edge_share=0.4),
+    ),
+    "spike and slab, selected features": (
+        geweke_selection.selected_features,
+        SPIKE_SLAB,
+        spike_slab_tasks(4, edge_share=0.4),
     ),
     "horseshoe, joint prior": (
         geweke_joint.joint_default,
