@@ -64,9 +64,9 @@ def _draw_shared(variance, unit, weight, linear, rng):
 
 @kernel
 def update_shared_columns(
-    scatter, count, rate, scale, own, local, precision, covariance, members, rng
+    scatter, count, rate, scale, own, local, own_scales, precision, covariance, members, rng
 ):
-    """Update all columns of several graphs and the local variances that they share, in place.
+    """Update all columns of several graphs and the local variances of elements, in place.
 
     Parameters
     ----------
@@ -79,9 +79,11 @@ def update_shared_columns(
     scale : (graph,)
         tau^2.
     own : (graph, n, n)
-        Variances of single elements, m^2.
+        Variances of single elements, m^2; symmetric.
     local : (n, n)
         Shared variances l^2; symmetric.
+    own_scales : bool
+        Whether m is not fixed.
     precision, covariance : (graph, n, n)
     members : (member,) int
         Graphs to update.
@@ -91,6 +93,7 @@ def update_shared_columns(
     complement = np.empty((size, n - 1, n - 1))
     column, gradient = np.empty((size, n - 1)), np.empty((size, n - 1))
     weight, unit, pull, whole = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
+    alone = np.empty(1)
     for i in rng.permutation(n):
         others = others_of(i, n)
         for m in range(size):
@@ -115,7 +118,14 @@ def update_shared_columns(
             drawn = _draw_shared(local[i, j], unit, weight, pull, rng)
             local[i, j] = local[j, i] = drawn
             for m in range(size):
-                total = weight[m] + 1.0 / max(drawn * unit[m], SMALLEST_VARIANCE)
+                variance = drawn * unit[m]
+                if own_scales:
+                    b, one = members[m], slice(m, m + 1)
+                    alone[0] = scale[b] * drawn
+                    kept = _draw_shared(own[b, i, j], alone, weight[one], pull[one], rng)
+                    own[b, i, j] = own[b, j, i] = kept
+                    variance = kept * alone[0]
+                total = weight[m] + 1.0 / max(variance, SMALLEST_VARIANCE)
                 value = pull[m] / total + rng.standard_normal() / math.sqrt(total)
                 shift = whole[m] * (value - column[m, a])
                 column[m, a] = value
@@ -139,6 +149,8 @@ def _log_half_cauchy(variance, unit):
 def rescale(scale, local, unit, members, rng):
     """Multiply all l^2 by a factor and divide all tau^2 by it: the elements do not notice.
 
+    So too with m^2 and tau^2 of one graph.
+
     Parameters
     ----------
     scale : (graph,)
@@ -151,7 +163,7 @@ def rescale(scale, local, unit, members, rng):
     rng : numpy.random.Generator
     """
     n = local.shape[0]
-    for size in (1.0, 0.2):
+    for size in (1.0, 0.3, 0.1):
         factor = math.exp(2.0 * size * _STEP * rng.standard_normal())
         ratio = 0.0
         for i in range(n):

@@ -23,7 +23,6 @@ from bayesmtl.numerics.graph_precision import (
     SMALLEST_VARIANCE,
     update_edges,
     update_horseshoe_scale,
-    update_local_scales,
 )
 from bayesmtl.numerics.jit import kernel
 from bayesmtl.numerics.matrices import draw_gaussian
@@ -139,7 +138,7 @@ def _update_rows(values, missing, task, block, center, mean_sd, mean, precision,
 
 @kernel
 def _horseshoe(scatter, count, family, state, rate, unit, own_scales, rng):
-    """Matrices with what elements share, then other local scales and the global ones."""
+    """Matrices with the local scales of their elements, then the global ones."""
     precision, local, own, scale = state.precision, state.local, state.own, state.scale
     for f in range(local.shape[0]):
         members = np.flatnonzero(family == f)
@@ -150,18 +149,19 @@ def _horseshoe(scatter, count, family, state, rate, unit, own_scales, rng):
             scale[:, 0].copy(),
             own,
             local[f],
+            own_scales,
             precision,
             state.covariance,
             members,
             rng,
         )
         for b in members:
-            if own_scales:
-                half = 0.5 * precision[b] ** 2 / (scale[b, 0] * local[f])
-                update_local_scales(half, 1, own[b], state.own_mixing[b], rng)
             update_horseshoe_scale(precision[b], local[f] * own[b], scale[b], unit, rng)
         global_scale = scale[:, 0].copy()
         rescale(global_scale, local[f], unit, members, rng)
+        if own_scales:
+            for m in range(members.shape[0]):
+                rescale(global_scale, own[members[m]], unit, members[m : m + 1], rng)
         for b in members:
             scale[b, 0] = global_scale[b]
             scale[b, 1] = (1.0 / unit**2 + 1.0 / scale[b, 0]) / rng.standard_gamma(1.0)

@@ -113,8 +113,8 @@ class GraphState(NamedTuple):
     precision, covariance : (block, variable, variable)
     local : (family, variable, variable)
         Local variances of the horseshoe.
-    own, own_mixing : (block, variable, variable)
-        Those of single elements, 1 unless the prior has them, and what they are mixed over.
+    own : (block, variable, variable)
+        Those of single elements, 1 unless the prior has them.
     scale : (block, 2)
         tau^2 and what it is mixed over.
     edge : (block, variable, variable) bool
@@ -128,7 +128,6 @@ class GraphState(NamedTuple):
     covariance: np.ndarray
     local: np.ndarray
     own: np.ndarray
-    own_mixing: np.ndarray
     scale: np.ndarray
     edge: np.ndarray
     theta: np.ndarray
@@ -197,7 +196,6 @@ def initial_state(problem: GraphProblem, rng: np.random.Generator) -> GraphState
         covariance=covariance,
         local=np.ones((families, n, n)),
         own=np.ones((blocks, n, n)),
-        own_mixing=np.ones((blocks, n, n)),
         scale=np.tile([np.exp(rng.normal(-4.0, 1.0)), 1.0], (blocks, 1)),
         edge=edge,
         theta=np.zeros((blocks, blocks)),

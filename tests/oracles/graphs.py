@@ -162,8 +162,8 @@ def graph_statistics(world: GraphWorld) -> dict[str, np.ndarray]:
     return out
 
 
-def _set(state: GraphState, world: GraphWorld, i: int, rng: np.random.Generator) -> None:
-    """Put one exact draw into a state; what scales are mixed over is drawn given them."""
+def _set(state: GraphState, world: GraphWorld, i: int) -> None:
+    """Put one exact draw into a state."""
     state.precision[:] = world.precision[i]
     state.covariance[:] = np.linalg.inv(world.precision[i])
     state.mean[:] = world.mean[i]
@@ -173,8 +173,6 @@ def _set(state: GraphState, world: GraphWorld, i: int, rng: np.random.Generator)
     eye = np.eye(n)
     state.local[:] = world.local[i] ** 2 + eye
     state.own[:] = world.own[i] ** 2 * (1 - eye) + eye
-    drawn = (1.0 + 1.0 / state.own) / rng.standard_gamma(1.0, state.own.shape)
-    state.own_mixing[:] = np.tril(drawn) + np.swapaxes(np.tril(drawn, k=-1), -1, -2)
     state.scale[:, 0] = np.maximum(world.tau[i] ** 2, 1e-12)
 
 
@@ -206,7 +204,7 @@ def successive(
     total = len(start.mean) * cycles
     out = GraphWorld(*(np.empty((total, *part.shape[1:])) for part in start))
     for c in range(len(start.mean)):
-        _set(state, start, c, rng)
+        _set(state, start, c)
         unit = prior.global_scale
         state.scale[:, 1] = (1.0 / unit**2 + 1.0 / state.scale[:, 0]) / rng.standard_gamma(
             1.0, len(state.scale)
