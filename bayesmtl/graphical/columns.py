@@ -19,14 +19,17 @@ from bayesmtl.numerics.graph_precision import (
     draw_column,
     others_of,
     place_column,
+    update_horseshoe_scale,
+    update_local_scales,
 )
 from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.matrices import inverse_spd
 
-__all__ = ["rescale", "update_shared_columns"]
+__all__ = ["rescale", "update_scales", "update_shared_columns"]
 
 _SHORT, _LONG = 0.8, 3.0  # steps of the random walk of log l
 _STEP = 0.3  # of the common factor of all scales
+_ROUNDS = 2  # a fraction of the time that the columns take
 
 
 @inner_kernel
@@ -140,9 +143,12 @@ def update_shared_columns(
 
 
 @inner_kernel
-def _log_half_cauchy(variance, unit):
-    """Log density of the log of a half-Cauchy sd."""
-    return 0.5 * math.log(variance) - math.log(unit * unit + variance)
+def _log_grown(variance, factor, unit):
+    """Log ratio of the density of the log of a half-Cauchy sd, its variance times a factor.
+
+    The density is ``s / (unit^2 + s^2)``.
+    """
+    return math.log((unit * unit + variance * factor) / (unit * unit + variance))
 
 
 @kernel
@@ -165,16 +171,65 @@ def rescale(scale, local, unit, members, rng):
     n = local.shape[0]
     for size in (1.0, 0.3, 0.1):
         factor = math.exp(2.0 * size * _STEP * rng.standard_normal())
-        ratio = 0.0
+        # Of the numerators s, one for each scale.
+        ratio = 0.5 * math.log(factor) * (0.5 * n * (n - 1.0) - members.shape[0])
         for i in range(n):
             for j in range(i):
-                ratio += _log_half_cauchy(local[i, j] * factor, 1.0)
-                ratio -= _log_half_cauchy(local[i, j], 1.0)
+                ratio -= _log_grown(local[i, j], factor, 1.0)
         for b in members:
-            ratio += _log_half_cauchy(scale[b] / factor, unit) - _log_half_cauchy(scale[b], unit)
+            ratio -= _log_grown(scale[b], 1.0 / factor, unit)
         if math.log(rng.random()) < ratio:
             for i in range(n):
                 for j in range(i):
                     local[i, j] = local[j, i] = local[i, j] * factor
             for b in members:
                 scale[b] /= factor
+
+
+@inner_kernel
+def _draw_mixing(variance, rng):
+    """What half-Cauchy scales (n, n) are mixed over, given them."""
+    n = variance.shape[0]
+    out = np.ones((n, n))
+    for i in range(n):
+        for j in range(i):
+            out[i, j] = out[j, i] = (1.0 + 1.0 / variance[i, j]) / rng.standard_gamma(1.0)
+    return out
+
+
+@kernel
+def update_scales(precision, scale, own, local, own_scales, unit, members, rng):
+    """Update the scales given the elements, several times, in place.
+
+    The global scales follow the local ones slowly, and all of this is cheap beside the columns.
+
+    Parameters
+    ----------
+    precision, own, local, own_scales, members
+        As in `update_shared_columns`.
+    scale : (graph, 2)
+        tau^2 and what it is mixed over.
+    unit : float
+        Scale of the half-Cauchy prior of tau.
+    rng : numpy.random.Generator
+    """
+    n, size = local.shape[0], members.shape[0]
+    squared = scale[:, 0].copy()
+    for _ in range(_ROUNDS):
+        total = np.zeros((n, n))
+        for b in members:
+            total += 0.5 * precision[b] ** 2 / (scale[b, 0] * own[b])
+        update_local_scales(total, size, local, _draw_mixing(local, rng), rng)
+        for b in members:
+            if own_scales:
+                half = 0.5 * precision[b] ** 2 / (scale[b, 0] * local)
+                update_local_scales(half, 1, own[b], _draw_mixing(own[b], rng), rng)
+            update_horseshoe_scale(precision[b], local * own[b], scale[b], unit, rng)
+            squared[b] = scale[b, 0]
+        rescale(squared, local, unit, members, rng)
+        for m in range(size):
+            b = members[m]
+            if own_scales:
+                rescale(squared, own[b], unit, members[m : m + 1], rng)
+            scale[b, 0] = squared[b]
+            scale[b, 1] = (1.0 / unit**2 + 1.0 / squared[b]) / rng.standard_gamma(1.0)

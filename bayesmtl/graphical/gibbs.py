@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmtl.graphical.columns import rescale, update_shared_columns
+from bayesmtl.graphical.columns import update_scales, update_shared_columns
 from bayesmtl.graphical.field import log_patterns, propensity_nodes, update_theta
 from bayesmtl.graphical.state import HORSESHOE, GraphPrior, GraphProblem, GraphState
 from bayesmtl.numerics.graph_precision import (
     SMALLEST_VARIANCE,
     update_edges,
-    update_horseshoe_scale,
 )
 from bayesmtl.numerics.jit import kernel
 from bayesmtl.numerics.matrices import draw_gaussian
@@ -155,16 +154,7 @@ def _horseshoe(scatter, count, family, state, rate, unit, own_scales, rng):
             members,
             rng,
         )
-        for b in members:
-            update_horseshoe_scale(precision[b], local[f] * own[b], scale[b], unit, rng)
-        global_scale = scale[:, 0].copy()
-        rescale(global_scale, local[f], unit, members, rng)
-        if own_scales:
-            for m in range(members.shape[0]):
-                rescale(global_scale, own[members[m]], unit, members[m : m + 1], rng)
-        for b in members:
-            scale[b, 0] = global_scale[b]
-            scale[b, 1] = (1.0 / unit**2 + 1.0 / scale[b, 0]) / rng.standard_gamma(1.0)
+        update_scales(precision, scale, own, local[f], own_scales, unit, members, rng)
 
 
 @kernel
