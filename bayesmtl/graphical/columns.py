@@ -122,7 +122,8 @@ def update_shared_columns(
             local[i, j] = local[j, i] = drawn
             for m in range(size):
                 variance = drawn * unit[m]
-                if own_scales:
+                # Every pair comes twice in a sweep.
+                if own_scales and i > j:
                     b, one = members[m], slice(m, m + 1)
                     alone[0] = scale[b] * drawn
                     kept = _draw_shared(own[b, i, j], alone, weight[one], pull[one], rng)
