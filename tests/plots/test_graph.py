@@ -90,9 +90,7 @@ def test_many_nodes_are_a_matrix() -> None:
     figure = bm.plot_graph(relations(45, 1))
     images = figure.axes[0].get_images()
     assert len(images) == 2
-    below, above = (
-        np.isnan(np.ma.filled(np.ma.asarray(image.get_array()), np.nan)) for image in images
-    )
+    below, above = (np.isnan(np.ma.filled(np.ma.asarray(i.get_array()), np.nan)) for i in images)
     assert below[np.triu_indices(45)].all()
     assert above[np.tril_indices(45)].all()
     assert "Below the diagonal" in texts(figure)
