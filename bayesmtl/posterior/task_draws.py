@@ -88,7 +88,8 @@ def task_variables(problem: Problem, draws: Draws) -> dict[str, Any]:
     if tasks.dependence is not None or tasks.share is not None:
         # A known graph or tree may give some tasks, or all, the same variance whatever its state.
         same = np.ptp(relative, axis=(0, 1)) <= _ROUNDING
-        still = {"constant": json.dumps([str(x) for x in problem.rows.tasks[same]])}
+        if same.any():
+            still = {"constant": json.dumps([str(x) for x in problem.rows.tasks[same]])}
     out: dict[str, Any] = {"task_sd": ((*_SAMPLE, "task"), relative, still)}
     pairs = 8 * variance.size * prior.n_tasks <= _CORRELATION_BYTES
     if pairs:

@@ -39,6 +39,7 @@ def _models() -> dict[str, bm.Model]:
     shared = bm.Gaussian(noise="shared", noise_sd=sd)
     both: dict[str, Any] = {"mean": mean, "scale": scale}
     yes, counts = bm.Bernoulli(), bm.Poisson(exposure="exposure")
+    edges = [(0, 1), (1, 2), (3, 4), (5,)]
     # The thresholds take the place of the mean of the intercepts.
     around_zero = bm.Exchangeable(mean=0.0, scale=scale)
 
@@ -52,6 +53,10 @@ def _models() -> dict[str, bm.Model]:
         "Gaussian, correlated tasks": model(bm.MatrixNormal("full", **both), shared),
         "Gaussian, factors": model(bm.MatrixNormal("low_rank", "full", **both), shared),
         "Gaussian, low rank": model(bm.LowRank(**both), shared),
+        "Gaussian, unknown graph": model(bm.SparseGraph(**both), shared),
+        "Gaussian, graphical horseshoe": model(bm.SparseGraph("horseshoe", **both), shared),
+        "Gaussian, known graph": model(bm.KnownGraph(edges, **both), shared),
+        "Gaussian, tree": model(bm.Tree("((0,1),(2,3,4),5);", **both), shared),
         "StudentT": model(diagonal, bm.StudentT(noise_sd=sd)),
         "Bernoulli": model(diagonal, yes),
         "Bernoulli, full covariance": model(full, yes),
