@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -207,6 +208,8 @@ class Model:
         if not declared:
             return None
         labels = np.array(sorted(declared))
+        if isinstance(declared[0], datetime.date):
+            return labels.astype("datetime64[D]")
         return labels.astype(object) if labels.dtype.kind == "U" else labels
 
     def _read(self, data: Any) -> tuple[Design, Rows, dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Tasks that a graph links through the public names: closed forms, limits and awkward data."""
 
+import datetime
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from scipy.stats import multivariate_normal
 import bayesmtl as bm
 from bayesmtl import fitting
 from bayesmtl.relations.graph.leroux import scaled_laplacian
+from bayesmtl.report.graphs import describe_graph
+from bayesmtl.report.summary import describe_correlations
 from tests.oracles.cases import agree, fit, regression
 from tests.oracles.comparisons import LONG, posterior, same_means
 
@@ -256,3 +259,24 @@ def test_more_covariances_than_memory_holds_are_refused(monkeypatch: pytest.Monk
     model = bm.Model("y ~ x0", "task", bm.KnownGraph(PATH))
     with pytest.raises(bm.UnsupportedError, match=r"covariances of 5 tasks take .* fewer draws"):
         model.fit(regression(5, 4, 1))
+
+
+@pytest.mark.mcmc
+@pytest.mark.filterwarnings("ignore::bayesmtl.BayesMTLWarning")
+def test_dates_name_the_nodes_of_a_graph() -> None:
+    days = [datetime.date(2020, 1, day) for day in (1, 2, 3)]
+    data = regression(3, 8, 1)
+    data["task"] = np.repeat(np.array(days, dtype=object), 8)
+    relation = bm.KnownGraph([(days[0], days[1]), (days[2], datetime.date(2021, 5, 1))])
+    tree = fit(bm.Model("y ~ x0", "task", relation), data)
+    assert tree["posterior"].sizes["task"] == 4
+    assert "rho" in describe_graph(tree["task_relations"].to_dataset())
+    assert describe_correlations(tree["task_relations"].to_dataset()) == ""
+
+
+def test_labels_of_a_graph_have_the_type_of_the_tasks() -> None:
+    data = regression(2, 4, 1)
+    data["task"] = np.repeat([0, 1], 4)
+    model = bm.Model("y ~ x0", "task", bm.KnownGraph([("0", "1")]))
+    with pytest.raises(bm.InvalidTypeError, match="or the relation of its tasks, names them by"):
+        model.prepare(data)

@@ -189,8 +189,8 @@ def code_labels(
         known = known.astype("datetime64[D]")
     if len(known) and label_kind(known) != label_kind(present):
         raise InvalidTypeError(
-            f'column "{labels.name}" names tasks by {label_kind(present)}, but the tasks of the '
-            f"fit are named by {label_kind(known)}; convert the column"
+            f'column "{labels.name}" names tasks by {label_kind(present)}, but the fit, or the '
+            f"relation of its tasks, names them by {label_kind(known)}; convert one of them"
         )
     index = {label: position for position, label in enumerate(known.tolist())}
     position = np.array([index.get(label, -1) for label in present.tolist()], dtype=np.int64)

@@ -145,6 +145,9 @@ def describe_correlations(relations: xr.Dataset) -> str:
     """How many pairs of tasks are correlated, and the pair that is most surely so."""
     if "task_correlation" not in relations or relations.sizes["task"] < 2:
         return ""
+    if {"rho", "level_share"} & set(relations):
+        # Those of a known graph or tree are positive whatever the data.
+        return ""
     pairs = relations["task_correlation"].transpose("task", "task_bis", "statistic")
     row, column = np.triu_indices(pairs.sizes["task"], 1)
     mean, lower, upper = (

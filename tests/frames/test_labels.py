@@ -108,5 +108,5 @@ def test_known_dates_may_have_another_unit() -> None:
 
 
 def test_labels_of_another_type_than_the_known_ones() -> None:
-    with pytest.raises(InvalidTypeError, match=r"names tasks by text.*named by whole numbers"):
+    with pytest.raises(InvalidTypeError, match=r"names tasks by text.*names them by whole numbers"):
         read(pd.DataFrame(BASE), tasks=np.array([1, 2]))

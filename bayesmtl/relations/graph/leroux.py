@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
+from bayesmtl.errors import InvalidModelError
 from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.slicing import slice_sampler
 
@@ -41,6 +42,8 @@ __all__ = [
 # Of the logit of rho: beyond, rho and 1 - rho are not both kept to eight digits.
 _BOUND = 18.0
 _WIDTH = 2.0
+# Smallest ratio of eigenvalues that are not zero: with four digits left.
+_ROUNDING = 1e-12
 
 
 class CarBasis(NamedTuple):
@@ -71,6 +74,11 @@ def car_basis(adjacency: np.ndarray) -> CarBasis:
     ----------
     adjacency : (task, task)
         Weights, symmetric and non-negative, zero on the diagonal.
+
+    Raises
+    ------
+    InvalidModelError
+        When the weights of one component differ so much that rounding decides.
     """
     n_tasks = len(adjacency)
     values, vectors = np.ones(n_tasks), np.eye(n_tasks)
@@ -83,6 +91,14 @@ def car_basis(adjacency: np.ndarray) -> CarBasis:
         # Weights of any unit: the scaling undoes it, and the smallest eigenvalue is judged by it.
         weights = weights / weights.max()
         own, basis = np.linalg.eigh(np.diag(weights.sum(axis=1)) - weights)
+        if own[1] < _ROUNDING * own[-1]:
+            linked = adjacency[np.ix_(tasks, tasks)]
+            linked = linked[linked > 0.0]
+            raise InvalidModelError(
+                f"the weights of a known graph, {linked.min():g} to {linked.max():g} within one "
+                "connected component, differ too much for its Laplacian to be told from that of "
+                "separate components: leave out the edges of the smallest weights, or scale them"
+            )
         # A component has exactly one null vector, the constant.
         own[0] = 0.0
         basis[:, 0] = 1.0 / math.sqrt(len(tasks))

@@ -251,7 +251,8 @@ class Tree(CorrelatedTasks):
     ``Normal(those of its parent, share D)``, those of the root the common mean. Without branch
     lengths every level of the tree has a share of the variance, all learned: nested random effects.
     With lengths the variance along a branch is proportional to its length, and the share that the
-    tasks have for themselves beside it is learned (Pagel's lambda is one less that share).
+    tasks have for themselves beside it is learned (Pagel's lambda is one less that share). A task
+    that the fit has not seen is drawn from the population of all, not from that of its group.
 
     Parameters
     ----------

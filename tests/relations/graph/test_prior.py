@@ -83,6 +83,7 @@ def frame(*tasks: str) -> pd.DataFrame:
         (Tree("((a,b),(d,e));"), "does not name the task of the data"),
         (Tree(["state"]), "state"),
         (KnownGraph([("a", "b")]), "does not name the task of the data"),
+        (KnownGraph([("a", "b", 1e-9), ("b", "c", 1e9)]), "1e-09 to 1e\\+09 within one connected"),
         (KnownGraph(np.zeros((2, 2))), "has 2 rows and the data have 3 tasks"),
     ],
 )
