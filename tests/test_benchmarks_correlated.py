@@ -67,7 +67,9 @@ def test_covariance_prints_its_columns(capsys: pytest.CaptureFixture[str]) -> No
     assert header(text, covariance.RATE_COLUMNS)
     assert "3 tasks x 3 features x 12 rows a task" in text
     assert header(text, covariance.SWEEP_COLUMNS)
-    assert re.search(r"^simulated +15 +3 +\S+ +\S+ +1,000 ms", text, flags=re.MULTILINE)
+    low_rank = r'^simulated, MatrixNormal\("low_rank"\) +15 +3 +\S+ +\S+ +1,000 ms'
+    assert re.search(low_rank, text, flags=re.MULTILINE)
+    assert re.search(r"^simulated, SparseGraph\(\) +3 +4 ", text, flags=re.MULTILINE)
 
 
 def test_covariance_parts_run_alone(capsys: pytest.CaptureFixture[str]) -> None:
