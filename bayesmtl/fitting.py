@@ -22,7 +22,7 @@ __all__ = ["check_sizes", "run"]
 
 _WEIGHT_BYTES = 1 << 30
 _MOST_WEIGHT_BYTES = 1 << 32
-_NO_DRAWS = (
+NO_DRAWS = (
     "the fit ended before any draw was finished, nothing is kept: fit again; once the tuning is "
     "over, Ctrl-C keeps the finished draws"
 )
@@ -122,7 +122,7 @@ def run(
             )
             about, attrs = report.summary(), report.attrs()
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(_NO_DRAWS) from None
+        raise KeyboardInterrupt(NO_DRAWS) from None
     sizes = {name: int(settings[name]) for name in ("draws", "tune", "chains")}
     record = FitRecord(
         model=model,

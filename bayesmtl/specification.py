@@ -302,12 +302,10 @@ def _cluster_lines(symbol: str, relation: Clusters, effects: str, defaults: _Def
         *_partition_lines(relation),
         f"    between ~ {describe(relation.between, '')}",
     ]
-    joint = relation.mean is None and relation.scale is None
     plain = Exchangeable(
         mean=relation.mean, scale=relation.scale, r2=relation.r2, shared=relation.shared
     )
-    lines += _joint_lines(plain, defaults) if joint else _population_lines(plain, defaults)
-    return lines + _effect_lines(relation, effects, defaults, joint=joint)
+    return lines + _learned_lines(plain, relation, effects, defaults)
 
 
 _TASK_COVARIANCE = {
@@ -340,36 +338,35 @@ def _matrix_lines(
     if isinstance(features, FixedMatrix) or features == "identity":
         fixed = f"diag({defaults.unit})^2" if features == "identity" else str(features)
         lines += [f"    mean ~ {describe(relation.mean, defaults.mean)}", f"    D = {fixed}"]
-        joint = False
-    else:
-        plain = relation.population()
-        joint = plain.mean is None and plain.scale is None and features == "diagonal"
-        lines += _joint_lines(plain, defaults) if joint else _population_lines(plain, defaults)
-    return lines + _effect_lines(relation, effects, defaults, joint=joint)
+        return lines + _effect_lines(relation, effects, defaults, joint=False)
+    return lines + _learned_lines(relation.population(), relation, effects, defaults)
 
 
 def _graph_lines(
     symbol: str, relation: SparseGraph | KnownGraph | Tree, effects: str, defaults: _Defaults
 ) -> list[str]:
-    plain = relation.population()
-    joint = plain.mean is None and plain.scale is None and plain.feature_covariance == "diagonal"
     return [
         f"{symbol} ~ Normal(mean{effects}, Omega_tt D), cov({symbol}, w_s) = Omega_ts D   "
         f"[{type(relation).__name__}]",
         *(f"    {line}" for line in relation.story()),
-        *(_joint_lines(plain, defaults) if joint else _population_lines(plain, defaults)),
-        *_effect_lines(relation, effects, defaults, joint=joint),
+        *_learned_lines(relation.population(), relation, effects, defaults),
     ]
 
 
 def _low_rank_lines(symbol: str, relation: LowRank, effects: str, defaults: _Defaults) -> list[str]:
-    plain = relation.population()
-    joint = plain.mean is None and plain.scale is None and plain.feature_covariance == "diagonal"
-    lines = [
+    return [
         f"{symbol} ~ Normal(mean{effects} + sum_h a_th b_h, psi D), b_h ~ Normal(0, D)   [LowRank]",
         "    a_th ~ Normal(0, theta_h): of a number of factors to be learned; sqrt(psi) half-t(3)",
-        *(_joint_lines(plain, defaults) if joint else _population_lines(plain, defaults)),
+        *_learned_lines(relation.population(), relation, effects, defaults),
     ]
+
+
+def _learned_lines(
+    plain: Exchangeable, relation: Any, effects: str, defaults: _Defaults
+) -> list[str]:
+    """Means, scales and effects of the population ``plain`` of a relation."""
+    joint = plain.mean is None and plain.scale is None and plain.feature_covariance == "diagonal"
+    lines = _joint_lines(plain, defaults) if joint else _population_lines(plain, defaults)
     return lines + _effect_lines(relation, effects, defaults, joint=joint)
 
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from bayesmtl.numerics.graph_precision import (
     SMALLEST_VARIANCE,
-    column_complement,
     draw_column,
+    open_column,
     others_of,
     place_column,
     update_horseshoe_scale,
@@ -101,12 +101,10 @@ def update_shared_columns(
         others = others_of(i, n)
         for m in range(size):
             b = members[m]
-            complement[m] = column_complement(i, others, covariance[b])
-            whole[m] = scatter[b, i, i] + rate
-            linear, inverse_variance = np.empty(n - 1), np.empty(n - 1)
+            _, complement[m], whole[m], linear = open_column(i, scatter[b], rate, covariance[b])
+            inverse_variance = np.empty(n - 1)
             for a in range(n - 1):
                 j = others[a]
-                linear[a] = -scatter[b, j, i]
                 variance = scale[b] * own[b, i, j] * local[i, j]
                 inverse_variance[a] = 1.0 / max(variance, SMALLEST_VARIANCE)
             column[m] = draw_column(whole[m], complement[m], linear, inverse_variance, rng)

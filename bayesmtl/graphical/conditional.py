@@ -49,7 +49,6 @@ def conditional_draws(values, missing, task, mean, precision, entry, out_mean, o
     out_mean, out_sd : (entry, draw)
         Written in place.
     """
-    previous = -1
     for s in range(mean.shape[0]):
         previous = -1
         where = np.empty(0, dtype=np.int64)

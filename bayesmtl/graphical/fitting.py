@@ -9,6 +9,7 @@ from typing import Any
 import xarray as xr
 
 from bayesmtl.errors import UnsupportedError, warn
+from bayesmtl.fitting import NO_DRAWS
 from bayesmtl.graphical.data import GraphRows
 from bayesmtl.graphical.result import GraphRecord, build_graph_tree
 from bayesmtl.graphical.sampling import sample_graphs, simulate_prior
@@ -56,10 +57,7 @@ def run(
     try:
         draws, interrupted = sample_graphs(problem, **settings)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            "the fit ended before any draw was finished, nothing is kept: fit again; once the "
-            "tuning is over, Ctrl-C keeps the finished draws"
-        ) from None
+        raise KeyboardInterrupt(NO_DRAWS) from None
     prior = simulate_prior(problem.prior, settings["random_seed"], settings["cores"])
     record = GraphRecord(
         model=model,

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from bayesmtl.graphical.sampling import GraphDraws, partial_correlations
+from bayesmtl.graphical.sampling import GraphDraws
 from bayesmtl.graphical.state import GraphPrior
+from bayesmtl.numerics.graph_precision import partial_correlations
 from bayesmtl.posterior.relations import STATISTICS, summarise
 
 __all__ = ["graph_relations"]

@@ -10,8 +10,9 @@ import xarray as xr
 
 from bayesmtl.graphical.data import GraphRows
 from bayesmtl.graphical.relations import graph_relations
-from bayesmtl.graphical.sampling import GraphDraws, partial_correlations
+from bayesmtl.graphical.sampling import GraphDraws
 from bayesmtl.graphical.state import GraphProblem
+from bayesmtl.numerics.graph_precision import partial_correlations
 from bayesmtl.posterior.build import fit_attrs
 from bayesmtl.posterior.diagnostics import diagnosis_attrs
 

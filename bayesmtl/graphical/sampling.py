@@ -18,7 +18,7 @@ from bayesmtl.graphical.state import (
 )
 from bayesmtl.inference.sampling import finish_chains
 
-__all__ = ["GraphDraws", "partial_correlations", "sample_graphs", "simulate_prior"]
+__all__ = ["GraphDraws", "sample_graphs", "simulate_prior"]
 
 # Draws of the prior: more where a graph has few pairs, which all have the same prior.
 _PRIOR_CHAINS = 2
@@ -148,12 +148,3 @@ def simulate_prior(prior: GraphPrior, random_seed: int | None, cores: int) -> Gr
         progressbar=False,
     )
     return found
-
-
-def partial_correlations(precision: np.ndarray) -> np.ndarray:
-    """``-K_ij / sqrt(K_ii K_jj)`` of matrices (..., variable, variable), 1 on the diagonal."""
-    root = np.sqrt(np.diagonal(precision, axis1=-2, axis2=-1))
-    out = -precision / (root[..., :, None] * root[..., None, :])
-    n = out.shape[-1]
-    out[..., np.arange(n), np.arange(n)] = 1.0
-    return out

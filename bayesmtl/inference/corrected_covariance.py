@@ -174,7 +174,7 @@ def _update_dense(
 ) -> list[bool]:
     """The covariance of the tasks, given the weights and by surrogates."""
     prior, population, sites = problem.prior, state.population, state.sites
-    learned, structure = task_prior.kind in ("full", "lkj"), task_prior.structure
+    learned, structure = task_prior.kind == "full", task_prior.structure
     dense, _ = dense_sites(sites, prior, DENSE)
     for _ in range(_REPEATS):
         structure_given_weights(

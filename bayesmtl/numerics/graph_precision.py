@@ -22,7 +22,9 @@ __all__ = [
     "SMALLEST_VARIANCE",
     "column_complement",
     "draw_column",
+    "open_column",
     "others_of",
+    "partial_correlations",
     "place_column",
     "update_columns",
     "update_edges",
@@ -32,6 +34,15 @@ __all__ = [
 
 # Keeps the variances of the elements, and their inverses, within range.
 SMALLEST_VARIANCE = 1e-16
+
+
+def partial_correlations(precision: np.ndarray) -> np.ndarray:
+    """``-K_ij / sqrt(K_ii K_jj)`` of matrices (..., n, n), 1 on the diagonal."""
+    root = np.sqrt(np.diagonal(precision, axis1=-2, axis2=-1))
+    out = -precision / (root[..., :, None] * root[..., None, :])
+    same = np.arange(out.shape[-1])
+    out[..., same, same] = 1.0
+    return out
 
 
 @inner_kernel
@@ -54,6 +65,16 @@ def column_complement(i, others, covariance):
             value = covariance[others[a], others[b]] - ratio * covariance[i, others[b]]
             out[a, b] = out[b, a] = value
     return out
+
+
+@inner_kernel
+def open_column(i, scatter, rate, covariance):
+    """What the conditional of column i needs: other rows, C, ``S_ii + rate`` and ``-s``."""
+    others = others_of(i, scatter.shape[0])
+    linear = np.empty(others.shape[0])
+    for a in range(others.shape[0]):
+        linear[a] = -scatter[others[a], i]
+    return others, column_complement(i, others, covariance), scatter[i, i] + rate, linear
 
 
 @inner_kernel
@@ -115,12 +136,9 @@ def update_columns(scatter, dof, rate, variance, precision, covariance, rng):
     """
     n = scatter.shape[0]
     for i in rng.permutation(n):
-        others = others_of(i, n)
-        complement = column_complement(i, others, covariance)
-        weight = scatter[i, i] + rate
-        linear, inverse_variance = np.empty(n - 1), np.empty(n - 1)
+        others, complement, weight, linear = open_column(i, scatter, rate, covariance)
+        inverse_variance = np.empty(n - 1)
         for a in range(n - 1):
-            linear[a] = -scatter[others[a], i]
             inverse_variance[a] = 1.0 / variance[others[a], i]
         b = draw_column(weight, complement, linear, inverse_variance, rng)
         g = 2.0 * rng.standard_gamma(0.5 * dof + 1.0) / weight
@@ -167,12 +185,9 @@ def update_edges(scatter, dof, rate, spike, slab, log_odds, edge, precision, cov
     """
     n = scatter.shape[0]
     for i in rng.permutation(n):
-        others = others_of(i, n)
-        complement = column_complement(i, others, covariance)
-        weight = scatter[i, i] + rate
-        linear, inverse_variance = np.empty(n - 1), np.empty(n - 1)
+        others, complement, weight, linear = open_column(i, scatter, rate, covariance)
+        inverse_variance = np.empty(n - 1)
         for a in range(n - 1):
-            linear[a] = -scatter[others[a], i]
             inverse_variance[a] = 1.0 / (slab if edge[i, others[a]] else spike)
         b = draw_column(weight, complement, linear, inverse_variance, rng)
         gradient = linear - weight * np.dot(complement, b)

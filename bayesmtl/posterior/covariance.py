@@ -44,10 +44,10 @@ def covariance_relations(problem: Problem, draws: Draws) -> xr.Dataset:
     assert draws.tasks is not None
     out: dict[str, Any] = {}
     attrs: dict[str, Any] = {"task_covariance": prior.kind}
-    n_samples = int(np.clip(_PAIR_BUDGET / prior.n_tasks**2, 100, 4000))
-    some = take(draws, *evenly_spaced(draws, n_samples))
+    some = draws
     if prior.n_tasks <= DENSE_LIMIT:
-        assert some.tasks is not None
+        n_samples = int(np.clip(_PAIR_BUDGET / prior.n_tasks**2, 100, 4000))
+        some = take(draws, *evenly_spaced(draws, n_samples))
         out["task_correlation"] = (("task", "task_bis", "statistic"), _summary(some))
     coords: dict[str, Any] = {"task": labels, "statistic": STATISTICS}
     if "task_correlation" in out:

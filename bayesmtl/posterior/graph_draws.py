@@ -7,23 +7,19 @@ from typing import Any
 import numpy as np
 
 from bayesmtl.inference.draws import TaskDraws
+from bayesmtl.numerics.graph_precision import partial_correlations
 from bayesmtl.relations.covariance.structure import TaskStructure
 from bayesmtl.relations.graph.sparse import EDGE_CORRELATION, SparsePrecision
 
-__all__ = ["edges_of", "partial_correlations", "structure_variables"]
+__all__ = ["edges_of", "structure_variables", "task_partial_correlations"]
 
 _SAMPLE = ("chain", "draw")
 _PAIRS = ("task", "task_bis")
 
 
-def partial_correlations(covariance: np.ndarray) -> np.ndarray:
-    """Correlations (..., task, task) of two tasks given all others; 1 on the diagonal."""
-    precision = np.linalg.inv(covariance)
-    sd = np.sqrt(np.einsum("...tt->...t", precision))
-    out = -precision / (sd[..., :, None] * sd[..., None, :])
-    same = np.arange(out.shape[-1])
-    out[..., same, same] = 1.0
-    return np.asarray(out)
+def task_partial_correlations(covariance: np.ndarray) -> np.ndarray:
+    """Correlations (..., task, task) of the weights of two tasks given all others."""
+    return partial_correlations(np.linalg.inv(covariance))
 
 
 def edges_of(tasks: TaskDraws, correlation: np.ndarray) -> np.ndarray:
@@ -51,7 +47,7 @@ def structure_variables(
         parts = []
         for chain in range(len(tasks.covariance)):
             one = TaskDraws(*(None if x is None else x[chain] for x in tasks))
-            correlation = partial_correlations(tasks.covariance[chain])
+            correlation = task_partial_correlations(tasks.covariance[chain])
             parts.append((edges_of(one, correlation).sum(axis=(-1, -2)) // 2, correlation))
         out["n_edges"] = (_SAMPLE, np.stack([count for count, _ in parts]), {})
         if pairs:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.inference.draws import TaskDraws
-from bayesmtl.posterior.graph_draws import edges_of, partial_correlations
+from bayesmtl.posterior.graph_draws import edges_of, task_partial_correlations
 from bayesmtl.posterior.relations import STATISTICS, summarise
 from bayesmtl.relations.covariance.structure import TaskStructure
 from bayesmtl.relations.graph.known import CarStructure, TreeStructure
@@ -17,7 +17,6 @@ from bayesmtl.relations.graph.sparse import SparsePrecision
 __all__ = [
     "edge_relations",
     "false_discovery_rate",
-    "median_graph",
     "structure_relations",
 ]
 
@@ -25,11 +24,6 @@ _PAIRS = ("task", "task_bis")
 # Pairs of tasks in draws from the prior, and the bounds of their number.
 _PRIOR_PAIRS, _FEWEST, _MOST = 2e5, 20, 2000
 _PRIOR_DRAWS = 100_000
-
-
-def median_graph(probability: np.ndarray) -> np.ndarray:
-    """Pairs (task, task) with an edge in more than half of the draws."""
-    return np.asarray(probability > 0.5)
 
 
 def false_discovery_rate(probability: np.ndarray) -> float:
@@ -63,7 +57,7 @@ def edge_relations(
         {
             "edge_probability": (_PAIRS, probability),
             "prior_edge_probability": ((), prior),
-            "median_graph": (_PAIRS, median_graph(probability)),
+            "median_graph": (_PAIRS, probability > 0.5),
             "false_discovery_rate": ((), false_discovery_rate(probability)),
             "partial_correlation": ((*_PAIRS, "statistic"), summary),
         },
@@ -85,7 +79,7 @@ def structure_relations(
     """
     assert tasks.covariance is not None
     if isinstance(structure, SparsePrecision):
-        correlation = partial_correlations(tasks.covariance)
+        correlation = task_partial_correlations(tasks.covariance)
         edge = edges_of(tasks, correlation)
         shape = (-1, *edge.shape[2:])
         prior = prior_edge_probability(structure)

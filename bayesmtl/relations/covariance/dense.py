@@ -215,7 +215,7 @@ def sweep_dense(
     rng : numpy.random.Generator
     """
     deviation = draw_weights(dense, route, sites.precision, prior, state, tasks, rng)
-    learned = task_prior.kind in ("full", "lkj")
+    learned = task_prior.kind == "full"
     part = (sites, dense, prior, state, tasks, deviation, learned, noise_variance, step)
     _given_weights(*part, rng)
     if task_prior.structure is not None:

@@ -60,10 +60,6 @@ class TaskStructure(Protocol):
     place. ``tasks`` is a `bayesmtl.relations.covariance.state.DenseTasks`, updated in place too.
     """
 
-    @property
-    def n_tasks(self) -> int:
-        """Number of tasks."""
-
     def start(self, rng: np.random.Generator) -> tuple[np.ndarray, Any]:
         """A dispersed start: precision (task, task), and the state."""
 
@@ -75,29 +71,21 @@ class TaskStructure(Protocol):
     ) -> None:
         """Update given the weights: no likelihood enters."""
 
-    def given_innovations(
+    def with_weights(
         self,
         own: Any,
         tasks: Any,
         sites: tuple[np.ndarray, np.ndarray],
         features: FeaturePart,
+        *,
+        exact: bool,
         rng: np.random.Generator,
     ) -> None:
-        """Update with the deviations, of which the sites speak, given innovations.
+        """Update with the deviations, which change in place.
 
-        ``sites`` are precision (task, d, d) and linear term (task, d) of the deviations, which
-        change in place. The update is reversible.
+        ``sites`` are their precision (task, d, d) and linear term (task, d). Unless these are
+        ``exact``, the update is reversible under them.
         """
-
-    def given_sites(
-        self,
-        own: Any,
-        tasks: Any,
-        sites: tuple[np.ndarray, np.ndarray],
-        features: FeaturePart,
-        rng: np.random.Generator,
-    ) -> None:
-        """Update with the deviations where the sites are exact; need not be reversible."""
 
     def scale_density(self, own: Any, tasks: Any) -> ScaleDensity | None:
         """Prior of the whole matrix's scale; None where that is fixed."""
@@ -202,8 +190,7 @@ def structure_with_weights(
     """
     features = feature_part(prior, state)
     of_features = feature_sites(dense, sites.precision, prior, state)
-    update = structure.given_sites if exact else structure.given_innovations
-    update(own, tasks, of_features, features, rng)
+    structure.with_weights(own, tasks, of_features, features, exact=exact, rng=rng)
     place_features(prior, state, features.deviation)
 
 

@@ -54,11 +54,6 @@ class CarStructure(NamedTuple):
     basis: CarBasis
     prior: np.ndarray
 
-    @property
-    def n_tasks(self) -> int:
-        """Number of tasks."""
-        return len(self.basis.values)
-
     def start(self, rng: np.random.Generator) -> tuple[np.ndarray, CarState]:
         """A rho anywhere."""
         rho = rng.uniform(0.05, 0.95)
@@ -81,29 +76,21 @@ class CarStructure(NamedTuple):
         update_rho_centred(self.basis, *args, rng)
         self._place(own, tasks)
 
-    def given_innovations(
+    def with_weights(
         self,
         own: CarState,
         tasks: Any,
         sites: tuple[np.ndarray, np.ndarray],
         features: FeaturePart,
+        *,
+        exact: bool,
         rng: np.random.Generator,
     ) -> None:
         """Slice on rho, whitened deviations fixed."""
+        del exact
         args = (*sites, features.deviation, self.prior, own.rho)
         update_rho_noncentred(self.basis, *args, rng)
         self._place(own, tasks)
-
-    def given_sites(
-        self,
-        own: CarState,
-        tasks: Any,
-        sites: tuple[np.ndarray, np.ndarray],
-        features: FeaturePart,
-        rng: np.random.Generator,
-    ) -> None:
-        """As `given_innovations`."""
-        self.given_innovations(own, tasks, sites, features, rng)
 
     def scale_density(self, own: CarState, tasks: Any) -> ScaleDensity | None:
         """None: the graph sets the scale."""
@@ -156,11 +143,6 @@ class TreeStructure(NamedTuple):
         """With the covariances of the components."""
         return cls(tree, component_covariances(tree), prior, names)
 
-    @property
-    def n_tasks(self) -> int:
-        """Number of tasks."""
-        return self.parts.shape[1]
-
     def covariance(self, share: np.ndarray) -> np.ndarray:
         """Covariance (task, task) of the tasks."""
         return np.tensordot(share, self.parts, axes=1)
@@ -188,23 +170,27 @@ class TreeStructure(NamedTuple):
         update_shares_centred(self.tree, *args, rng)
         self._place(own, tasks)
 
-    def given_innovations(
+    def with_weights(
         self,
         own: TreeState,
         tasks: Any,
         sites: tuple[np.ndarray, np.ndarray],
         features: FeaturePart,
+        *,
+        exact: bool,
         rng: np.random.Generator,
     ) -> None:
-        """Slices on the shares, in random order, whitened deviations fixed."""
-        args = (*sites, features.deviation, self.prior, own.share)
-        update_shares_noncentred(self.parts, *args, rng)
+        """Shares with the weights integrated out, else whitened deviations fixed."""
+        if exact:
+            self._integrated(own, sites, features, rng)
+        else:
+            args = (*sites, features.deviation, self.prior, own.share)
+            update_shares_noncentred(self.parts, *args, rng)
         self._place(own, tasks)
 
-    def given_sites(
+    def _integrated(
         self,
         own: TreeState,
-        tasks: Any,
         sites: tuple[np.ndarray, np.ndarray],
         features: FeaturePart,
         rng: np.random.Generator,
@@ -222,7 +208,6 @@ class TreeStructure(NamedTuple):
         of_nodes = prune(self.tree, variance, gram, score, constant, root)[:2]
         values = draw_nodes(self.tree, variance, *of_nodes, root, zero, rng)
         features.deviation[:] = leaf_values(self.tree, values)
-        self._place(own, tasks)
 
     def scale_density(self, own: TreeState, tasks: Any) -> ScaleDensity | None:
         """None: the shares sum to one."""

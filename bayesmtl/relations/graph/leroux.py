@@ -24,6 +24,7 @@ from scipy.sparse.csgraph import connected_components
 
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.numerics.jit import inner_kernel, kernel
+from bayesmtl.numerics.logit import LOGIT_WIDTH, bounded, log_beta
 from bayesmtl.numerics.slicing import slice_sampler
 
 __all__ = [
@@ -39,9 +40,6 @@ __all__ = [
     "whiten_car",
 ]
 
-# Of the logit of rho: beyond, rho and 1 - rho are not both kept to eight digits.
-_BOUND = 18.0
-_WIDTH = 2.0
 # Smallest ratio of eigenvalues that are not zero: with four digits left.
 _ROUNDING = 1e-12
 
@@ -176,17 +174,8 @@ def log_car(rho, values, squares, d):
 
 
 @inner_kernel
-def _log_prior(x, prior):
-    """Log-density of the logit x of rho ~ Beta(prior), up to a constant; -inf out of bounds."""
-    if abs(x) > _BOUND:
-        return -np.inf
-    return -prior[0] * math.log1p(math.exp(-x)) - prior[1] * math.log1p(math.exp(x))
-
-
-@inner_kernel
 def _logit(rho):
-    x = math.log(rho) - math.log1p(-rho)
-    return min(max(x, -_BOUND), _BOUND)
+    return bounded(math.log(rho) - math.log1p(-rho))
 
 
 @inner_kernel
@@ -197,7 +186,7 @@ def _expit(x):
 @kernel
 def _centred_target(x, args):
     values, squares, d, prior = args
-    log_prior = _log_prior(x, prior)
+    log_prior = log_beta(x, prior[0], prior[1])
     if log_prior == -np.inf:
         return log_prior
     return log_prior + log_car(_expit(x), values, squares, d)
@@ -233,13 +222,13 @@ def update_rho_centred(basis, deviation, feature_precision, prior, rho, rng):
         if feature_precision[j, j] > 0.0:
             d += 1
     args = (basis.values, squares, d, prior)
-    rho[0] = _expit(_slice_centred(args, _logit(rho[0]), _WIDTH, rng))
+    rho[0] = _expit(_slice_centred(args, _logit(rho[0]), LOGIT_WIDTH, rng))
 
 
 @kernel
 def _noncentred_target(x, args):
     values, vectors, white, gram, score, prior = args
-    total = _log_prior(x, prior)
+    total = log_beta(x, prior[0], prior[1])
     if total == -np.inf:
         return total
     deviation = np.empty_like(white)
@@ -275,5 +264,5 @@ def update_rho_noncentred(basis, gram, score, deviation, prior, rho, rng):
     """
     white = whiten_car(basis, rho[0], deviation)
     args = (basis.values, basis.vectors, white, gram, score, prior)
-    rho[0] = _expit(_slice_noncentred(args, _logit(rho[0]), _WIDTH, rng))
+    rho[0] = _expit(_slice_noncentred(args, _logit(rho[0]), LOGIT_WIDTH, rng))
     _colour_into(basis.values, basis.vectors, rho[0], white, deviation)

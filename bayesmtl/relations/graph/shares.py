@@ -19,6 +19,7 @@ import math
 import numpy as np
 
 from bayesmtl.numerics.jit import inner_kernel, kernel
+from bayesmtl.numerics.logit import LOGIT_WIDTH, bounded, log_beta
 from bayesmtl.numerics.matrices import cholesky, invert_lower
 from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.relations.graph.components import branch_variances
@@ -30,10 +31,6 @@ __all__ = [
     "update_shares_collapsed",
     "update_shares_noncentred",
 ]
-
-# Of the logit of a share: beyond, variances of branches are zero to eight digits.
-_BOUND = 18.0
-_WIDTH = 2.0
 
 
 @kernel
@@ -99,9 +96,7 @@ def _place(x, k, rest, out):
 @inner_kernel
 def _log_prior(x, k, prior):
     """Log-density of the logit of share k, up to a constant; -inf out of bounds."""
-    if abs(x) > _BOUND:
-        return -np.inf
-    return -prior[k] * math.log1p(math.exp(-x)) - (prior.sum() - prior[k]) * math.log1p(math.exp(x))
+    return log_beta(x, prior[k], prior.sum() - prior[k])
 
 
 @inner_kernel
@@ -113,7 +108,7 @@ def _start(k, shares, rest):
             others += shares[j]
     for j in range(shares.shape[0]):
         rest[j] = 0.0 if j == k else shares[j] / others
-    return min(max(math.log(shares[k] / others), -_BOUND), _BOUND)
+    return bounded(math.log(shares[k] / others))
 
 
 @kernel
@@ -158,7 +153,7 @@ def update_shares_centred(tree, deviation, feature_precision, prior, shares, rng
     for k in range(shares.shape[0]):
         x = _start(k, shares, rest)
         args = (tree, k, rest, prior, deviation, feature_precision, d, mean, spread, work)
-        _place(_slice_centred(args, x, _WIDTH, rng), k, rest, shares)
+        _place(_slice_centred(args, x, LOGIT_WIDTH, rng), k, rest, shares)
 
 
 @kernel
@@ -208,7 +203,7 @@ def update_shares_collapsed(tree, gram, score, feature_root, root_value, prior, 
     for k in range(shares.shape[0]):
         x = _start(k, shares, rest)
         args = (tree, k, rest, prior, own_gram, own_score, eye, node_gram, node_score, work)
-        _place(_slice_collapsed(args, x, _WIDTH, rng), k, rest, shares)
+        _place(_slice_collapsed(args, x, LOGIT_WIDTH, rng), k, rest, shares)
 
 
 @inner_kernel
@@ -265,5 +260,5 @@ def update_shares_noncentred(parts, gram, score, deviation, prior, share, rng):
     for k in rng.permutation(n):
         x = _start(k, share, rest)
         args = (parts, k, rest, prior, gram, score, white, work)
-        _place(_slice_noncentred(args, x, _WIDTH, rng), k, rest, share)
+        _place(_slice_noncentred(args, x, LOGIT_WIDTH, rng), k, rest, share)
     deviation[:] = np.dot(cholesky(_covariance(parts, share)), white)

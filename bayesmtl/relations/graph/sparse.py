@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmtl.numerics.graph_precision import (
+    partial_correlations,
     update_columns,
     update_edges,
     update_horseshoe_scale,
@@ -121,8 +122,7 @@ class SparsePrecision(NamedTuple):
         """Which pairs (task, task) are linked."""
         if self.kind == "spike_slab":
             return own.edge
-        sd = np.sqrt(np.diag(precision))
-        return np.asarray(np.abs(precision) > EDGE_CORRELATION * np.outer(sd, sd))
+        return np.asarray(np.abs(partial_correlations(precision)) > EDGE_CORRELATION)
 
     def _update(
         self,
@@ -154,30 +154,22 @@ class SparsePrecision(NamedTuple):
         dof = float(features.n_varying)
         self._update(scatter, dof, own, tasks.precision, tasks.covariance, rng)
 
-    def given_innovations(
+    def with_weights(
         self,
         own: EdgeState,
         tasks: Any,
         sites: tuple[np.ndarray, np.ndarray],
         features: FeaturePart,
+        *,
+        exact: bool,
         rng: np.random.Generator,
     ) -> None:
-        """Columns of some tasks, and scales of all, with the weights."""
+        """Columns of some tasks, and scales of all, given innovations."""
+        del exact
         number = int(np.clip(_BUDGET / self.n_tasks**3, min(_FEWEST, self.n_tasks), self.n_tasks))
         members = rng.permutation(self.n_tasks)[:number]
         variance = self.variance(own)
         update_innovations(*sites, variance, members, features.deviation, *tasks, rng)
-
-    def given_sites(
-        self,
-        own: EdgeState,
-        tasks: Any,
-        sites: tuple[np.ndarray, np.ndarray],
-        features: FeaturePart,
-        rng: np.random.Generator,
-    ) -> None:
-        """As `given_innovations`."""
-        self.given_innovations(own, tasks, sites, features, rng)
 
     def scale_density(self, own: EdgeState, tasks: Any) -> ScaleDensity:
         """The elements have the Jacobian ``e^-x n (n + 1)``."""
