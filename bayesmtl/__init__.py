@@ -40,7 +40,8 @@ from bayesmtl.relations.clusters.prior import DirichletProcess, FiniteMixture, P
 from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
 from bayesmtl.relations.graph.neighbours import nearest_neighbours as nearest_neighbour_graph
-from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph, Tree
+from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph
+from bayesmtl.relations.graph.tree_prior import Tree
 from bayesmtl.relations.sparse.prior import Decomposition
 
 __all__ = [

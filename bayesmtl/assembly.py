@@ -8,9 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bayesmtl.cautions import (
+    warn_of_separation,
+    warn_of_vague_correlations,
+    warn_of_vague_edges,
+    warn_of_vague_partitions,
+)
 from bayesmtl.data import Rows
 from bayesmtl.design import Design
-from bayesmtl.errors import InvalidDataError, InvalidModelError, warn
+from bayesmtl.errors import InvalidDataError, InvalidModelError
 from bayesmtl.likelihoods import (
     Bernoulli,
     Likelihood,
@@ -59,7 +65,8 @@ from bayesmtl.relations.exchangeable.state import (
     SET,
     PopulationPrior,
 )
-from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph, Tree
+from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph
+from bayesmtl.relations.graph.tree_prior import Tree
 from bayesmtl.relations.sparse.prior import Decomposition
 from bayesmtl.relations.sparse.state import SparsePrior
 from bayesmtl.scaling import INTERCEPT, Scaling, learn_scaling, response_scaling, robust_unit
@@ -79,9 +86,6 @@ Clusters = DirichletProcess | PitmanYor | FiniteMixture
 Correlated = MatrixNormal | LowRank | SparseGraph | KnownGraph | Tree
 Common = Independent | Pooled | Exchangeable | Clusters | Correlated
 Relation = Common | Decomposition
-# More features than these, with fewer rows a task than so many times their number, say little of a
-# partition (Chandra, Canale and Dunson 2023, J. Mach. Learn. Res. 24).
-_MANY_FEATURES, _FEW_ROWS = 15, 3
 _COVARIANCE = {"diagonal": DIAGONAL, "huang_wand": HUANG_WAND, "separate": SEPARATE}
 
 
@@ -336,7 +340,7 @@ def assemble(
     if not isinstance(likelihood, Mixed):
         likelihood.check(rows.response, size, rows.position)
         if isinstance(likelihood, Bernoulli):
-            _warn_of_separation(rows, features)
+            warn_of_separation(rows, features)
     center, unit, noise = _units(rows, likelihood, size, offset, weight, standardize=standardize)
     center = center if any_intercept else 0.0
     scaling = learn_scaling(
@@ -348,7 +352,7 @@ def assemble(
         response=(center, unit),
     )
     if isinstance(common_part, Clusters):
-        _warn_of_vague_partitions(rows, features)
+        warn_of_vague_partitions(rows, features)
     blocks = resolve_blocks(common_part, intercept, features, scaling)
     if all_ordinal(likelihood) and any_intercept:
         _fix_mean(blocks, features, common_part if intercept is None else intercept)
@@ -410,9 +414,9 @@ def _task_covariance(
         return None
     settings = relation.task_settings(rows.tasks, len(features))
     if settings.kind in ("full", "lkj"):
-        _warn_of_vague_correlations(rows)
+        warn_of_vague_correlations(rows)
     elif isinstance(relation, SparseGraph):
-        _warn_of_vague_edges(rows)
+        warn_of_vague_edges(rows)
     return TaskCovariancePrior.of(settings, len(rows.tasks))
 
 
@@ -493,7 +497,7 @@ def _mixed_parts(
     )
     for group in groups.groups:
         if isinstance(group.settings, Bernoulli):
-            _warn_of_separation(sub_rows(rows, group.rows), common["features"])
+            warn_of_separation(sub_rows(rows, group.rows), common["features"])
     return {
         "response": rows.response,
         "weight": common["row_weight"],
@@ -538,69 +542,6 @@ def _gaussian_parts(common: dict[str, Any], likelihood: Gaussian, se: str | None
         "row_kernels": None,
         "row_parameters": NO_PARAMETERS,
     }
-
-
-def _warn_of_separation(rows: Rows, features: tuple[str, ...]) -> None:
-    """Warn of a feature whose values for one response all lie below those for the other.
-
-    Separation by several features together would take a linear program to find.
-    """
-    assert rows.response is not None
-    yes = rows.response == 1.0
-    if yes.all() or not yes.any():
-        return
-    one, other = rows.features[yes], rows.features[~yes]
-    apart = (one.min(axis=0) > other.max(axis=0)) | (one.max(axis=0) < other.min(axis=0))
-    if apart.any():
-        names = ", ".join(repr(features[j]) for j in np.flatnonzero(apart)[:5])
-        warn(
-            f"a single feature ({names}) separates the rows with response 1 from those with 0: "
-            "the data set no bound to its weights, only their prior does; check that it is not "
-            "the response in another guise, or set priors of its mean and scale"
-        )
-
-
-def _warn_of_vague_partitions(rows: Rows, features: tuple[str, ...]) -> None:
-    """Warn where the data cannot say which tasks belong together."""
-    d = len(features)
-    n_rows = np.median(np.bincount(rows.task, minlength=len(rows.tasks)))
-    if d > _MANY_FEATURES and n_rows < _FEW_ROWS * d:
-        warn(
-            f"{d} features and a median of {n_rows:g} rows a task: with more than about "
-            f"{_MANY_FEATURES} features and few rows the clusters follow from the prior of the "
-            "weights' scale more than from the data, and tend to one for all tasks or one for each;"
-            " use fewer features, or compare the posterior with the prior beside it"
-        )
-
-
-def _warn_of_vague_correlations(rows: Rows) -> None:
-    """Warn where the features are too few to tell the correlations of the tasks."""
-    n_tasks, effective = len(rows.tasks), _effective_features(rows)
-    if n_tasks > 1 and effective < 2 * n_tasks:
-        # Every feature is one replicate; the prior counts as three.
-        sd = 1.0 / math.sqrt(effective + 3.0)
-        warn(
-            f"a full covariance of {n_tasks} tasks is learned from {effective} effective "
-            f"features, fewer than {2 * n_tasks}: even if the weights were known, a correlation of "
-            f"0 would have a posterior sd of about {sd:.2f} (prior 0.58); compare task_correlation "
-            "with prior_task_correlation in the task relations, or use "
-            "task_covariance='low_rank'"
-        )
-
-
-def _warn_of_vague_edges(rows: Rows) -> None:
-    """Warn where the features are too few to tell which tasks are linked."""
-    n_tasks, effective = len(rows.tasks), _effective_features(rows)
-    if n_tasks > 2 and effective < n_tasks:
-        warn(
-            f"a graph of {n_tasks} tasks is learned from {effective} effective features, fewer "
-            "than tasks: even if the weights were known, few edges could be told from none; "
-            "compare edge_probability with prior_edge_probability in the task relations"
-        )
-
-
-def _effective_features(rows: Rows) -> int:
-    return int(np.linalg.matrix_rank(rows.features - rows.features.mean(axis=0)))
 
 
 def _column(rows: Rows, name: str | None, default: float) -> np.ndarray:

@@ -29,7 +29,8 @@ from bayesmtl.model import Model
 from bayesmtl.relations.clusters.prior import DirichletProcess, FiniteMixture, PitmanYor
 from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
-from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph, Tree
+from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph
+from bayesmtl.relations.graph.tree_prior import Tree
 from bayesmtl.relations.sparse.prior import Decomposition
 
 __all__ = ["table"]

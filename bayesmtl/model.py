@@ -23,7 +23,7 @@ from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.groups import merge_columns
 from bayesmtl.likelihoods.mixed import common_likelihood
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
-from bayesmtl.relations.graph.prior import Tree
+from bayesmtl.relations.graph.tree_prior import Tree
 from bayesmtl.relations.sparse.prior import Decomposition
 from bayesmtl.scaling import INTERCEPT
 from bayesmtl.specification import Columns, part_from_dict, part_to_dict, story

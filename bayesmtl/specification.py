@@ -18,7 +18,8 @@ from bayesmtl.relations.clusters.prior import FiniteMixture, PitmanYor
 from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
 from bayesmtl.relations.graph.adjacency import FixedGraph, graph_from_json, graph_to_json
-from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph, Tree
+from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph
+from bayesmtl.relations.graph.tree_prior import Tree
 from bayesmtl.relations.graph.trees import FixedTree, tree_from_json, tree_to_json
 from bayesmtl.relations.matrices import FixedMatrix, matrix_from_json, matrix_to_json
 from bayesmtl.relations.settings import describe, from_json, to_json

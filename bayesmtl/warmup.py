@@ -20,7 +20,8 @@ from bayesmtl.priors import Prior
 from bayesmtl.relations.clusters.prior import DirichletProcess
 from bayesmtl.relations.covariance.prior import MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable
-from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph, Tree
+from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph
+from bayesmtl.relations.graph.tree_prior import Tree
 from bayesmtl.relations.sparse.prior import Decomposition
 
 __all__ = ["main"]
