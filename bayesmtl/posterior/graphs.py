@@ -21,8 +21,10 @@ __all__ = [
 ]
 
 _PAIRS = ("task", "task_bis")
-# Pairs of tasks in draws from the prior, and the bounds of their number.
-_PRIOR_PAIRS, _FEWEST, _MOST = 2e5, 20, 2000
+# Pairs of tasks in draws from the prior, and the bounds of their number: under a horseshoe those of
+# one draw have a scale in common.
+_PRIOR_PAIRS, _MOST = 2e5, 2000
+_FEWEST = {"spike_slab": 20, "horseshoe": 200}
 _PRIOR_DRAWS = 100_000
 
 
@@ -112,5 +114,5 @@ def prior_edge_probability(structure: SparsePrecision) -> float:
     if structure.n_tasks < 2:
         return float("nan")
     pairs = 0.5 * structure.n_tasks * (structure.n_tasks - 1.0)
-    number = int(np.clip(_PRIOR_PAIRS / pairs, _FEWEST, _MOST))
+    number = int(np.clip(_PRIOR_PAIRS / pairs, _FEWEST[structure.kind], _MOST))
     return structure.prior_edges(number, np.random.default_rng(0))

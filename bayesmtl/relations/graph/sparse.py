@@ -29,8 +29,8 @@ __all__ = [
 
 # Operations that updates given innovations may take in a sweep, and the fewest tasks for them.
 _BUDGET, _FEWEST = 4e6, 4
-# From the start to a draw of the prior.
-_SWEEPS = 40
+# From the start to a draw of the prior: the global scale of a horseshoe moves slowly.
+_SWEEPS = {"spike_slab": 40, "horseshoe": 200}
 # Without a spike, an edge is a partial correlation beyond this.
 EDGE_CORRELATION = 0.1
 
@@ -97,9 +97,9 @@ class SparsePrecision(NamedTuple):
         return np.diag(np.exp(rng.uniform(-1.0, 2.0, n))), own
 
     def simulate(self, rng: np.random.Generator) -> tuple[np.ndarray, EdgeState]:
-        """By a chain without data, which forgets its start within few sweeps."""
+        """By a chain without data, long enough to forget its start."""
         precision, own = self.start(rng)
-        self._sweeps(precision, own, _SWEEPS, rng)
+        self._sweeps(precision, own, _SWEEPS[self.kind], rng)
         return precision, own
 
     def _sweeps(

@@ -8,8 +8,8 @@ import pytest
 
 from bayesmtl import InvalidModelError, KnownGraph, Model, Prior, SparseGraph, Tree
 from bayesmtl.posterior.graphs import false_discovery_rate, prior_edge_probability
-from bayesmtl.relations.graph.sparse import SparsePrecision
-from tests.oracles.geweke_graph import spike_slab_tasks
+from bayesmtl.relations.graph.sparse import EdgeState, SparsePrecision
+from tests.oracles.geweke_graph import horseshoe_tasks, spike_slab_tasks
 
 
 @pytest.mark.parametrize(
@@ -105,6 +105,30 @@ def test_the_prior_probability_of_an_edge_is_that_of_positive_definite_matrices(
     found = prior_edge_probability(SparsePrecision(4, "spike_slab", edge_share=0.5))
     assert found == pytest.approx(exact, abs=0.02)
     assert found < 0.47
+
+
+@pytest.mark.mcmc
+@pytest.mark.parametrize("kind", ["spike_slab", "horseshoe"])
+def test_simulated_graphs_are_those_of_rejection(kind: str) -> None:
+    structure, rng = SparsePrecision(6, kind), np.random.default_rng(3)
+    exact = (spike_slab_tasks(6) if kind == "spike_slab" else horseshoe_tasks(6))(
+        5_000, np.ones((1, 1, 1)), np.random.default_rng(1)
+    )
+    pairs = np.tril_indices(6, -1)
+
+    def described(precision: np.ndarray, own: EdgeState) -> tuple[float, float]:
+        edges = structure.edges(precision, own)[pairs].sum()
+        return float(edges), float(np.log(precision[0, 0]))
+
+    known = np.array(
+        [
+            described(np.linalg.inv(exact.covariance[i]), EdgeState(*(x[i] for x in exact.own)))
+            for i in range(5_000)
+        ]
+    )
+    found = np.array([described(*structure.simulate(rng)) for _ in range(400)])
+    error = np.sqrt(known.var(axis=0) / len(known) + found.var(axis=0) / len(found))
+    assert np.abs((found.mean(axis=0) - known.mean(axis=0)) / error).max() < 4.0
 
 
 def test_the_false_discovery_rate_is_that_of_the_edges_in_the_graph() -> None:
