@@ -11,6 +11,7 @@ from bayesmtl.errors import (
     SavedFitError,
     UnsupportedError,
 )
+from bayesmtl.gp.model import MultiTaskGP
 from bayesmtl.graphical.model import MultiTaskGraphicalModel
 from bayesmtl.likelihoods import (
     Bernoulli,
@@ -63,6 +64,7 @@ __all__ = [
     "LowRank",
     "MatrixNormal",
     "Model",
+    "MultiTaskGP",
     "MultiTaskGraphicalModel",
     "NegativeBinomial",
     "Ordinal",

@@ -310,6 +310,7 @@ def assemble(
     likelihood: Likelihood | Mixed,
     columns: dict[str, Any],
     standardize: bool,
+    prepared: bool = False,
 ) -> Problem:
     """Put data and model together.
 
@@ -325,6 +326,8 @@ def assemble(
     columns : dict
         Names of the columns of each role in ``rows.extra``, or None.
     standardize : bool
+    prepared : bool
+        Whether features, and a measured response, are in internal units already: a basis.
 
     Raises
     ------
@@ -339,8 +342,8 @@ def assemble(
     size = _size(rows, columns)
     if not isinstance(likelihood, Mixed):
         likelihood.check(rows.response, size, rows.position)
-        if isinstance(likelihood, Bernoulli):
-            warn_of_separation(rows, features)
+    if isinstance(likelihood, Bernoulli) and not prepared:
+        warn_of_separation(rows, features)
     center, unit, noise = _units(rows, likelihood, size, offset, weight, standardize=standardize)
     center = center if any_intercept else 0.0
     scaling = learn_scaling(
@@ -351,6 +354,7 @@ def assemble(
         names=features,
         response=(center, unit),
     )
+    scaling = _as_they_are(scaling, likelihood) if prepared else scaling
     if isinstance(common_part, Clusters):
         warn_of_vague_partitions(rows, features)
     blocks = resolve_blocks(common_part, intercept, features, scaling)
@@ -372,7 +376,7 @@ def assemble(
         "partition": partition_prior(common_part.partition(len(rows.tasks)))
         if isinstance(common_part, Clusters) and features
         else None,
-        "task_covariance": _task_covariance(common_part, rows, features),
+        "task_covariance": _task_covariance(common_part, rows, features, caution=not prepared),
         "design": design,
         "row_weight": weight,
         "size": size,
@@ -385,6 +389,17 @@ def assemble(
     if isinstance(likelihood, Mixed):
         return Problem(**common, **_mixed_parts(common, likelihood, any_intercept, standardize))
     return Problem(**common, **_row_parts(common, resolve_likelihood(likelihood, unit), noise))
+
+
+def _as_they_are(scaling: Scaling, likelihood: Likelihood | Mixed) -> Scaling:
+    """Features, and a Gaussian response, without centres and in units of one."""
+    scaling = scaling._replace(
+        feature_center=np.zeros_like(scaling.feature_center),
+        feature_scale=np.ones_like(scaling.feature_scale),
+    )
+    if isinstance(likelihood, Gaussian):
+        return scaling._replace(response_center=0.0, response_scale=1.0)
+    return scaling
 
 
 def _priors(
@@ -408,12 +423,12 @@ def _parted(relation: Relation) -> tuple[Common, float | None]:
 
 
 def _task_covariance(
-    relation: Common, rows: Rows, features: tuple[str, ...]
+    relation: Common, rows: Rows, features: tuple[str, ...], *, caution: bool
 ) -> TaskCovariancePrior | None:
     if not (isinstance(relation, Correlated) and features):
         return None
     settings = relation.task_settings(rows.tasks, len(features))
-    if settings.kind in ("full", "lkj"):
+    if settings.kind in ("full", "lkj") and caution:
         warn_of_vague_correlations(rows)
     elif isinstance(relation, SparseGraph):
         warn_of_vague_edges(rows)

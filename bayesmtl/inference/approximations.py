@@ -13,7 +13,16 @@ from scipy.optimize import OptimizeResult, minimize
 
 from bayesmtl.errors import UnsupportedError
 
-__all__ = ["Normal", "Path", "Target", "draw_pathfinder", "evaluate", "fit_advi", "fit_laplace"]
+__all__ = [
+    "Normal",
+    "Path",
+    "Target",
+    "draw_pathfinder",
+    "evaluate",
+    "fit_advi",
+    "fit_laplace",
+    "maximise",
+]
 
 _INSTEAD = "use inference='gibbs' or 'nuts'"
 _MOST_DENSE = 2000
@@ -82,7 +91,7 @@ def evaluate(target: Target, points: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return values, gradients
 
 
-def _maximise(
+def maximise(
     function: Callable[[np.ndarray], tuple[float, np.ndarray]],
     start: np.ndarray,
     iterations: int,
@@ -181,7 +190,7 @@ def fit_advi(
     if full:
         start = _correlate(target, alone, u)
     x = np.zeros(n + (n * (n + 1) // 2 if full else n))
-    result = _maximise(
+    result = maximise(
         lambda x: _bound(x, target, start, u), x, iterations, slope=_SLOPE / (10 if full else 1000)
     )
     bound, slope = _bound(result.x, target, start, u)
@@ -284,7 +293,7 @@ def fit_laplace(target: Target, *, iterations: int, rng: np.random.Generator) ->
     reasons = []
     for attempt in range(_STARTS):
         start = target.start + (rng.uniform(-1.0, 1.0, n) if attempt else 0.0)
-        found = _newton(target, _maximise(target.value, start, iterations).x)
+        found = _newton(target, maximise(target.value, start, iterations).x)
         if isinstance(found, Normal):
             return found
         reasons.append(found)
@@ -416,7 +425,7 @@ def _best(
     def trail_on(x: np.ndarray) -> None:
         trail.append(x.copy())
 
-    _maximise(target.value, start, iterations, gain=_PATH_GAIN, callback=trail_on)
+    maximise(target.value, start, iterations, gain=_PATH_GAIN, callback=trail_on)
     best, highest = None, -math.inf
     for normal in _normals(target, np.array(trail)):
         points, log_q = normal.draw(_BOUND_DRAWS, rng)

@@ -77,7 +77,13 @@ from bayesmtl.relations.exchangeable.whitened import (
     whiten,
 )
 
-__all__ = ["corrected_sweep", "move_weights", "sample_corrected", "start_corrected"]
+__all__ = [
+    "CorrectedTuning",
+    "corrected_sweep",
+    "move_weights",
+    "sample_corrected",
+    "start_corrected",
+]
 
 # Shares of tuning: where a window for new sites begins, and where it ends and they are set.
 _WINDOWS = ((0.05, 0.15), (0.15, 0.35), (0.35, 0.6))
@@ -247,7 +253,7 @@ def _whiten(problem: Problem, state: CorrectedState) -> None:
         whiten_in_clusters(sites, prior, population, state.partition, state.whitened)
 
 
-class _Tuning:
+class CorrectedTuning:
     """New sites from draws, and as many gradients a move as each task needs."""
 
     def __init__(self, problem: Problem, tune: int) -> None:
@@ -322,7 +328,7 @@ class _Chain(NamedTuple):
 
     problem: Problem
     state: CorrectedState
-    tuning: _Tuning
+    tuning: CorrectedTuning
     rng: np.random.Generator
 
     def advance(self, iteration: int) -> None:
@@ -390,12 +396,12 @@ def sample_corrected(
     own = problem.for_chain()
     scratch = start_corrected(own, rng)
     corrected_sweep(own, scratch, rng)
-    tuning = _Tuning(own, 4 * _COUNTED)
+    tuning = CorrectedTuning(own, 4 * _COUNTED)
     tuning.observe(_COUNTED, own, scratch)
 
     def start(rng: np.random.Generator) -> Any:
         own = problem.for_chain()
-        return _Chain(own, start_corrected(own, rng), _Tuning(own, tune), rng)
+        return _Chain(own, start_corrected(own, rng), CorrectedTuning(own, tune), rng)
 
     return sample_chains(
         start,

@@ -12,18 +12,21 @@ import numpy as np
 
 __all__ = [
     "KERNELS",
+    "SMOOTHNESS",
     "hilbert_basis",
     "hilbert_frequencies",
     "kernel_and_slope",
     "kernel_values",
     "log_spectral_density",
     "scaled_distances",
+    "spectral_constant",
     "spectral_density",
+    "spectral_slopes",
 ]
 
 # Smoothness nu of Matern kernels; that of the squared exponential is infinite.
-_SMOOTHNESS = {"matern12": 0.5, "matern32": 1.5, "matern52": 2.5, "rbf": math.inf}
-KERNELS = tuple(_SMOOTHNESS)
+SMOOTHNESS = {"matern12": 0.5, "matern32": 1.5, "matern52": 2.5, "rbf": math.inf}
+KERNELS = tuple(SMOOTHNESS)
 _LOG_2_PI = math.log(2.0 * math.pi)
 
 
@@ -45,7 +48,7 @@ def kernel_values(name: str, distance: np.ndarray) -> np.ndarray:
     """
     if name == "rbf":
         return np.exp(-0.5 * distance**2)
-    nu = _SMOOTHNESS[name]
+    nu = SMOOTHNESS[name]
     a = math.sqrt(2.0 * nu) * distance
     if nu == 0.5:
         return np.exp(-a)
@@ -60,7 +63,7 @@ def kernel_and_slope(name: str, distance: np.ndarray) -> tuple[np.ndarray, np.nd
     if name == "rbf":
         value = np.exp(-0.5 * distance**2)
         return value, value
-    nu = _SMOOTHNESS[name]
+    nu = SMOOTHNESS[name]
     a = math.sqrt(2.0 * nu) * distance
     decay = np.exp(-a)
     if nu == 0.5:
@@ -78,23 +81,40 @@ def log_spectral_density(name: str, frequencies: np.ndarray, lengthscale: np.nda
     """
     p = frequencies.shape[1]
     square = ((frequencies * lengthscale) ** 2).sum(axis=1)
-    volume = np.log(lengthscale).sum()
+    volume = np.log(lengthscale).sum() + spectral_constant(name, p)
     if name == "rbf":
-        return 0.5 * p * _LOG_2_PI + volume - 0.5 * square
-    nu = _SMOOTHNESS[name]
-    constant = (
+        return volume - 0.5 * square
+    nu = SMOOTHNESS[name]
+    return volume - (nu + 0.5 * p) * np.log(2.0 * nu + square)
+
+
+def spectral_constant(name: str, n_inputs: int) -> float:
+    """The part of `log_spectral_density` that depends on kernel and number of inputs alone."""
+    p = n_inputs
+    if name == "rbf":
+        return 0.5 * p * _LOG_2_PI
+    nu = SMOOTHNESS[name]
+    return (
         p * math.log(2.0)
         + 0.5 * p * math.log(math.pi)
         + math.lgamma(nu + 0.5 * p)
         - math.lgamma(nu)
         + nu * math.log(2.0 * nu)
     )
-    return constant + volume - (nu + 0.5 * p) * np.log(2.0 * nu + square)
 
 
 def spectral_density(name: str, frequencies: np.ndarray, lengthscale: np.ndarray) -> np.ndarray:
     """Spectral density (m,), see `log_spectral_density`."""
     return np.exp(log_spectral_density(name, frequencies, lengthscale))
+
+
+def spectral_slopes(name: str, frequencies: np.ndarray, lengthscale: np.ndarray) -> np.ndarray:
+    """Derivatives (m, p) of `log_spectral_density` by the logs of the length-scales."""
+    square = (frequencies * lengthscale) ** 2
+    if name == "rbf":
+        return 1.0 - square
+    nu, p = SMOOTHNESS[name], frequencies.shape[1]
+    return 1.0 - (2.0 * nu + p) * square / (2.0 * nu + square.sum(axis=1, keepdims=True))
 
 
 def hilbert_frequencies(counts: Sequence[int], half_widths: np.ndarray) -> np.ndarray:

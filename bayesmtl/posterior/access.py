@@ -13,6 +13,7 @@ from bayesmtl.scaling import INTERCEPT
 __all__ = [
     "common_units",
     "has_gaussian_response",
+    "is_functional",
     "is_graphical",
     "require_fit",
     "require_linear",
@@ -46,9 +47,18 @@ def require_fit(idata: Any, *groups: str) -> None:
 
 def is_graphical(idata: Any) -> bool:
     """Whether it is a fit of `bayesmtl.MultiTaskGraphicalModel`."""
+    return _model_type(idata) == "MultiTaskGraphicalModel"
+
+
+def is_functional(idata: Any) -> bool:
+    """Whether it is a fit of `bayesmtl.MultiTaskGP`."""
+    return _model_type(idata) == "MultiTaskGP"
+
+
+def _model_type(idata: Any) -> str | None:
     if not isinstance(idata, xr.DataTree):
-        return False
-    return bool(json.loads(idata.attrs.get("model", "{}")).get("type") == "MultiTaskGraphicalModel")
+        return None
+    return json.loads(idata.attrs.get("model", "{}")).get("type")
 
 
 def require_linear(idata: Any, what: str, instead: str = "bm.plot_graph(idata)") -> None:

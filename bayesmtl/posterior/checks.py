@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from bayesmtl.inference.options import METHODS
 from bayesmtl.inference.support import EXACT
 from bayesmtl.posterior.quantities import Quantities
 
@@ -73,7 +72,7 @@ def find_problems(run: Run) -> list[Problem]:
 def is_approximate(run: Run) -> bool:
     """Tell whether the draws come from an approximation of the posterior."""
     method = run.inference.get("method")
-    return method in METHODS and method not in EXACT
+    return method is not None and method not in EXACT
 
 
 def _find(run: Run, badness: Callable[[Quantities], np.ndarray], limit: float) -> _Bad:

@@ -16,7 +16,7 @@ from bayesmtl.posterior.task_draws import correlations, variances
 from bayesmtl.relations.covariance.simulate import simulate_tasks
 from bayesmtl.relations.covariance.state import SPIKE, TaskCovariancePrior
 
-__all__ = ["covariance_relations"]
+__all__ = ["covariance_relations", "prior_correlation"]
 
 _PAIR_BUDGET = 2e7
 _ROUNDING = 1e-10
@@ -118,6 +118,17 @@ def _subspace(problem: Problem, draws: Draws) -> dict[str, Any]:
         "subspace": (("feature", "feature_bis", "statistic"), summarise(projection, signed=True)),
         "factor_share": (("feature", "statistic"), summarise(share)),
     }
+
+
+def prior_correlation(kind: str, n_tasks: int, n_factors: int) -> np.ndarray:
+    """Summaries (statistic,) of the correlation of two tasks under the prior of a covariance.
+
+    Parameters
+    ----------
+    kind : {"full", "low_rank"}
+    n_tasks, n_factors : int
+    """
+    return _prior(kind, min(n_tasks, _MOST_SIMULATED), n_factors, False)[0]
 
 
 @lru_cache(maxsize=64)

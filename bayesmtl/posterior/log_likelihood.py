@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.errors import InvalidDataError
-from bayesmtl.posterior.access import is_graphical
+from bayesmtl.posterior.access import is_functional, is_graphical
 from bayesmtl.posterior.predictor import (
     check_size,
     known_tasks,
@@ -50,6 +50,10 @@ def compute_log_likelihood(idata: xr.DataTree, data: Any = None) -> xr.DataTree:
 
         return add_log_likelihood(idata, data)
     settings = fit_settings(idata)
+    if is_functional(idata):
+        from bayesmtl.gp.predict import add_function_likelihood
+
+        return add_function_likelihood(idata, settings, data)
     if data is None:
         rows, coordinate = training_rows(idata, settings), idata["observed_data"].get("obs")
     else:

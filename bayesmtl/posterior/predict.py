@@ -10,7 +10,7 @@ import xarray as xr
 from bayesmtl.errors import InvalidModelError, UnsupportedError
 from bayesmtl.likelihoods import Likelihood, response_levels
 from bayesmtl.likelihoods.levels import response_kinds
-from bayesmtl.posterior.access import is_graphical
+from bayesmtl.posterior.access import is_functional, is_graphical
 from bayesmtl.posterior.mixed_tasks import name_likelihoods, require_named
 from bayesmtl.posterior.new_tasks import new_task_draws
 from bayesmtl.posterior.prediction_results import (
@@ -26,7 +26,7 @@ from bayesmtl.posterior.predictor import (
     shared_parameters,
 )
 from bayesmtl.posterior.rows import new_rows, task_labels, training_rows
-from bayesmtl.posterior.settings import fit_settings
+from bayesmtl.posterior.settings import FitSettings, fit_settings
 
 __all__ = ["predict"]
 
@@ -145,8 +145,40 @@ def predict(
 
         _refuse_linear_options(given, kind, new_task, likelihood)
         return predict_missing(idata, data, as_frame=as_frame, ci_prob=ci_prob)
-    settings = name_likelihoods(fit_settings(idata), likelihood)
     rng = np.random.default_rng(random_seed)
+    if is_functional(idata):
+        from bayesmtl.gp.predict import predict_functions
+
+        _refuse_new_tasks(given, new_task, likelihood)
+        interval = ci_prob if as_frame else None
+        return predict_functions(idata, data, rng, kind == "response", interval)
+    settings = name_likelihoods(fit_settings(idata), likelihood)
+    return _predict_linear(
+        idata,
+        settings,
+        (data, given),
+        rng,
+        likelihood=likelihood,
+        kind=kind,
+        new_task=new_task,
+        interval=ci_prob if as_frame else None,
+    )
+
+
+def _predict_linear(
+    idata: xr.DataTree,
+    settings: FitSettings,
+    frames: tuple[Any, Any],
+    rng: np.random.Generator,
+    *,
+    likelihood: Mapping[Any, Likelihood] | None,
+    kind: Literal["response_params", "response"],
+    new_task: Literal["error", "population"],
+    interval: float | None,
+) -> xr.DataTree | pd.DataFrame:
+    """Of a linear model; ``frames`` are the rows and those that are given."""
+    data, given = frames
+    as_frame, ci_prob = interval is not None, interval or 0.0
     if data is None:
         rows = training_rows(idata, settings)
     else:
@@ -210,4 +242,25 @@ def _refuse_linear_options(given: Any, kind: str, new_task: str, likelihood: Any
             raise UnsupportedError(
                 f"{name}= does not go with MultiTaskGraphicalModel: bm.predict gives the mean and "
                 "sd of missing entries of rows of its tasks; leave it out"
+            )
+
+
+def _refuse_new_tasks(given: Any, new_task: str, likelihood: Any) -> None:
+    """Refuse what functions have no use for.
+
+    Raises
+    ------
+    UnsupportedError
+        Naming the option.
+    """
+    options = {
+        "given": given is not None,
+        "new_task": new_task != "error",
+        "likelihood": likelihood is not None,
+    }
+    for name, used in options.items():
+        if used:
+            raise UnsupportedError(
+                f"{name}= does not go with MultiTaskGP, whose covariance says nothing of tasks "
+                "that it has not seen: leave it out; a task_covariance= may name tasks without rows"
             )

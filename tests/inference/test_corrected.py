@@ -106,7 +106,7 @@ def test_tuning_changes_sites_and_kicks_and_then_stops() -> None:
     tune = 120
     rng = np.random.default_rng(4)
     state = start_corrected(problem, rng)
-    tuning = corrected._Tuning(problem, tune)
+    tuning = corrected.CorrectedTuning(problem, tune)
     grams, kicks = [], []
     for iteration in range(tune + 60):
         corrected_sweep(problem, state, rng)
@@ -129,7 +129,7 @@ def test_sites_are_the_average_information_and_score() -> None:
     problem = problem_of()
     rng = np.random.default_rng(4)
     state = start_corrected(problem, rng)
-    tuning = corrected._Tuning(problem, 100)
+    tuning = corrected.CorrectedTuning(problem, 100)
     for iteration in range(5, 15):
         tuning.observe(iteration, problem, state)
     kernels, weights = problem.row_kernels, state.population.weights
@@ -145,7 +145,7 @@ def test_sites_are_the_average_information_and_score() -> None:
 
 def test_more_gradients_where_moves_fail_and_fewer_where_they_succeed() -> None:
     problem = problem_of()
-    tuning = corrected._Tuning(problem, 1000)
+    tuning = corrected.CorrectedTuning(problem, 1000)
     kicks = np.array([4, 4, 4, 40, 2, 5])
     tuning._moves[:] = [10, 25, 21, 0, 25, 17]
     tuning._set_kicks(kicks)

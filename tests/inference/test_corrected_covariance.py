@@ -99,7 +99,7 @@ def test_proposals_are_accepted_task_by_task() -> None:
 @pytest.mark.parametrize("relation", ["full", "low rank"])
 def test_tuning_changes_sites_and_kicks_and_then_stops(relation: str) -> None:
     problem, rng = problem_of(RELATIONS[relation], bm.Bernoulli("probit")), np.random.default_rng(4)
-    state, tuning = start_corrected(problem, rng), corrected._Tuning(problem, 120)
+    state, tuning = start_corrected(problem, rng), corrected.CorrectedTuning(problem, 120)
     grams, kicks = [], []
     for iteration in range(150):
         corrected_sweep(problem, state, rng)

@@ -139,7 +139,7 @@ def test_sites_are_fitted_at_scale_one() -> None:
     problem, rng = problem_of("joint"), np.random.default_rng(5)
     found = []
     for shift in (0.0, 0.7):
-        tuning = corrected._Tuning(problem, 100)
+        tuning = corrected.CorrectedTuning(problem, 100)
         state = _at_predictors(problem, shift, rng)
         tuning._add_moments(problem, state)
         tuning._set_sites(problem, state, 1)

@@ -1,0 +1,178 @@
+"""How many functions a basis needs, from where the length-scales may lie."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from bayesmtl.errors import UnsupportedError, warn
+from bayesmtl.gp.data import FunctionProblem
+from bayesmtl.gp.dense import DenseMarginal
+from bayesmtl.gp.hyperparameters import HUANG_WAND, HyperPrior
+from bayesmtl.gp.posterior import LogPosterior
+from bayesmtl.gp.weight_space import HilbertBasis
+from bayesmtl.inference.approximations import maximise
+from bayesmtl.numerics.densities import FIXED
+from bayesmtl.numerics.kernels import (
+    hilbert_basis,
+    hilbert_frequencies,
+    kernel_values,
+    spectral_density,
+)
+
+__all__ = ["Lengths", "choose_basis", "likely_lengths", "residual_share"]
+
+MOST_INPUTS = 3
+# Largest share of the variance of a function, averaged over the box, that a basis may leave out,
+# and largest kernel value that the boundary of the box may mirror.
+_LEFT_OUT, _MIRRORED = 0.01, 0.02
+_MOST_FUNCTIONS, _MOST_OF_INPUT = 1024, 200
+_MOST_WIDTH = 4.0
+# Rows by which length-scales are guessed, and their factor either way.
+_PILOT_ROWS, _FACTOR = 300, 1.7
+_ITERATIONS = 200
+_GRID = 200
+
+
+class Lengths(NamedTuple):
+    """Where the length-scales may lie, internal units, (input,) each."""
+
+    low: np.ndarray
+    high: np.ndarray
+
+
+def likely_lengths(problem: FunctionProblem, rng: np.random.Generator) -> Lengths:
+    """From the mode of the marginal likelihood of some rows as if they were Gaussian.
+
+    It sets how fine the basis is, not what is said of the length-scales.
+    """
+    prior = problem.prior
+    rows = prior.lengthscale_rows[0]
+    if (rows[:, 0] == FIXED).all():
+        fixed = rows[:, 1] / prior.lengthscale_unit
+        return Lengths(fixed, fixed)
+    counts = np.bincount(problem.rows.task, minlength=problem.rows.n_tasks)
+    most = np.argsort(-counts, kind="stable")[: max(1, _PILOT_ROWS // 25)]
+    share = max(1, _PILOT_ROWS // len(most))
+    chosen = np.concatenate([_some(problem, t, share, rng) for t in np.sort(most)])
+    task = np.searchsorted(np.sort(most), problem.rows.task[chosen])
+    own = _alone(prior, len(most))
+    some = problem.rows._replace(
+        inputs=problem.rows.inputs[chosen],
+        task=task,
+        response=_standard(problem.rows.response[chosen], task),
+        n_tasks=len(most),
+        level_sd=np.ones(len(most)),
+    )
+    target = LogPosterior(own, DenseMarginal(some, problem.kernel))
+    found = maximise(target.or_nothing, own.start(rng), _ITERATIONS)
+    lengthscale = own.values(found.x).lengthscale[0]
+    lengthscale = np.clip(lengthscale, 0.02, 3.0)
+    free = rows[:, 0] != FIXED
+    factor = np.where(free, _FACTOR, 1.0)
+    return Lengths(lengthscale / factor, lengthscale * factor)
+
+
+def _some(problem: FunctionProblem, task: int, share: int, rng: np.random.Generator) -> np.ndarray:
+    mine = np.flatnonzero(problem.rows.task == task)
+    return np.sort(rng.choice(mine, min(share, len(mine)), replace=False))
+
+
+def _standard(response: np.ndarray, task: np.ndarray) -> np.ndarray:
+    count = np.bincount(task)
+    centred = response - (np.bincount(task, response) / count)[task]
+    sd = np.sqrt(np.bincount(task, centred**2) / count)
+    return centred / np.where(sd > 0.0, sd, 1.0)[task]
+
+
+def _alone(prior: HyperPrior, n_tasks: int) -> HyperPrior:
+    """The prior of so many tasks in standard units, one kernel."""
+    from bayesmtl.priors import Prior, table_row
+
+    return prior._replace(
+        kind=HUANG_WAND,
+        given=np.broadcast_to(np.eye(n_tasks), (1, n_tasks, n_tasks)),
+        lengthscale_rows=prior.lengthscale_rows[:1],
+        noise_rows=np.tile(table_row(Prior("HalfNormal", sigma=1.0)), (n_tasks, 1)),
+        noise_unit=np.ones(n_tasks),
+        shared_noise=False,
+    )
+
+
+def residual_share(kernel: str, count: int, half_width: float, lengthscale: float) -> float:
+    """Share of the variance of a function of one input that a basis leaves out, on average."""
+    half = np.array([half_width])
+    grid = np.linspace(-1.0, 1.0, _GRID)[:, None]
+    frequencies = hilbert_frequencies((count,), half)
+    variance = spectral_density(kernel, frequencies, np.array([lengthscale]))
+    return float(np.abs(1.0 - hilbert_basis(grid, frequencies, half) ** 2 @ variance).mean())
+
+
+def _half_width(kernel: str, lengthscale: float) -> float:
+    """Half width at which the box mirrors little of a kernel."""
+    distance = np.linspace(0.0, 20.0, 2001)
+    far = distance[np.argmax(kernel_values(kernel, distance) < _MIRRORED)]
+    return float(np.clip(1.0 + 0.5 * far * lengthscale, 1.2, _MOST_WIDTH))
+
+
+def _count(kernel: str, half_width: float, lengthscale: float, allowed: float) -> int:
+    """Fewest functions that leave out no more than is allowed, at most `_MOST_OF_INPUT`."""
+    # The box adds an error that more functions do not take away.
+    limit = residual_share(kernel, 2 * _MOST_OF_INPUT, half_width, lengthscale) + allowed
+    low, high = 3, _MOST_OF_INPUT
+    while low < high:
+        middle = (low + high) // 2
+        if residual_share(kernel, middle, half_width, lengthscale) <= limit:
+            high = middle
+        else:
+            low = middle + 1
+    return high
+
+
+def choose_basis(
+    problem: FunctionProblem, basis_size: tuple[int, ...] | None, rng: np.random.Generator
+) -> HilbertBasis:
+    """A box and numbers of functions for the length-scales that the data make likely.
+
+    Raises
+    ------
+    UnsupportedError
+        For more inputs than a box can have.
+
+    Warns
+    -----
+    BayesMTLWarning
+        When more functions would be needed than are allowed.
+    """
+    n_inputs = len(problem.inputs)
+    if n_inputs > MOST_INPUTS:
+        raise UnsupportedError(
+            f"inference='gibbs' takes up to {MOST_INPUTS} inputs, and the formula has {n_inputs}: "
+            "use inference='nuts' or 'svgp'"
+        )
+    lengths = likely_lengths(problem, rng)
+    widths = [_half_width(problem.kernel, one) for one in lengths.high.tolist()]
+    if basis_size is not None:
+        return HilbertBasis(problem.kernel, basis_size, tuple(widths))
+    allowed = _LEFT_OUT / n_inputs
+    counts = [
+        _count(problem.kernel, width, low, allowed)
+        for width, low in zip(widths, lengths.low.tolist(), strict=True)
+    ]
+    wanted = list(counts)
+    while math.prod(counts) > _MOST_FUNCTIONS:
+        counts[int(np.argmax(counts))] -= 1
+    if counts != wanted:
+        shares = [
+            residual_share(problem.kernel, count, width, low)
+            for count, width, low in zip(counts, widths, lengths.low.tolist(), strict=True)
+        ]
+        warn(
+            f"functions of {n_inputs} inputs as rough as the data suggest need "
+            f"{math.prod(wanted):,} basis functions; {math.prod(counts):,} are used, which leave "
+            f"out {min(sum(shares), 1.0):.0%} of the variance at the shortest likely "
+            "length-scales: use inference='nuts' or 'svgp', or basis_size="
+        )
+    return HilbertBasis(problem.kernel, tuple(counts), tuple(widths))

@@ -1,0 +1,172 @@
+"""Updates of length-scales: given the weights of the basis, and given whitened weights."""
+
+import math
+
+import numpy as np
+
+from bayesmtl.numerics.densities import log_density
+from bayesmtl.numerics.jit import inner_kernel, kernel
+from bayesmtl.numerics.joint_weights import factor_dense
+from bayesmtl.numerics.slicing import slice_sampler
+from bayesmtl.relations.covariance.dense_covariance import standard_sites
+
+__all__ = ["given_weights", "given_whitened", "without_weights"]
+
+_WIDTH = 1.0
+# Logs of length-scales in half ranges: beyond, no data can speak.
+_LARGEST = 12.0
+
+
+@inner_kernel
+def _log_variances(logs, squares, smoothness, constant, out):
+    """Log spectral densities (m,), see `bayesmtl.numerics.kernels.log_spectral_density`."""
+    m, p = squares.shape
+    volume = constant
+    for j in range(p):
+        volume += logs[j]
+    for i in range(m):
+        square = 0.0
+        for j in range(p):
+            square += squares[i, j] * math.exp(2.0 * logs[j])
+        if smoothness == np.inf:
+            out[i] = volume - 0.5 * square
+        else:
+            out[i] = volume - (smoothness + 0.5 * p) * math.log(2.0 * smoothness + square)
+
+
+@inner_kernel
+def _place(x, args):
+    """Set the length-scale that is sampled and the log variances; its log prior density."""
+    logs, j, squares, smoothness, constant, out, row, unit = args
+    if not abs(x) < _LARGEST:
+        return -np.inf
+    logs[j] = x
+    _log_variances(logs, squares, smoothness, constant, out)
+    return log_density(row, unit * math.exp(x)) + x
+
+
+@inner_kernel
+def _centred(x, args):
+    """Weights normal, ``quadratic`` (m,) their squares in units of the covariance of the tasks."""
+    place, start, quadratic, n_tasks = args
+    value = _place(x, place)
+    if value == -np.inf:
+        return value
+    out = place[5]
+    for i in range(out.shape[0]):
+        change = out[i] - start[i]
+        value -= 0.5 * (n_tasks * change + quadratic[i] * math.exp(-change))
+    return value
+
+
+@inner_kernel
+def _noncentred(x, args):
+    """Weights follow: ``linear'sd - sd'inner sd / 2`` is what the rows say of them."""
+    place, linear, inner, sd = args
+    value = _place(x, place)
+    if value == -np.inf:
+        return value
+    out = place[5]
+    m = out.shape[0]
+    for i in range(m):
+        sd[i] = math.exp(0.5 * out[i])
+    for i in range(m):
+        total = 0.0
+        for k in range(m):
+            total += inner[i, k] * sd[k]
+        value += sd[i] * (linear[i] - 0.5 * total)
+    return value
+
+
+@inner_kernel
+def _collapsed(x, args):
+    """Log evidence of the sites, all weights integrated out."""
+    place, dense, precision, task_precision, scale, first = args
+    value = _place(x, place)
+    if value == -np.inf:
+        return value
+    out = place[5]
+    m = out.shape[0]
+    for i in range(m):
+        scale[first + i] = math.exp(0.5 * out[i])
+    center = np.zeros(dense.moment.shape)
+    gram, score = standard_sites(dense, precision, scale, center)
+    lower, half = factor_dense(gram, score, task_precision, np.eye(m), first)
+    for i in range(half.shape[0]):
+        value += 0.5 * half[i] ** 2 - math.log(lower[i, i])
+    return value
+
+
+_slice_collapsed = slice_sampler(_collapsed)
+_slice_centred = slice_sampler(_centred)
+_slice_noncentred = slice_sampler(_noncentred)
+
+
+@kernel
+def given_weights(
+    logs, free, squares, smoothness, constant, rows, units, log_variance, quadratic, n_tasks, rng
+):
+    """Update logs (p,) of the length-scales, and ``log_variance`` (m,), at fixed weights.
+
+    ``quadratic`` (m,) holds ``d_i' B^-1 d_i`` of the standardised weights d_i of each function; its
+    unit is the old variance, on return the new one.
+    """
+    out = log_variance.copy()
+    for j in range(logs.shape[0]):
+        if free[j]:
+            place = (logs, j, squares, smoothness, constant, out, rows[j], units[j])
+            args = (place, log_variance.copy(), quadratic.copy(), n_tasks)
+            x = _slice_centred(args, logs[j], _WIDTH, rng)
+            _place(x, place)
+            for i in range(out.shape[0]):
+                quadratic[i] *= math.exp(log_variance[i] - out[i])
+                log_variance[i] = out[i]
+
+
+@kernel
+def given_whitened(
+    logs, free, squares, smoothness, constant, rows, units, log_variance, linear, inner, rng
+):
+    """Update logs (p,) of the length-scales, and ``log_variance`` (m,), at fixed whitened weights.
+
+    ``linear`` (m,) and ``inner`` (m, m) are the quadratic form that the rows make of the sds.
+    """
+    out, sd = log_variance.copy(), np.empty_like(log_variance)
+    for j in range(logs.shape[0]):
+        if free[j]:
+            place = (logs, j, squares, smoothness, constant, out, rows[j], units[j])
+            x = _slice_noncentred((place, linear, inner, sd), logs[j], _WIDTH, rng)
+            _place(x, place)
+            log_variance[:] = out
+
+
+@kernel
+def without_weights(
+    logs,
+    free,
+    squares,
+    smoothness,
+    constant,
+    rows,
+    units,
+    log_variance,
+    dense,
+    precision,
+    task_precision,
+    scale,
+    rng,
+):
+    """Update logs (p,) of the length-scales, ``log_variance`` (m,) and the ``scale`` (1 or 0 + m,).
+
+    All weights are integrated out and must be drawn next.
+    """
+    out, first = log_variance.copy(), scale.shape[0] - log_variance.shape[0]
+    for j in range(logs.shape[0]):
+        if free[j]:
+            place = (logs, j, squares, smoothness, constant, out, rows[j], units[j])
+            args = (place, dense, precision, task_precision, scale, first)
+            x = _slice_collapsed(args, logs[j], _WIDTH, rng)
+            _place(x, place)
+            log_variance[:] = out
+    for i in range(out.shape[0]):
+        scale[first + i] = math.exp(0.5 * out[i])

@@ -1,0 +1,313 @@
+"""Functions at rows: weighted sums of a basis, or conditional normals given the rows of the fit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy.linalg import solve_triangular
+
+from bayesmtl.errors import InvalidDataError, UnsupportedError
+from bayesmtl.gp.dense import factor, row_covariance
+from bayesmtl.gp.hyperparameters import Hyper
+from bayesmtl.gp.weight_space import HilbertBasis
+from bayesmtl.likelihoods import Likelihood, Mixed
+from bayesmtl.likelihoods.protocol import Predicted
+from bayesmtl.posterior.prediction_results import add_group, response_frame, response_values
+from bayesmtl.posterior.predictor import Block, check_size, shared_parameters
+from bayesmtl.posterior.rows import (
+    PredictorRows,
+    name_labels,
+    new_rows,
+    task_labels,
+    training_rows,
+)
+from bayesmtl.posterior.settings import FitSettings, fit_settings
+
+__all__ = [
+    "add_function_likelihood",
+    "predict_functions",
+]
+
+_BLOCK_NUMBERS = 1 << 24
+# Floating point operations that conditional draws of functions may take, and the fewest draws.
+_BUDGET, _FEWEST = 4e11, 100
+# Rows whose function values are drawn jointly.
+_JOINT = 1000
+
+
+class _Fit(NamedTuple):
+    """What a fit holds of its functions, internal units but for the response."""
+
+    posterior: xr.Dataset
+    constant: xr.Dataset
+    observed: np.ndarray
+    kernel: str
+
+    def inputs(self, features: np.ndarray) -> np.ndarray:
+        center, scale = (self.constant[f"input_{name}"].to_numpy() for name in ("center", "scale"))
+        return np.asarray((features - center) / scale)
+
+    def flat(self, name: str) -> np.ndarray:
+        """Draws (sample, ...) of a variable."""
+        values = self.posterior[name].to_numpy()
+        return np.asarray(values.reshape(-1, *values.shape[2:]))
+
+
+def _read(idata: xr.DataTree) -> _Fit:
+    kernel = json.loads(idata.attrs["model"])["kernel"]
+    observed = next(iter(idata["observed_data"].data_vars.values())).to_numpy()
+    posterior, constant = idata["posterior"].to_dataset(), idata["constant_data"].to_dataset()
+    return _Fit(posterior, constant, observed, kernel)
+
+
+def _thinned(idata: xr.DataTree, n_rows: int) -> xr.DataTree:
+    """The fit with as many evenly spaced draws as functions can be drawn from in fair time."""
+    posterior = idata["posterior"]
+    if "weights" in posterior:
+        return idata
+    n = idata["constant_data"].sizes["obs"]
+    n_chains, n_draws = posterior.sizes["chain"], posterior.sizes["draw"]
+    joint = min(n_rows, _JOINT)
+    work = n**3 / 3.0 + n**2 * n_rows + n_rows * joint * (n + joint / 3.0)
+    most = max(int(_BUDGET / work), _FEWEST) // n_chains
+    if most >= n_draws:
+        return idata
+    step = int(np.ceil(n_draws / max(most, 1)))
+    return idata.isel(draw=slice(step - 1, None, step), missing_dims="ignore")
+
+
+def predict_functions(
+    idata: xr.DataTree,
+    data: Any,
+    rng: np.random.Generator,
+    response: bool,
+    ci_prob: float | None,
+) -> xr.DataTree | pd.DataFrame:
+    """Expected response of rows, and draws of the response; see `bayesmtl.predict`.
+
+    Parameters
+    ----------
+    idata : xarray.DataTree
+    data : data frame or None
+    rng : numpy.random.Generator
+    response : bool
+        Whether to draw the response too.
+    ci_prob : float or None
+        Of the interval in a frame; None for groups of the tree.
+
+    Raises
+    ------
+    InvalidDataError
+        For tasks that the fit does not know, and unusable rows.
+    UnsupportedError
+        For results of more than 8 GiB, and rows outside the box of a basis.
+    """
+    settings = fit_settings(idata)
+    rows = _known_rows(idata, settings, data, need_response=False)
+    likelihood = settings.likelihood
+    assert not isinstance(likelihood, Mixed)
+    some = _thinned(idata, len(rows.task))
+    posterior = some["posterior"]
+    if ci_prob is None:
+        n_samples = posterior.sizes["chain"] * posterior.sizes["draw"]
+        check_size(1 + int(response), n_samples, rows.task.size, "use as_frame=True")
+    parameters = shared_parameters(some, likelihood)
+    blocks = _function_blocks(some, rows, likelihood, parameters, rng)
+    values = response_values(blocks, rng if response else None)
+    if ci_prob is not None:
+        return response_frame(values, rows, None, ci_prob)
+    found = add_group(some, settings.response, rows, values, None, in_sample=data is None)
+    if found is not idata:
+        for name in ("posterior_predictive", "predictions", "predictions_constant_data"):
+            if name in found.children and (name == "posterior_predictive") == (data is None):
+                idata[name] = xr.DataTree(found[name].to_dataset())
+    return idata
+
+
+def add_function_likelihood(idata: xr.DataTree, settings: FitSettings, data: Any) -> xr.DataTree:
+    """Add the group `log_likelihood`; see `bayesmtl.compute_log_likelihood`.
+
+    Where functions are drawn from conditional normals, for evenly spaced draws alone if the rows
+    are many.
+
+    Raises
+    ------
+    InvalidDataError, UnsupportedError
+        As `predict_functions`.
+    """
+    rows = _known_rows(idata, settings, data, need_response=True)
+    likelihood = settings.likelihood
+    assert not isinstance(likelihood, Mixed)
+    some = _thinned(idata, len(rows.task))
+    posterior = some["posterior"]
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"], rows.task.size)
+    check_size(1, shape[0] * shape[1], shape[2], "thin the draws first, idata.sel(draw=slice(...))")
+    values = np.empty((shape[0] * shape[1], shape[2]))
+    parameters = shared_parameters(some, likelihood)
+    blocks = _function_blocks(some, rows, likelihood, parameters, np.random.default_rng(0))
+    assert rows.response is not None
+    for block in blocks:
+        response = rows.response[block.rows, None]
+        values[:, block.rows] = likelihood.log_density(response, block.predicted).T
+    coords = {
+        "chain": posterior["chain"],
+        "draw": posterior["draw"],
+        "obs": idata["observed_data"]["obs"] if data is None else rows.position,
+    }
+    variable = xr.DataArray(values.reshape(shape), dims=("chain", "draw", "obs"), coords=coords)
+    idata["log_likelihood"] = xr.DataTree(xr.Dataset({settings.response: variable}))
+    return idata
+
+
+def _known_rows(
+    idata: xr.DataTree, settings: FitSettings, data: Any, *, need_response: bool
+) -> PredictorRows:
+    """Rows of the fit, or new ones of its tasks.
+
+    Raises
+    ------
+    InvalidDataError
+        For tasks that the fit does not know, and unusable rows.
+    """
+    if data is None:
+        return training_rows(idata, settings)
+    rows = new_rows(data, idata, settings, need_response=need_response, need_noise=need_response)
+    unseen = rows.tasks[len(task_labels(idata)) :]
+    if unseen.size:
+        raise InvalidDataError(
+            f"{name_labels(unseen)} in column '{settings.task}' but not in the fit: leave these "
+            "rows out, or fit with them"
+        )
+    return rows
+
+
+def _function_blocks(
+    idata: xr.DataTree,
+    rows: PredictorRows,
+    likelihood: Likelihood,
+    parameters: np.ndarray,
+    rng: np.random.Generator,
+) -> Iterator[Block]:
+    """Compute the rows in blocks: predictor, noise and parameters of the likelihood.
+
+    Parameters
+    ----------
+    idata : xarray.DataTree
+        A fit of `bayesmtl.MultiTaskGP`.
+    rows : PredictorRows
+    likelihood : Likelihood
+    parameters : (parameter, sample)
+        Of the likelihood.
+    rng : numpy.random.Generator
+        For functions that are drawn from conditional normals.
+
+    Yields
+    ------
+    Block
+        Together they hold every row once.
+    """
+    fit = _read(idata)
+    noise = fit.flat("noise_sd").T if "noise_sd" in fit.posterior else None
+    pieces = _in_basis(fit, rows) if "weights" in fit.posterior else _conditional(fit, rows, rng)
+    for index, functions in pieces:
+        predictor = functions + rows.offset[index, None]
+        own = np.full((len(index), 1), np.nan) if noise is None else noise[rows.task[index]]
+        yield Block(
+            index, Predicted(predictor, rows.size[index, None], own, parameters), likelihood
+        )
+
+
+def _in_basis(fit: _Fit, rows: PredictorRows) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    constant, weights = fit.constant, fit.flat("weights")
+    basis = HilbertBasis(
+        fit.kernel,
+        tuple(constant["basis_count"].to_numpy().tolist()),
+        tuple(constant["basis_half_width"].to_numpy().tolist()),
+    )
+    inputs = fit.inputs(rows.features)
+    _require_inside(inputs, basis, fit)
+    level = _levels(fit)
+    order = np.argsort(rows.task, kind="stable")
+    size = max(1, _BLOCK_NUMBERS // (len(weights) + basis.size))
+    for task in np.unique(rows.task):
+        mine = order[rows.task[order] == task]
+        own = np.ascontiguousarray(weights[:, task].T)
+        for start in range(0, len(mine), size):
+            index = mine[start : start + size]
+            yield index, basis.columns(inputs[index]) @ own + level[:, task]
+
+
+def _levels(fit: _Fit) -> np.ndarray:
+    """Intercepts (sample, task)."""
+    if "intercept" in fit.posterior:
+        return fit.flat("intercept")
+    return np.atleast_2d(fit.constant["response_center"].to_numpy())
+
+
+def _require_inside(inputs: np.ndarray, basis: HilbertBasis, fit: _Fit) -> None:
+    """Refuse inputs outside the box, where the basis is zero or repeats itself."""
+    outside = np.abs(inputs) > np.array(basis.half_widths)
+    if not outside.any():
+        return
+    row, j = np.argwhere(outside)[0]
+    center, scale = (fit.constant[f"input_{name}"].to_numpy()[j] for name in ("center", "scale"))
+    low, high = (center + sign * scale * basis.half_widths[j] for sign in (-1.0, 1.0))
+    raise UnsupportedError(
+        f"{int(outside.any(axis=1).sum())} rows lie outside the box of the basis: "
+        f"{fit.posterior['feature'].to_numpy()[j]} = {center + scale * inputs[row, j]:g} in the "
+        f"first, and functions are known from {low:g} to {high:g}; leave them out, or fit with "
+        "inference='nuts'"
+    )
+
+
+def _conditional(
+    fit: _Fit, rows: PredictorRows, rng: np.random.Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Draws of the functions given the rows of the fit, jointly for so many rows at a time."""
+    constant = fit.constant
+    scale, center = (constant[f"response_{name}"].to_numpy() for name in ("scale", "center"))
+    level_sd = constant["level_sd"].to_numpy()
+    task = constant["task_index"].to_numpy().astype(np.int64)
+    inputs, new = fit.inputs(constant["features"].to_numpy()), fit.inputs(rows.features)
+    observed = (fit.observed - center[task]) / scale[task]
+    covariance, lengthscale = _components(fit, scale)
+    noise = fit.flat("noise_sd") / scale
+    out = np.empty((len(rows.task), len(covariance)))
+    blocks = [
+        np.arange(start, min(start + _JOINT, len(new))) for start in range(0, len(new), _JOINT)
+    ]
+    for s in range(len(covariance)):
+        hyper = Hyper(covariance[s], covariance[s], lengthscale[s], noise[s])
+        known = (inputs, task)
+        total = row_covariance(fit.kernel, hyper, known, known, level_sd)
+        total[np.diag_indices(len(task))] += noise[s, task] ** 2
+        lower = factor(total)
+        half = solve_triangular(lower, observed, lower=True, check_finite=False)
+        for index in blocks:
+            these = (new[index], rows.task[index])
+            cross = row_covariance(fit.kernel, hyper, known, these, level_sd)
+            gain = solve_triangular(lower, cross, lower=True, check_finite=False)
+            rest = row_covariance(fit.kernel, hyper, these, these, level_sd) - gain.T @ gain
+            out[index, s] = gain.T @ half + _draw(rest, rng)
+    out = center[rows.task, None] + scale[rows.task, None] * out
+    yield np.arange(len(new)), out
+
+
+def _components(fit: _Fit, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Covariances (sample, component, task, task) and length-scales (sample, component, input)."""
+    units = np.outer(scale, scale)
+    length = fit.flat("lengthscale") / fit.constant["input_scale"].to_numpy()
+    if "component_covariance" in fit.posterior:
+        return fit.flat("component_covariance") / units, length
+    return fit.flat("task_covariance")[:, None] / units, length[:, None]
+
+
+def _draw(covariance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A normal with a covariance that may be singular but for rounding."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors @ (np.sqrt(np.maximum(values, 0.0)) * rng.normal(size=len(values))))

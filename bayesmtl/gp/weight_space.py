@@ -1,0 +1,199 @@
+"""Functions as weighted sums of a basis: what the rows say of the weights, and the evidence.
+
+``f_t(x) = phi(x)'w_t`` with ``cov(w_ti, w_sj) = B_ts S_i [i = j]``: a matrix-normal prior, whose
+variances S over the basis follow from the length-scales.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpotri
+
+from bayesmtl.gp.dense import factor
+from bayesmtl.gp.hyperparameters import Gradient, Hyper
+from bayesmtl.gp.problem import FunctionRows
+from bayesmtl.gp.weight_kernels import assemble_weights, weight_moments
+from bayesmtl.numerics.kernels import (
+    hilbert_basis,
+    hilbert_frequencies,
+    log_spectral_density,
+    spectral_slopes,
+)
+
+__all__ = ["Basis", "BasisSites", "HilbertBasis", "WeightMarginal", "basis_sites", "draw_weights"]
+
+_BLOCK = 1 << 16
+
+
+class Basis(Protocol):
+    """Functions whose weighted sums stand for the process."""
+
+    @property
+    def size(self) -> int:
+        """Number of functions."""
+
+    def columns(self, inputs: np.ndarray) -> np.ndarray:
+        """Their values (row, basis) at inputs (row, input)."""
+
+    def log_variance(self, lengthscale: np.ndarray) -> np.ndarray:
+        """Logs of the variances (basis,) of their weights."""
+
+    def log_variance_slopes(self, lengthscale: np.ndarray) -> np.ndarray:
+        """Derivatives (basis, input) by the logs of the length-scales."""
+
+
+class HilbertBasis(NamedTuple):
+    """Eigenfunctions of a box, see `bayesmtl.numerics.kernels.hilbert_basis`.
+
+    Parameters
+    ----------
+    kernel : str
+    counts : tuple of int
+        Number of functions of each input.
+    half_widths : tuple of float
+        Of the box around zero, internal units.
+    """
+
+    kernel: str
+    counts: tuple[int, ...]
+    half_widths: tuple[float, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of functions."""
+        return math.prod(self.counts)
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        """(basis, input)."""
+        return hilbert_frequencies(self.counts, np.array(self.half_widths))
+
+    def columns(self, inputs: np.ndarray) -> np.ndarray:
+        """Values (row, basis) at inputs (row, input)."""
+        return hilbert_basis(inputs, self.frequencies, np.array(self.half_widths))
+
+    def log_variance(self, lengthscale: np.ndarray) -> np.ndarray:
+        """Log spectral density (basis,)."""
+        return log_spectral_density(self.kernel, self.frequencies, lengthscale)
+
+    def log_variance_slopes(self, lengthscale: np.ndarray) -> np.ndarray:
+        """Derivatives (basis, input) by the logs of the length-scales."""
+        return spectral_slopes(self.kernel, self.frequencies, lengthscale)
+
+
+class BasisSites(NamedTuple):
+    """Sums over the rows of each task.
+
+    Parameters
+    ----------
+    gram : (task, basis, basis)
+    moment, total : (task, basis)
+        Products with the response, and with one.
+    rows, response, square : (task,)
+        Sums of one, the response and its square.
+    level_sd : (task,)
+        Prior sd of the intercepts.
+    """
+
+    gram: np.ndarray
+    moment: np.ndarray
+    total: np.ndarray
+    rows: np.ndarray
+    response: np.ndarray
+    square: np.ndarray
+    level_sd: np.ndarray
+
+
+def basis_sites(rows: FunctionRows, basis: Basis) -> BasisSites:
+    """Sums over rows that are sorted by task, a block at a time."""
+    n, m = rows.n_tasks, basis.size
+    moment, total = np.zeros((2, n, m))
+    count, response, square = np.zeros((3, n))
+    out = BasisSites(np.zeros((n, m, m)), moment, total, count, response, square, rows.level_sd)
+    first = np.searchsorted(rows.task, np.arange(n + 1))
+    for t in range(n):
+        for start in range(first[t], first[t + 1], _BLOCK):
+            part = slice(start, min(start + _BLOCK, first[t + 1]))
+            columns, values = basis.columns(rows.inputs[part]), rows.response[part]
+            out.gram[t] += columns.T @ columns
+            moment[t] += columns.T @ values
+            total[t] += columns.sum(axis=0)
+            count[t] += len(values)
+            response[t] += values.sum()
+            square[t] += values @ values
+    return out
+
+
+class _Solved(NamedTuple):
+    """Whitened weights given hyperparameters: factor of their precision, mean, log evidence."""
+
+    lower: np.ndarray
+    half: np.ndarray
+    mean: np.ndarray
+    log_evidence: float
+
+
+def _solve(sites: BasisSites, root: np.ndarray, sd: np.ndarray, noise: np.ndarray) -> _Solved:
+    matrix, linear, constant = assemble_weights(*sites, root, sd, noise)
+    lower = factor(matrix)
+    half = solve_triangular(lower, linear.ravel(), lower=True, check_finite=False)
+    mean = solve_triangular(lower, half, lower=True, trans="T", check_finite=False)
+    value = constant + 0.5 * half @ half - np.log(np.diag(lower)).sum()
+    return _Solved(lower, half, mean, float(value))
+
+
+class WeightMarginal:
+    """Log evidence of the sites with weights and intercepts integrated out, one component.
+
+    Cubic in tasks times functions, whatever the number of rows.
+
+    Parameters
+    ----------
+    sites : BasisSites
+    basis : Basis
+    """
+
+    def __init__(self, sites: BasisSites, basis: Basis) -> None:
+        self.sites = sites
+        self.basis = basis
+
+    def __call__(self, hyper: Hyper) -> tuple[float, Gradient]:
+        """Value and gradient, the latter by Fisher's identity from moments of the weights."""
+        root, lengthscale = hyper.root[0], hyper.lengthscale[0]
+        sd = np.exp(0.5 * self.basis.log_variance(lengthscale))
+        solved = _solve(self.sites, root, sd, hyper.noise)
+        inverse, _ = dpotri(solved.lower, lower=1, overwrite_c=1)
+        n, m = self.sites.moment.shape
+        mean = solved.mean.reshape(n, m)
+        between, of_basis, by_noise = weight_moments(
+            *self.sites, root, sd, hyper.noise, inverse.T, mean
+        )
+        between[np.diag_indices(n)] -= m
+        whitening = np.linalg.inv(root)
+        by_covariance = 0.5 * whitening.T @ between @ whitening
+        slopes = self.basis.log_variance_slopes(lengthscale)
+        by_lengthscale = 0.5 * (of_basis - n) @ slopes
+        return solved.log_evidence, Gradient(by_covariance[None], by_lengthscale[None], by_noise)
+
+
+def draw_weights(
+    sites: BasisSites, basis: Basis, hyper: Hyper, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw weights (task, basis) and intercepts (task,) given hyperparameters."""
+    n, m = sites.moment.shape
+    sd = np.exp(0.5 * basis.log_variance(hyper.lengthscale[0]))
+    solved = _solve(sites, hyper.root[0], sd, hyper.noise)
+    noise = rng.normal(size=n * m)
+    step = solve_triangular(solved.lower, noise, lower=True, trans="T", check_finite=False)
+    weights = hyper.root[0] @ (solved.mean + step).reshape(n, m) * sd
+    level = np.zeros(n)
+    there = sites.level_sd > 0.0
+    precision = sites.rows / hyper.noise**2 + 1.0 / np.where(there, sites.level_sd, 1.0) ** 2
+    residual = (sites.response - (sites.total * weights).sum(axis=1)) / hyper.noise**2
+    drawn = residual / precision + rng.normal(size=n) / np.sqrt(precision)
+    level[there] = drawn[there]
+    return weights, level
