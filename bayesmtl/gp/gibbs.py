@@ -36,7 +36,7 @@ from bayesmtl.relations.covariance.state import DenseTasks, FactorTasks
 from bayesmtl.relations.exchangeable.gibbs import Moves
 from bayesmtl.relations.exchangeable.moves import set_weights, standardise
 
-__all__ = ["sample_functions"]
+__all__ = ["GaussianChain", "sample_functions"]
 
 _MOVES = Moves(collapsed=False, rows=False)
 # Weights of all tasks up to which they are integrated out in every sweep.
@@ -177,7 +177,7 @@ def _move_lengths(
     population.scale[first:] = np.exp(0.5 * lengths.log_variance)
 
 
-class _GaussianChain:
+class GaussianChain:
     """One chain under a Gaussian likelihood."""
 
     def __init__(
@@ -194,7 +194,7 @@ class _GaussianChain:
         self.gram = unpack_symmetric(problem.sites.gram, problem.prior.n_tasks)
         self.moment = unpack_tasks(problem.sites.moment, problem.prior.n_tasks)
         self.count = unpack_tasks(problem.sites.rows, problem.prior.n_tasks)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             fixed = np.log(self.prior.noise_rows[:, 1] / self.prior.noise_unit)
         free = self.prior.noise_rows[:, 0] != FIXED
         self.log_noise = np.where(free, rng.normal(-0.7, 0.3, len(free)), fixed)
@@ -404,7 +404,7 @@ def sample_functions(
         When it was interrupted before any chain had a draw.
     """
     problem = core_problem(functions, basis, likelihood)
-    kind: Callable[..., Any] = _GaussianChain if problem.row_data is None else _RowChain
+    kind: Callable[..., Any] = GaussianChain if problem.row_data is None else _RowChain
 
     def start(rng: np.random.Generator) -> Any:
         own = problem.prior._replace(scale_prior=problem.prior.scale_prior.copy())
