@@ -12,6 +12,7 @@ from bayesmtl.errors import (
     UnsupportedError,
 )
 from bayesmtl.gp.model import MultiTaskGP
+from bayesmtl.gp.network import SharedNetwork
 from bayesmtl.graphical.model import MultiTaskGraphicalModel
 from bayesmtl.likelihoods import (
     Bernoulli,
@@ -25,6 +26,7 @@ from bayesmtl.likelihoods import (
 from bayesmtl.model import Model
 from bayesmtl.plots import (
     plot_clusters,
+    plot_functions,
     plot_graph,
     plot_inclusion,
     plot_sharing,
@@ -72,6 +74,7 @@ __all__ = [
     "Pooled",
     "Prior",
     "SavedFitError",
+    "SharedNetwork",
     "SparseGraph",
     "StudentT",
     "Tree",
@@ -84,6 +87,7 @@ __all__ = [
     "load_dataset",
     "nearest_neighbour_graph",
     "plot_clusters",
+    "plot_functions",
     "plot_graph",
     "plot_inclusion",
     "plot_sharing",

@@ -18,6 +18,7 @@ from bayesmtl.formulas.parsing import formula_columns, parse_formula
 from bayesmtl.frames.columns import Column
 from bayesmtl.frames.missing import complete_columns, missing_text, read_columns
 from bayesmtl.frames.opening import open_frame, require_columns, shorten
+from bayesmtl.trunk import check_trunk, forward
 
 __all__ = [
     "Design",
@@ -49,6 +50,8 @@ class Design:
         Whether the formula has an intercept.
     encoding : dict
         `levels` of each categorical factor, `state` of each `center` and `scale`; JSON keeps it.
+    trunk : dict or None
+        A trained network, `bayesmtl.trunk.forward`, that makes `features` of those of the formula.
     """
 
     formula: str
@@ -56,10 +59,14 @@ class Design:
     features: tuple[str, ...]
     intercept: bool
     encoding: dict[str, Any]
+    trunk: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the design as a dict that JSON can hold."""
-        return {**asdict(self), "features": list(self.features)}
+        out = {**asdict(self), "features": list(self.features)}
+        if self.trunk is None:
+            del out["trunk"]
+        return out
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Design:
@@ -76,9 +83,10 @@ class Design:
             If the dict is not one of a design or its formula holds what is not allowed.
         """
         names = set(cls.__dataclass_fields__)
-        if set(d) != names or set(d["encoding"]) != {"levels", "state"}:
+        needed = names - {"trunk"}
+        if set(d) | {"trunk"} != names or set(d["encoding"]) != {"levels", "state"}:
             raise InvalidModelError(
-                f"a saved design needs the entries {shorten(sorted(names))} and in encoding "
+                f"a saved design needs the entries {shorten(sorted(needed))} and in encoding "
                 f"levels and state, but has {shorten(sorted(map(str, d)))}"
             )
         parsed = parse_formula(d["formula"])
@@ -87,6 +95,8 @@ class Design:
                 f"the saved design does not fit its formula {d['formula']!r}; it was changed "
                 "by hand or saved by another version"
             )
+        if d.get("trunk") is not None:
+            check_trunk(d["trunk"], len(d["features"]))
         return cls(**{**d, "features": tuple(d["features"])})
 
 
@@ -234,12 +244,14 @@ def features_of(
     # A state that grows here was not saved with the design.
     state = dict(design.encoding["state"])
     matrix = build_matrix(parsed, frame, columns, rows, {**design.encoding, "state": state})
-    if tuple(matrix.columns) != design.features or len(state) > len(design.encoding["state"]):
+    names = design.features if design.trunk is None else tuple(design.trunk["inputs"])
+    if tuple(matrix.columns) != names or len(state) > len(design.encoding["state"]):
         raise InvalidModelError(
-            f"the design of {design.formula!r} holds the features {shorten(design.features)} but "
+            f"the design of {design.formula!r} holds the features {shorten(names)} but "
             f"makes {shorten(list(matrix.columns))}; it was changed by hand: learn it again"
         )
-    return np.ascontiguousarray(matrix.to_numpy(dtype=np.float64))
+    values = np.ascontiguousarray(matrix.to_numpy(dtype=np.float64))
+    return values if design.trunk is None else forward(design.trunk, values)
 
 
 def response_of(

@@ -212,8 +212,14 @@ class Model:
             return labels.astype("datetime64[D]")
         return labels.astype(object) if labels.dtype.kind == "U" else labels
 
-    def _read(self, data: Any) -> tuple[Design, Rows, dict[str, Any]]:
-        """What the formula learns, the rows, and the column of each role or None."""
+    def read(self, data: Any) -> tuple[Design, Rows, dict[str, Any]]:
+        """Read the data: what the formula learns, the rows, and the column of each role or None.
+
+        Raises
+        ------
+        InvalidDataError, InvalidModelError
+            See the messages: each names the column, task or value and what to do.
+        """
         likelihood = common_likelihood(self.likelihood)
         columns: dict[str, Any] = {"se": None, "trials": None, "exposure": None}
         columns |= {} if isinstance(likelihood, Mixed) else likelihood.columns
@@ -262,7 +268,16 @@ class Model:
         InvalidDataError, InvalidModelError
             See the messages: each names the column, task or value and what to do.
         """
-        design, rows, columns = self._read(data)
+        return self.assemble(data, *self.read(data))
+
+    def assemble(self, data: Any, design: Design, rows: Rows, columns: dict[str, Any]) -> Prepared:
+        """Put rows that were read from the data together with the model.
+
+        Raises
+        ------
+        InvalidDataError, InvalidModelError
+            See the messages: each names the column, task or value and what to do.
+        """
         task_design, z = None, np.zeros((len(rows.tasks), 0))
         if self.task_features is not None:
             task_design = learn_design(self.task_features, data)
@@ -390,13 +405,13 @@ class Model:
             prepared,
             common_likelihood(self.likelihood),
             model=self.to_dict(),
-            constant_sharing=self._constant_sharing(prepared),
+            constant_sharing=self.constant_sharing(prepared),
             inference=inference,
             options=method_options,
             settings=settings,
         )
 
-    def _constant_sharing(self, prepared: Prepared) -> float | None:
+    def constant_sharing(self, prepared: Prepared) -> float | None:
         """0 where tasks share nothing, 1 where all; without features the intercept decides."""
         part = self.relation
         if not prepared.problem.features:

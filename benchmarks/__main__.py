@@ -18,6 +18,7 @@ from benchmarks import (
     overconfidence,
     scaling,
     school,
+    sparse_gp,
     speed,
 )
 from benchmarks.reporting import machine
@@ -38,6 +39,7 @@ NAMES = (
     "intervals",
     "neighbours",
     "graphical",
+    "sparse_gp",
 )
 PARTS = (
     *landmine.PARTS,
@@ -46,6 +48,7 @@ PARTS = (
     *covariance.PARTS,
     *correlated.PARTS,
     *graphical.PARTS,
+    *sparse_gp.PARTS,
 )
 
 
@@ -79,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "graphical": lambda: graphical.run(
             graphical.GraphicalSettings(parts=parts, peers=peers, **repeats)
         ),
+        "sparse_gp": lambda: sparse_gp.run(sparse_gp.SparseGPSettings(parts=parts, peers=peers)),
     }
     for name in NAMES:
         if name in names:
@@ -107,7 +111,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="part",
         help=f"landmine: any of {', '.join(landmine.PARTS)}; counts: {', '.join(counts.PARTS)}; "
         f"mixed: {', '.join(mixed.PARTS)}; covariance: {', '.join(covariance.PARTS)}; "
-        f"correlated: {', '.join(correlated.PARTS)}; graphical: {', '.join(graphical.PARTS)}",
+        f"correlated: {', '.join(correlated.PARTS)}; graphical: {', '.join(graphical.PARTS)}; "
+        f"sparse_gp: {', '.join(sparse_gp.PARTS)}",
     )
     chosen = parser.parse_args(arguments)
     unknown = sorted(set(chosen.names) - set(NAMES))

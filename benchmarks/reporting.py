@@ -22,6 +22,8 @@ _PACKAGES = (
     "pymc",
     "nutpie",
     "scikit-learn",
+    "torch",
+    "gpytorch",
 )
 
 

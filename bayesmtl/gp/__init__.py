@@ -1,3 +1,3 @@
-"""Multi-task Gaussian processes: tasks are functions, the relation is their covariance."""
+"""Tasks that are nonlinear functions: Gaussian processes, and features that a network learns."""
 
 __all__: list[str] = []

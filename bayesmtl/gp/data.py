@@ -22,12 +22,12 @@ from bayesmtl.relations.settings import per_feature
 if TYPE_CHECKING:
     from bayesmtl.gp.model import MultiTaskGP
 
-__all__ = ["FunctionProblem", "Units", "read_functions"]
+__all__ = ["MEDIAN_LENGTH", "FunctionProblem", "Units", "read_functions"]
 
 # Up to so many tasks their covariance has full rank by default; beyond, so many factors.
 _FEW_TASKS, _DEFAULT_RANK = 12, 3
 # Median of a length-scale in half ranges of an input, for one input, and sd of its log.
-_MEDIAN_LENGTH, _LOG_LENGTH_SD = 0.6, 1.0
+MEDIAN_LENGTH, _LOG_LENGTH_SD = 0.6, 1.0
 _LEVEL_SD, _LINK_LEVEL_SD = 1.0, 2.5
 # Rows that the pooled spread of a task's response weighs, on the log scale.
 _SPREAD_ROWS = 2.0
@@ -262,7 +262,7 @@ def _lengthscale_priors(
     model: MultiTaskGP, inputs: tuple[str, ...], scale: np.ndarray
 ) -> list[PriorLike]:
     # Distances grow as the root of the number of inputs.
-    median = _MEDIAN_LENGTH * math.sqrt(len(inputs)) * scale
+    median = MEDIAN_LENGTH * math.sqrt(len(inputs)) * scale
     default: list[PriorLike] = [
         Prior("LogNormal", mu=math.log(one), sigma=_LOG_LENGTH_SD) for one in median.tolist()
     ]

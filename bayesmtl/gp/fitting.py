@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ from bayesmtl.gp.hyperparameters import LOW_RANK
 from bayesmtl.gp.kronecker import KroneckerMarginal
 from bayesmtl.gp.posterior import HyperDraws, LogPosterior, approximate, sample_nuts
 from bayesmtl.gp.result import FunctionRecord, build_function_tree
+from bayesmtl.gp.sparse import SparseSettings
+from bayesmtl.gp.sparse_fits import fit_functions
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.posterior.importance import reported_pareto_k
@@ -31,7 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-METHODS = {"gibbs": ("basis_size",), "nuts": (), "map": ()}
+METHODS = {
+    "gibbs": ("basis_size",),
+    "nuts": (),
+    "map": (),
+    "svgp": tuple(one.name for one in fields(SparseSettings)),
+}
 _MOST_ROWS, _MOST_POINTS = 2000, 1500
 _MOST_BYTES = 1 << 32
 
@@ -46,6 +53,7 @@ class _Outcome:
     about: dict[str, Any]
     basis: Any = None
     core: Any = None
+    sparse: Any = None
 
 
 def run(
@@ -91,6 +99,10 @@ def run(
         if inference == "gibbs":
             size = _basis_size(options.get("basis_size"), problem.inputs)
             outcome = _gibbs(problem, likelihood, size, settings)
+        elif inference == "svgp":
+            chosen = SparseSettings(**options)
+            draws, found, about = fit_functions(problem, likelihood, model, chosen, settings)
+            outcome = _Outcome(draws, found.interrupted, {}, about, sparse=found)
         else:
             _check_exact(problem, likelihood, inference)
             outcome = _exact(problem, inference, settings)
@@ -111,9 +123,10 @@ def run(
         likelihood=likelihood,
         basis=outcome.basis,
         core=outcome.core,
+        sparse=outcome.sparse,
         sample_stats=outcome.stats,
     )
-    if inference == "map":
+    if inference in ("map", "svgp"):
         tree.attrs["approximate"] = 1
     if not json.loads(tree.attrs["diagnostics"])["passed"]:
         warn(tree.attrs["verdict"])

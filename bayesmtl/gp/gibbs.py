@@ -16,10 +16,11 @@ from bayesmtl.assembly import Problem
 from bayesmtl.gp.core import core_problem
 from bayesmtl.gp.data import FunctionProblem
 from bayesmtl.gp.draws import FunctionDraws, join_functions
-from bayesmtl.gp.hyperparameters import HyperPrior
+from bayesmtl.gp.hyperparameters import HUANG_WAND, HyperPrior
 from bayesmtl.gp.lengthscales import given_weights, given_whitened, without_weights
 from bayesmtl.gp.weight_space import HilbertBasis
 from bayesmtl.inference.corrected import CorrectedTuning, corrected_sweep, start_corrected
+from bayesmtl.inference.corrected_state import attempt
 from bayesmtl.inference.gibbs import ChainState, gibbs_step, start_chain
 from bayesmtl.inference.nuisance import log_parameters, noise_variance
 from bayesmtl.inference.sampling import finish_chains
@@ -27,10 +28,13 @@ from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.numerics.densities import FIXED, log_density
 from bayesmtl.numerics.jit import inner_kernel, kernel
+from bayesmtl.numerics.joint_weights import DENSE, factor_dense, place_dense, whiten_dense
 from bayesmtl.numerics.kernels import SMOOTHNESS, spectral_constant
 from bayesmtl.numerics.lanes import pack_tasks, unpack_symmetric, unpack_tasks
 from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.relations.covariance import density as covariance_density
+from bayesmtl.relations.covariance.dense import dense_sites
+from bayesmtl.relations.covariance.dense_covariance import standard_sites
 from bayesmtl.relations.covariance.gibbs import adapt
 from bayesmtl.relations.covariance.state import DenseTasks, FactorTasks
 from bayesmtl.relations.exchangeable.gibbs import Moves
@@ -41,6 +45,9 @@ __all__ = ["GaussianChain", "sample_functions"]
 _MOVES = Moves(collapsed=False, rows=False)
 # Weights of all tasks up to which they are integrated out in every sweep.
 _COLLAPSED_LIMIT = 400
+# Smoothness of functions that have all derivatives, as far as the ridge of length-scale and
+# covariance goes.
+_ROUGH = 3.0
 
 
 @inner_kernel
@@ -80,6 +87,8 @@ class _Lengths(NamedTuple):
     smoothness, constant : float
     rows : (input, 6)
     units : (input,)
+    learned : bool
+        Whether the covariance of the tasks is a free matrix.
     """
 
     logs: np.ndarray
@@ -90,6 +99,7 @@ class _Lengths(NamedTuple):
     constant: float
     rows: np.ndarray
     units: np.ndarray
+    learned: bool
 
     @property
     def _settings(self) -> tuple[Any, ...]:
@@ -103,9 +113,17 @@ class _Lengths(NamedTuple):
             self.log_variance,
         )
 
-    def given_weights(self, quadratic: np.ndarray, count: float, rng: np.random.Generator) -> None:
-        """Update at fixed weights; ``quadratic`` (basis,) changes its unit."""
-        given_weights(self.logs, *self._settings, quadratic, count, rng)
+    def given_weights(
+        self, quadratic: np.ndarray, count: float, own: np.ndarray, rng: np.random.Generator
+    ) -> float:
+        """Update at fixed weights; ``quadratic`` (basis,) changes its unit.
+
+        ``own`` (task,) is the diagonal of the inverse covariance where that is learned, else empty;
+        returns the log of the factor by which it grows.
+        """
+        ridge = self.ridge if own.size else 0.0
+        of_weights = (quadratic, count, ridge, own)
+        return float(given_weights(self.logs, *self._settings, *of_weights, rng))
 
     def given_whitened(
         self, linear: np.ndarray, inner: np.ndarray, rng: np.random.Generator
@@ -114,15 +132,18 @@ class _Lengths(NamedTuple):
         given_whitened(self.logs, *self._settings, linear, inner, rng)
 
     def without_weights(
-        self,
-        dense: Any,
-        precision: np.ndarray,
-        task_precision: np.ndarray,
-        scale: np.ndarray,
-        rng: np.random.Generator,
-    ) -> None:
-        """Update with all weights integrated out, and the ``scale`` of these."""
-        without_weights(self.logs, *self._settings, dense, precision, task_precision, scale, rng)
+        self, dense: Any, precision: np.ndarray, tasks: DenseTasks, scale: np.ndarray, rng: Any
+    ) -> float:
+        """Update with the weights integrated out, and the ``scale`` of these; see above."""
+        ridge = self.ridge if self.learned else 0.0
+        of_tasks = (dense, precision, tasks.precision, scale, ridge)
+        return float(without_weights(self.logs, *self._settings, *of_tasks, rng))
+
+    @property
+    def ridge(self) -> float:
+        """By how much the log of the covariance grows with that of a length-scale."""
+        roughness = min(self.smoothness, _ROUGH)
+        return 2.0 * roughness / len(self.logs)
 
     def log_prior(self) -> float:
         """Of the free length-scales, up to a constant."""
@@ -145,6 +166,7 @@ def _start_lengths(prior: HyperPrior, basis: HilbertBasis, rng: np.random.Genera
         spectral_constant(basis.kernel, len(units)),
         np.ascontiguousarray(rows),
         units,
+        prior.kind == HUANG_WAND,
     )
 
 
@@ -161,6 +183,13 @@ def _population_terms(
     return square, float(n_tasks + len(tasks.factors))
 
 
+def grow(tasks: Any, log_factor: float) -> None:
+    """Multiply a dense covariance."""
+    if log_factor != 0.0:
+        tasks.covariance[:] *= np.exp(log_factor)
+        tasks.precision[:] *= np.exp(-log_factor)
+
+
 def _move_lengths(
     problem: Problem, population: Any, tasks: Any, lengths: _Lengths, rng: np.random.Generator
 ) -> None:
@@ -168,13 +197,34 @@ def _move_lengths(
     first = problem.prior.block
     quadratic, count = _population_terms(problem, population, tasks)
     before = lengths.log_variance.copy()
-    lengths.given_weights(np.ascontiguousarray(quadratic), count, rng)
+    own = np.diag(tasks.precision).copy() if lengths.learned else np.zeros(0)
+    grow(tasks, lengths.given_weights(np.ascontiguousarray(quadratic), count, own, rng))
     if isinstance(tasks, FactorTasks):
         tasks.factors[:] *= np.exp(0.5 * (before - lengths.log_variance))
     # At weights that are zero in floating point the deviations would not follow.
     factor = np.exp(0.5 * (before - lengths.log_variance))
     population.deviation[:, first:] *= factor[:, None]
     population.scale[first:] = np.exp(0.5 * lengths.log_variance)
+
+
+def move_given_whitened(
+    prior: Any, population: Any, lengths: _Lengths, sites: tuple[Any, Any, Any], rng: Any
+) -> None:
+    """Length-scales at fixed standardised weights, under sites (task, ...) and their precisions."""
+    gram, moment, precision = sites
+    first = prior.block
+    deviation = unpack_tasks(population.deviation, prior.n_tasks)
+    own = deviation[:, first:]
+    weighted = precision[:, None] * own
+    inner = np.einsum("ti,tij,tj->ij", weighted, gram[:, first:, first:], own)
+    score = moment[:, first:]
+    if first:
+        level = unpack_tasks(population.weights, prior.n_tasks)[:, :1]
+        score = score - level * gram[:, first:, 0]
+    linear = (weighted * score).sum(axis=0)
+    lengths.given_whitened(linear, np.ascontiguousarray(inner), rng)
+    population.scale[first:] = np.exp(0.5 * lengths.log_variance)
+    _place_weights(prior, population)
 
 
 class GaussianChain:
@@ -244,30 +294,15 @@ class GaussianChain:
         assert tasks is not None
         if tasks.dense is None or tasks.dense.moment.size > _COLLAPSED_LIMIT:
             return
-        self.lengths.without_weights(
-            tasks.dense,
-            state.sites.precision,
-            self.tasks.precision,
-            state.population.scale,
-            self.rng,
-        )
+        scale = state.population.scale
+        of_tasks = (tasks.dense, state.sites.precision, self.tasks, scale)
+        grow(self.tasks, self.lengths.without_weights(*of_tasks, self.rng))
 
     def _given_whitened(self) -> None:
-        prior, population = self.problem.prior, self.state.population
-        first = prior.block
-        deviation = unpack_tasks(population.deviation, prior.n_tasks)
-        own = deviation[:, first:]
-        precision = np.exp(-2.0 * self.log_noise)
-        weighted = precision[:, None] * own
-        inner = np.einsum("ti,tij,tj->ij", weighted, self.gram[:, first:, first:], own)
-        score = self.moment[:, first:]
-        if first:
-            level = population.scale[0] * deviation[:, :1]
-            score = score - level * self.gram[:, first:, 0]
-        linear = (weighted * score).sum(axis=0)
-        self.lengths.given_whitened(linear, np.ascontiguousarray(inner), self.rng)
-        population.scale[first:] = np.exp(0.5 * self.lengths.log_variance)
-        _place_weights(prior, population)
+        sites = (self.gram, self.moment, np.exp(-2.0 * self.log_noise))
+        move_given_whitened(
+            self.problem.prior, self.state.population, self.lengths, sites, self.rng
+        )
 
     def storage(self, draws: int) -> FunctionDraws:
         """Empty arrays."""
@@ -318,9 +353,55 @@ class _RowChain:
         corrected_sweep(self.problem, self.state, self.rng)
         self.tuning.observe(iteration, self.problem, self.state)
         if self.lengths.free.any():
-            state = self.state
-            _move_lengths(self.problem, state.population, state.tasks, self.lengths, self.rng)
-            standardise(self.problem.prior, state.population)
+            self._move_lengths()
+
+    def _move_lengths(self) -> None:
+        """At fixed weights, then under the sites, accepted by what these leave of the rows."""
+        problem, state, lengths = self.problem, self.state, self.lengths
+        prior, population = problem.prior, state.population
+        _move_lengths(problem, population, state.tasks, lengths, self.rng)
+        standardise(prior, population)
+        n_tasks = prior.n_tasks
+        gram, moment = (
+            unpack_symmetric(state.sites.gram, n_tasks),
+            unpack_tasks(state.sites.moment, n_tasks),
+        )
+        sites = (gram, moment, unpack_tasks(state.sites.precision, n_tasks))
+
+        def noncentred() -> None:
+            move_given_whitened(prior, population, lengths, sites, self.rng)
+
+        self._attempt(noncentred)
+        if isinstance(state.tasks, DenseTasks) and moment.size <= _COLLAPSED_LIMIT:
+            self._attempt(self._collapsed)
+
+    def _collapsed(self) -> None:
+        """Under the sites with the weights integrated out, at fixed standard normals."""
+        state, prior = self.state, self.problem.prior
+        population, tasks, first = state.population, state.tasks, prior.block
+        assert isinstance(tasks, DenseTasks)
+        dense, _ = dense_sites(state.sites, prior, DENSE)
+        eye = np.eye(len(self.lengths.log_variance))
+
+        def factors() -> tuple[np.ndarray, np.ndarray]:
+            center = np.zeros(dense.moment.shape)
+            parts = standard_sites(dense, state.sites.precision, population.scale, center)
+            return factor_dense(*parts, tasks.precision, eye, first)
+
+        deviation = unpack_tasks(population.deviation, prior.n_tasks)
+        q = whiten_dense(*factors(), deviation.ravel())
+        of_tasks = (dense, state.sites.precision, tasks, population.scale)
+        grow(tasks, self.lengths.without_weights(*of_tasks, self.rng))
+        placed = place_dense(*factors(), q).reshape(deviation.shape)
+        population.deviation[:] = pack_tasks(placed)
+        _place_weights(prior, population)
+
+    def _attempt(self, propose: Callable[[], None]) -> None:
+        """Accept a proposal or undo it, length-scales included."""
+        lengths = self.lengths
+        before = lengths.logs.copy(), lengths.log_variance.copy()
+        if not attempt(self.problem, self.state, propose, self.rng):
+            lengths.logs[:], lengths.log_variance[:] = before
 
     def storage(self, draws: int) -> FunctionDraws:
         """Empty arrays."""

@@ -1,4 +1,9 @@
-"""Updates of length-scales: given the weights of the basis, and given whitened weights."""
+"""Updates of length-scales: given the weights of the basis, or whitened weights, or neither.
+
+Rows say least of length-scale and covariance apart where functions stay equally rough: along
+``B ~ l^(2 nu)`` (Zhang 2004, J. Am. Stat. Assoc. 99). Where B is learned, the updates at fixed
+weights and without weights move both along this ridge too.
+"""
 
 import math
 
@@ -9,6 +14,7 @@ from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.joint_weights import factor_dense
 from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.relations.covariance.dense_covariance import standard_sites
+from bayesmtl.relations.covariance.state import HALF_T_DOF, HALF_T_SCALE
 
 __all__ = ["given_weights", "given_whitened", "without_weights"]
 
@@ -46,15 +52,35 @@ def _place(x, args):
 
 
 @inner_kernel
+def _log_scaled(grown, own):
+    """Log prior of a covariance times ``e^grown``, with the Jacobian, up to a constant.
+
+    ``own`` (task,) is the diagonal of its inverse; Huang and Wand 2013, Bayesian Anal. 8, eq. 3.
+    """
+    n = own.shape[0]
+    value = 0.5 * n * (n + 1.0 - HALF_T_DOF - 2.0 * n) * grown
+    for t in range(n):
+        rate = HALF_T_DOF * own[t] * math.exp(-grown) + 1.0 / HALF_T_SCALE**2
+        value -= 0.5 * (HALF_T_DOF + n) * math.log(rate)
+    return value
+
+
+@inner_kernel
 def _centred(x, args):
-    """Weights normal, ``quadratic`` (m,) their squares in units of the covariance of the tasks."""
-    place, start, quadratic, n_tasks = args
+    """Weights normal, ``quadratic`` (m,) their squares in units of the covariance of the tasks.
+
+    The covariance grows by ``ridge`` times the change of x.
+    """
+    place, start, quadratic, n_tasks, ridge, origin, own = args
     value = _place(x, place)
     if value == -np.inf:
         return value
+    grown = ridge * (x - origin)
+    if ridge > 0.0:
+        value += _log_scaled(grown, own)
     out = place[5]
     for i in range(out.shape[0]):
-        change = out[i] - start[i]
+        change = out[i] - start[i] + grown
         value -= 0.5 * (n_tasks * change + quadratic[i] * math.exp(-change))
     return value
 
@@ -81,14 +107,18 @@ def _noncentred(x, args):
 @inner_kernel
 def _collapsed(x, args):
     """Log evidence of the sites, all weights integrated out."""
-    place, dense, precision, task_precision, scale, first = args
+    place, dense, precision, task_precision, scale, first, ridge, origin, own = args
     value = _place(x, place)
     if value == -np.inf:
         return value
+    grown = ridge * (x - origin)
+    if ridge > 0.0:
+        value += _log_scaled(grown, own)
     out = place[5]
     m = out.shape[0]
+    # A covariance that grows is the same as weights that do.
     for i in range(m):
-        scale[first + i] = math.exp(0.5 * out[i])
+        scale[first + i] = math.exp(0.5 * (out[i] + grown))
     center = np.zeros(dense.moment.shape)
     gram, score = standard_sites(dense, precision, scale, center)
     lower, half = factor_dense(gram, score, task_precision, np.eye(m), first)
@@ -104,23 +134,45 @@ _slice_noncentred = slice_sampler(_noncentred)
 
 @kernel
 def given_weights(
-    logs, free, squares, smoothness, constant, rows, units, log_variance, quadratic, n_tasks, rng
+    logs,
+    free,
+    squares,
+    smoothness,
+    constant,
+    rows,
+    units,
+    log_variance,
+    quadratic,
+    n_tasks,
+    ridge,
+    own,
+    rng,
 ):
     """Update logs (p,) of the length-scales, and ``log_variance`` (m,), at fixed weights.
 
     ``quadratic`` (m,) holds ``d_i' B^-1 d_i`` of the standardised weights d_i of each function; its
-    unit is the old variance, on return the new one.
+    unit is the old variance, on return the new one. With a ``ridge`` above zero the covariance B
+    grows too, whose inverse has the diagonal ``own`` (task,): the log of its factor is returned.
     """
-    out = log_variance.copy()
+    out, total = log_variance.copy(), 0.0
+    own = own.copy()
     for j in range(logs.shape[0]):
-        if free[j]:
+        for along in range(2 if ridge > 0.0 else 1):
+            if not free[j]:
+                continue
+            slope, origin = along * ridge, logs[j]
             place = (logs, j, squares, smoothness, constant, out, rows[j], units[j])
-            args = (place, log_variance.copy(), quadratic.copy(), n_tasks)
-            x = _slice_centred(args, logs[j], _WIDTH, rng)
+            args = (place, log_variance.copy(), quadratic.copy(), n_tasks, slope, origin, own)
+            x = _slice_centred(args, origin, _WIDTH, rng)
             _place(x, place)
+            grown = slope * (x - origin)
+            total += grown
+            for t in range(own.shape[0]):
+                own[t] *= math.exp(-grown)
             for i in range(out.shape[0]):
-                quadratic[i] *= math.exp(log_variance[i] - out[i])
+                quadratic[i] *= math.exp(log_variance[i] - out[i] - grown)
                 log_variance[i] = out[i]
+    return total
 
 
 @kernel
@@ -154,19 +206,31 @@ def without_weights(
     precision,
     task_precision,
     scale,
+    ridge,
     rng,
 ):
     """Update logs (p,) of the length-scales, ``log_variance`` (m,) and the ``scale`` (1 or 0 + m,).
 
-    All weights are integrated out and must be drawn next.
+    All weights are integrated out and must be drawn next. With a ``ridge`` above zero the
+    covariance, whose inverse is ``task_precision``, grows too: the log of its factor is returned.
     """
     out, first = log_variance.copy(), scale.shape[0] - log_variance.shape[0]
+    task_precision, total = task_precision.copy(), 0.0
     for j in range(logs.shape[0]):
-        if free[j]:
+        for along in range(2 if ridge > 0.0 else 1):
+            if not free[j]:
+                continue
+            slope, origin = along * ridge, logs[j]
+            own = np.diag(task_precision).copy()
             place = (logs, j, squares, smoothness, constant, out, rows[j], units[j])
-            args = (place, dense, precision, task_precision, scale, first)
-            x = _slice_collapsed(args, logs[j], _WIDTH, rng)
+            of = (dense, precision, task_precision, scale, first)
+            args = (place, *of, slope, origin, own)
+            x = _slice_collapsed(args, origin, _WIDTH, rng)
             _place(x, place)
+            grown = slope * (x - origin)
+            total += grown
+            task_precision *= math.exp(-grown)
             log_variance[:] = out
     for i in range(out.shape[0]):
         scale[first + i] = math.exp(0.5 * out[i])
+    return total

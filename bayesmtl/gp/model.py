@@ -250,12 +250,14 @@ class MultiTaskGP:
         ----------
         data : pandas, polars or pyarrow data frame
             One row per observation.
-        inference : {"gibbs", "nuts", "map"}
+        inference : {"gibbs", "nuts", "map", "svgp"}
             "gibbs": the functions are weighted sums of a basis, whose weights are integrated out
             and drawn: fast, for any number of rows, and as exact as the basis is fine. "nuts": no
             basis; for up to about 2,000 rows, or so many inputs at which all tasks are observed.
             "map": draws of the normal approximation at the mode of the hyperparameters, of whose
-            fit the Pareto k tells.
+            fit the Pareto k tells. "svgp": a normal approximation of the functions at inducing
+            points, found by PyTorch in minibatches of rows, on a GPU where there is one; for any
+            number of rows and inputs, with point estimates of everything else.
         draws, tune, chains : int
         cores : int, optional
             Chains that run at the same time; all available processors by default.
@@ -263,7 +265,8 @@ class MultiTaskGP:
         progressbar : bool
         **options
             Of the method: ``basis_size`` of "gibbs", functions of each input, an integer or
-            {input: integer}; by default as many as the length-scales need.
+            {input: integer}; by default as many as the length-scales need. Of "svgp" those of
+            `bayesmtl.gp.sparse.SparseSettings`, such as ``n_inducing`` and ``epochs``.
 
         Returns
         -------

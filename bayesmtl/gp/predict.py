@@ -14,8 +14,11 @@ from scipy.linalg import solve_triangular
 from bayesmtl.errors import InvalidDataError, UnsupportedError
 from bayesmtl.gp.dense import factor, row_covariance
 from bayesmtl.gp.hyperparameters import Hyper
+from bayesmtl.gp.sparse_fits import read_sparse
+from bayesmtl.gp.sparse_predict import draw_latent
 from bayesmtl.gp.weight_space import HilbertBasis
 from bayesmtl.likelihoods import Likelihood, Mixed
+from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.protocol import Predicted
 from bayesmtl.posterior.prediction_results import add_group, response_frame, response_values
 from bayesmtl.posterior.predictor import Block, check_size, shared_parameters
@@ -68,7 +71,7 @@ def _read(idata: xr.DataTree) -> _Fit:
 def _thinned(idata: xr.DataTree, n_rows: int) -> xr.DataTree:
     """The fit with as many evenly spaced draws as functions can be drawn from in fair time."""
     posterior = idata["posterior"]
-    if "weights" in posterior:
+    if "weights" in posterior or "variational_mean" in idata["constant_data"]:
         return idata
     n = idata["constant_data"].sizes["obs"]
     n_chains, n_draws = posterior.sizes["chain"], posterior.sizes["draw"]
@@ -212,8 +215,13 @@ def _function_blocks(
         Together they hold every row once.
     """
     fit = _read(idata)
-    noise = fit.flat("noise_sd").T if "noise_sd" in fit.posterior else None
-    pieces = _in_basis(fit, rows) if "weights" in fit.posterior else _conditional(fit, rows, rng)
+    noise = fit.flat("noise_sd").T if isinstance(likelihood, Gaussian) else None
+    if "weights" in fit.posterior:
+        pieces = _in_basis(fit, rows)
+    elif "variational_mean" in fit.constant:
+        pieces = _from_inducing(fit, rows, rng)
+    else:
+        pieces = _conditional(fit, rows, rng)
     for index, functions in pieces:
         predictor = functions + rows.offset[index, None]
         own = np.full((len(index), 1), np.nan) if noise is None else noise[rows.task[index]]
@@ -240,6 +248,23 @@ def _in_basis(fit: _Fit, rows: PredictorRows) -> Iterator[tuple[np.ndarray, np.n
         for start in range(0, len(mine), size):
             index = mine[start : start + size]
             yield index, basis.columns(inputs[index]) @ own + level[:, task]
+
+
+def _from_inducing(
+    fit: _Fit, rows: PredictorRows, rng: np.random.Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Draws given the normal approximation of the inducing values."""
+    sparse = read_sparse(fit.constant, fit.kernel)
+    inputs = fit.inputs(rows.features)
+    scale, center = (
+        fit.constant[f"response_{name}"].to_numpy()[rows.task] for name in ("scale", "center")
+    )
+    n_samples = fit.posterior.sizes["chain"] * fit.posterior.sizes["draw"]
+    size = max(1, _BLOCK_NUMBERS // n_samples)
+    for start in range(0, len(inputs), size):
+        index = np.arange(start, min(start + size, len(inputs)))
+        drawn = draw_latent(sparse, inputs[index], rows.task[index], n_samples, rng)
+        yield index, center[index, None] + scale[index, None] * drawn.T
 
 
 def _levels(fit: _Fit) -> np.ndarray:

@@ -13,6 +13,8 @@ import xarray as xr
 from bayesmtl.gp.data import FunctionProblem
 from bayesmtl.gp.draws import FunctionDraws
 from bayesmtl.gp.hyperparameters import GIVEN, HUANG_WAND
+from bayesmtl.gp.sparse import SparseFit
+from bayesmtl.gp.sparse_fits import sparse_constants
 from bayesmtl.gp.weight_space import HilbertBasis
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
@@ -57,6 +59,7 @@ def build_function_tree(
     likelihood: Likelihood,
     basis: HilbertBasis | None,
     core: Any,
+    sparse: SparseFit | None,
     sample_stats: dict[str, np.ndarray],
 ) -> xr.DataTree:
     """Draws, data and summaries as one DataTree, diagnosed.
@@ -72,9 +75,17 @@ def build_function_tree(
         Where functions are sums of a basis.
     core : Problem or None
         The linear model of the weights, for parameters of the likelihood.
+    sparse : SparseFit or None
+        Where functions are known by inducing values.
     sample_stats : dict of (chain, draw) arrays
     """
     posterior = _posterior(problem, draws, core, likelihood)
+    if sparse is not None:
+        for variable in posterior.data_vars.values():
+            variable.attrs["constant"] = 1
+    constant = _constant(problem, likelihood, basis)
+    if sparse is not None:
+        constant = constant.merge(sparse_constants(sparse))
     posterior.attrs.update(
         {
             "inference_library": "bayesmtl",
@@ -92,8 +103,8 @@ def build_function_tree(
             "posterior": posterior,
             "sample_stats": xr.Dataset(sampled, coords),
             "observed_data": _observed(problem),
-            "constant_data": _constant(problem, likelihood, basis),
-            "task_relations": _relations(problem, posterior),
+            "constant_data": constant,
+            "task_relations": _relations(problem, posterior, points=sparse is not None),
         }
     )
     tree.attrs.update(
@@ -237,13 +248,16 @@ def _constant(
     return xr.Dataset(out, coords)
 
 
-def _relations(problem: FunctionProblem, posterior: xr.Dataset) -> xr.Dataset:
-    """Summaries of B and its correlation, length-scales and noise."""
+def _relations(problem: FunctionProblem, posterior: xr.Dataset, *, points: bool) -> xr.Dataset:
+    """Summaries of B and its correlation, length-scales and noise.
+
+    Of ``points``, which are estimates without a posterior, the mean alone.
+    """
     pair = ("task", "task_bis", "statistic")
     flat = {
         name: posterior[name].to_numpy().reshape(-1, *posterior[name].shape[2:])
         for name in ("task_correlation", "task_covariance", "lengthscale", "noise_sd")
-        if name in posterior
+        if name in posterior and (name != "noise_sd" or "task" in posterior[name].dims)
     }
     correlation = summarise(flat["task_correlation"], signed=True)
     where = np.arange(len(problem.table.tasks))
@@ -266,6 +280,9 @@ def _relations(problem: FunctionProblem, posterior: xr.Dataset) -> xr.Dataset:
         "feature": np.array(problem.inputs, dtype=object),
         "statistic": STATISTICS,
     }
+    if points:
+        for variable in (name for name in out if not name.startswith("prior_")):
+            out[variable][1][..., 1:] = np.nan
     about = {"functions": 1, "kernel": problem.kernel}
     return xr.Dataset(out, coords, about)
 

@@ -16,6 +16,7 @@ __all__ = [
     "hilbert_basis",
     "hilbert_frequencies",
     "kernel_and_slope",
+    "kernel_matrix",
     "kernel_values",
     "log_spectral_density",
     "scaled_distances",
@@ -53,6 +54,13 @@ def kernel_values(name: str, distance: np.ndarray) -> np.ndarray:
     if nu == 0.5:
         return np.exp(-a)
     return (1.0 + a) * np.exp(-a) if nu == 1.5 else (1.0 + a + a**2 / 3.0) * np.exp(-a)
+
+
+def kernel_matrix(
+    name: str, left: np.ndarray, right: np.ndarray, lengthscale: np.ndarray
+) -> np.ndarray:
+    """Kernel (n, m) of inputs (n, p), (m, p) for length-scales (p,)."""
+    return kernel_values(name, scaled_distances(left, right, lengthscale))
 
 
 def kernel_and_slope(name: str, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

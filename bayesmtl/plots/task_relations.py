@@ -10,6 +10,7 @@ from bayesmtl.errors import InvalidDataError, UnsupportedError
 from bayesmtl.plots.common import (
     INK,
     difference_unit,
+    get_group,
     label_texts,
     linear_group,
     new_figure,
@@ -23,6 +24,7 @@ from bayesmtl.plots.common import (
     write_note,
 )
 from bayesmtl.plots.nearest import draw_nearest
+from bayesmtl.posterior.access import is_functional
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -53,6 +55,7 @@ class Map(NamedTuple):
     upper: NDArray[np.float64]  # (task, task)
     unit: str = ""  # of differences
     prior: str = ""  # interval of one correlation
+    functions: bool = False
 
 
 @quiet_glyphs()
@@ -77,8 +80,8 @@ def plot_task_relations(
         features, in noise standard deviations or, where the likelihood has none, in units of the
         predictor that the figure gives), ``"correlation"`` (of two tasks' feature effects over the
         pooled features), ``"task_correlation"`` (of two tasks' weights around the common mean,
-        where the relation learns or fixes their covariance) or None: the last two where both
-        exist, else the first with those that exist.
+        where the relation learns or fixes their covariance; of functions the only one) or None: the
+        last two where both exist, else the first with those that exist.
     figsize
         Width and height in inches; more room shows more task labels.
 
@@ -97,6 +100,9 @@ def plot_task_relations(
     UnsupportedError
         For a fit of graphs; if the fit has no correlations of the kind that is asked for.
     """
+    if is_functional(idata):
+        relations = get_group(idata, "task_relations")
+        return _draw_dense(relations, _of_functions(kind), "", figsize)
     relations = linear_group(idata, "task_relations", "bm.plot_task_relations")
     if kind is not None and kind not in KINDS:
         names = ", ".join(map(repr, KINDS))
@@ -123,6 +129,20 @@ def plot_task_relations(
     raise InvalidDataError(msg)
 
 
+def _of_functions(kind: str | None) -> str:
+    """The one kind that functions have.
+
+    Raises
+    ------
+    UnsupportedError
+        For another.
+    """
+    if kind not in (None, "task_correlation"):
+        msg = f"A fit of MultiTaskGP has no {kind} of tasks: use kind='task_correlation'."
+        raise UnsupportedError(msg)
+    return "task_correlation"
+
+
 def _reason_without_correlation(relations: xr.Dataset) -> str:
     """Return why there is no correlation, as a sentence; empty where there is one."""
     if "correlation" in relations:
@@ -138,7 +158,9 @@ def _draw_dense(
     relations: xr.Dataset, kind: str | None, reason: str, figsize: tuple[float, float] | None
 ) -> Figure:
     """Draw the heat maps of all pairs."""
-    mean = np.asarray(relations["difference"].sel(statistic="mean"), dtype=np.float64)
+    measure = "difference" if "difference" in relations else "task_correlation"
+    mean = np.asarray(relations[measure].sel(statistic="mean"), dtype=np.float64)
+    mean = mean if measure == "difference" else 1.0 - mean
     order = order_by_similarity(mean)
     texts = label_texts(relations["task"].to_numpy()[order])
     n_tasks = len(order)
@@ -168,7 +190,15 @@ def _read_map(relations: xr.Dataset, kind: str, order: NDArray[np.int64]) -> Map
         np.asarray(pairs.sel(statistic=name), dtype=np.float64)[np.ix_(order, order)]
         for name in ("mean", "lower", "upper")
     )
-    return Map(kind, mean, lower, upper, difference_unit(relations), _prior_interval(relations))
+    return Map(
+        kind,
+        mean,
+        lower,
+        upper,
+        difference_unit(relations),
+        _prior_interval(relations),
+        "functions" in relations.attrs,
+    )
 
 
 def _prior_interval(relations: xr.Dataset) -> str:
@@ -215,6 +245,7 @@ def _draw_map(figure: Figure, ax: Axes, panel: Map) -> None:
         subtitle = f"90% interval excludes 0 in {settled:,} of {pairs.size:,} pairs"
         if panel.kind == "task_correlation":
             title, subtitle = "Correlation of the weights around their mean", subtitle + panel.prior
+            title = "Correlation of the tasks' functions" if panel.functions else title
     from matplotlib import colormaps
 
     image = ax.imshow(

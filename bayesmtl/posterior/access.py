@@ -62,13 +62,18 @@ def _model_type(idata: Any) -> str | None:
 
 
 def require_linear(idata: Any, what: str, instead: str = "bm.plot_graph(idata)") -> None:
-    """Refuse a fit of graphs where weights of features are needed.
+    """Refuse a fit of graphs, or of functions, where weights of features are needed.
 
     Raises
     ------
     UnsupportedError
-        For a fit of `bayesmtl.MultiTaskGraphicalModel`.
+        For a fit of `bayesmtl.MultiTaskGraphicalModel` or `bayesmtl.MultiTaskGP`.
     """
+    if is_functional(idata):
+        raise UnsupportedError(
+            f"{what} is about the weights of linear models, and this is a fit of MultiTaskGP, "
+            "which has functions: use bm.plot_functions(idata) or bm.plot_task_relations(idata)"
+        )
     if is_graphical(idata):
         raise UnsupportedError(
             f"{what} is about the weights of linear models, and this is a fit of "

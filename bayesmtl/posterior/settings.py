@@ -9,7 +9,7 @@ from bayesmtl.design import Design
 from bayesmtl.errors import InvalidDataError
 from bayesmtl.likelihoods import Likelihood, Mixed
 from bayesmtl.likelihoods.mixed import common_likelihood
-from bayesmtl.posterior.access import require_fit, require_linear
+from bayesmtl.posterior.access import is_functional, require_fit, require_linear
 from bayesmtl.specification import part_from_dict
 
 __all__ = ["FitSettings", "fit_settings"]
@@ -45,7 +45,8 @@ def fit_settings(idata: xr.DataTree) -> FitSettings:
         If it is a fit of graphs.
     """
     require_fit(idata, "posterior")
-    require_linear(idata, "this function")
+    if not is_functional(idata):
+        require_linear(idata, "this function")
     if not {"model", "design"} <= set(idata.attrs):
         raise InvalidDataError(
             "this is not a fit of bayesmtl: it has no attributes 'model' and 'design'; pass what "

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from sklearn.datasets import load_iris  # type: ignore[import-untyped]
+from sklearn.datasets import load_iris
 
 import bayesmtl as bm
 from tests.graphical.frames import TINY, chain_graph, fit, two_tasks

@@ -1,0 +1,305 @@
+"""Functions of the tasks over their data: curves with bands, or maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bayesmtl.errors import InvalidDataError, UnsupportedError
+from bayesmtl.plots.common import (
+    INK,
+    POINT,
+    POSTERIOR,
+    get_group,
+    label_texts,
+    new_figure,
+    quiet_glyphs,
+    write_note,
+)
+from bayesmtl.posterior.access import is_functional, require_fit
+from bayesmtl.posterior.predict import predict
+from bayesmtl.posterior.settings import fit_settings
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_functions"]
+
+_POINTS, _CELLS = 120, 30
+_MOST_PANELS, _COLUMNS = 12, 4
+_FAINT = "#C9C4BC"
+_MOST_DOTS = 600
+
+
+class _Data(NamedTuple):
+    """Rows of the fit, and what predictions read.
+
+    Parameters
+    ----------
+    features : (row, input)
+    task : (row,)
+    response : (row,)
+    labels : (task,)
+    inputs : tuple of str
+    task_column : str
+    """
+
+    features: np.ndarray
+    task: np.ndarray
+    response: np.ndarray
+    labels: np.ndarray
+    inputs: tuple[str, ...]
+    task_column: str
+
+
+@quiet_glyphs()
+def plot_functions(
+    idata: xr.DataTree,
+    *,
+    tasks: Sequence[Any] | None = None,
+    input: str | None = None,
+    ci_prob: float = 0.9,
+    random_seed: int | None = 0,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw the function of each task: mean and interval of the expected response over its data.
+
+    The rows of the other tasks stand behind in grey, moved and scaled to the units of the task, so
+    that it can be seen what a task with few rows leans on. Of two inputs the mean is a map, with
+    the rows of the task in the colours of their response.
+
+    Parameters
+    ----------
+    idata
+        Fit of `bayesmtl.MultiTaskGP`.
+    tasks
+        Labels; by default the 12 with the most rows, in the order of the fit.
+    input
+        Over which input to draw a curve, the others at their medians over the rows of the task; by
+        default the only one, or a map of two.
+    ci_prob
+        Probability of the interval, of equal tails.
+    random_seed
+        Of the draws that the interval is made from.
+    figsize
+        Width and height in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InvalidDataError
+        For a task or input that the fit does not have.
+    InvalidTypeError
+        If `idata` is not a DataTree.
+    UnsupportedError
+        For a fit of another model, more than two inputs without `input`, and inputs that are
+        computed from columns.
+    """
+    require_fit(idata, "posterior", "constant_data", "observed_data")
+    if not is_functional(idata):
+        raise UnsupportedError(
+            "bm.plot_functions draws the functions of bm.MultiTaskGP, and this is a fit of another "
+            "model: use bm.plot_weights(idata) or bm.plot_task_relations(idata)"
+        )
+    data = _read(idata)
+    chosen = _choose_tasks(data, tasks)
+    axis = _choose_input(data, input)
+    n_columns = min(_COLUMNS, len(chosen))
+    n_rows = -(-len(chosen) // n_columns)
+    size = figsize or (max(3.1 * n_columns, 4.5), 2.6 * n_rows + 0.6)
+    figure, axes = new_figure(n_rows, n_columns, size)
+    texts = label_texts(data.labels)
+    for panel, ax in enumerate(axes.ravel()):
+        if panel >= len(chosen):
+            ax.set_visible(False)
+            continue
+        task = chosen[panel]
+        if axis is None:
+            _draw_map(figure, ax, idata, data, task, random_seed)
+        else:
+            _draw_curve(ax, idata, data, task, axis, (ci_prob, random_seed))
+        count = int((data.task == task).sum())
+        ax.set_title(f"{texts[task]} ({count} row{'' if count == 1 else 's'})", fontsize=9)
+        ax.tick_params(labelsize=7)
+    left_out = len(data.labels) - len(chosen)
+    write_note(figure, [_reading(data, axis, ci_prob, left_out)])
+    return figure
+
+
+def _reading(data: _Data, axis: int | None, ci_prob: float, left_out: int) -> str:
+    if axis is None:
+        what = (
+            "How to read: colour is the posterior mean of the expected response; dots are the rows "
+            "of the task in the colours of their response."
+        )
+    else:
+        others = [name for j, name in enumerate(data.inputs) if j != axis]
+        held = f" at the median of {', '.join(others)}" if others else ""
+        what = (
+            f"How to read: line and band are the posterior mean and the {ci_prob:.0%} interval of "
+            f"the expected response{held}; dots are the rows of the task, grey dots those of the "
+            "others in its units."
+        )
+    return what + (f" {left_out} more tasks: choose with tasks=." if left_out else "")
+
+
+def _read(idata: xr.DataTree) -> _Data:
+    constant = get_group(idata, "constant_data")
+    settings = fit_settings(idata)
+    inputs = tuple(str(name) for name in constant["feature"].to_numpy())
+    columns = set(settings.design.encoding["levels"])
+    computed = [name for name in inputs if not name.isidentifier() or name in columns]
+    if computed:
+        raise UnsupportedError(
+            f"the input {computed[0]!r} is computed from columns, which cannot be read back from "
+            "it: fit with the computed values as a column to draw them"
+        )
+    return _Data(
+        constant["features"].to_numpy(),
+        constant["task_index"].to_numpy().astype(np.int64),
+        idata["observed_data"][settings.response].to_numpy().astype(np.float64),
+        constant["task"].to_numpy(),
+        inputs,
+        settings.task,
+    )
+
+
+def _choose_tasks(data: _Data, tasks: Sequence[Any] | None) -> list[int]:
+    labels = data.labels.tolist()
+    if tasks is None:
+        counts = np.bincount(data.task, minlength=len(labels))
+        return np.sort(np.argsort(-counts, kind="stable")[:_MOST_PANELS]).tolist()
+    unknown = [task for task in tasks if task not in labels]
+    if unknown or not len(tasks):
+        raise InvalidDataError(
+            f"tasks= must name tasks of the fit, got {unknown[0] if unknown else tasks!r}; they "
+            f"are {', '.join(map(str, labels[:5]))}{', ...' if len(labels) > 5 else ''}"
+        )
+    return [labels.index(task) for task in tasks]
+
+
+def _choose_input(data: _Data, name: str | None) -> int | None:
+    """Place of the input of a curve; None for a map of two."""
+    if name is not None:
+        if name not in data.inputs:
+            raise InvalidDataError(
+                f"input={name!r} is no input of the fit; they are {', '.join(data.inputs)}"
+            )
+        return data.inputs.index(name)
+    if len(data.inputs) > 2:
+        raise UnsupportedError(
+            f"functions of {len(data.inputs)} inputs are drawn over one of them: choose with "
+            f"input=, one of {', '.join(data.inputs)}"
+        )
+    return None if len(data.inputs) == 2 else 0
+
+
+def _predicted(
+    idata: xr.DataTree,
+    data: _Data,
+    task: int,
+    points: np.ndarray,
+    ci_prob: float,
+    random_seed: int | None,
+) -> pd.DataFrame:
+    frame = pd.DataFrame(points, columns=list(data.inputs))
+    frame[data.task_column] = data.labels[task]
+    sizes = fit_settings(idata).size
+    if sizes is not None:
+        frame[sizes] = 1.0
+    found = predict(idata, frame, as_frame=True, ci_prob=ci_prob, random_seed=random_seed)
+    assert isinstance(found, pd.DataFrame)
+    return found
+
+
+def _draw_curve(
+    ax: Axes,
+    idata: xr.DataTree,
+    data: _Data,
+    task: int,
+    axis: int,
+    drawn: tuple[float, int | None],
+) -> None:
+    mine = data.task == task
+    rows = data.features[mine] if mine.any() else data.features
+    points = np.tile(np.median(rows, axis=0), (_POINTS, 1))
+    points[:, axis] = np.linspace(
+        data.features[:, axis].min(), data.features[:, axis].max(), _POINTS
+    )
+    found = _predicted(idata, data, task, points, *drawn)
+    behind = np.flatnonzero(~mine)
+    behind = behind[:: max(1, len(behind) // _MOST_DOTS)]
+    moved = _in_units(idata, data, task)
+    ax.plot(data.features[behind, axis], moved[behind], ".", color=_FAINT, markersize=3, zorder=1)
+    x = points[:, axis]
+    ax.fill_between(x, found["lower"], found["upper"], color=POSTERIOR, alpha=0.22, lw=0, zorder=2)
+    ax.plot(x, found["mean"], color=POSTERIOR, lw=1.6, zorder=3)
+    own = np.flatnonzero(mine)
+    own = own[:: max(1, len(own) // _MOST_DOTS)]
+    ax.plot(data.features[own, axis], data.response[own], "o", color=POINT, markersize=3, zorder=4)
+    ax.set_xlabel(data.inputs[axis], fontsize=8)
+    shown = [data.response[own], found["lower"], found["upper"]]
+    low, high = min(map(np.min, filter(len, shown))), max(map(np.max, filter(len, shown)))
+    margin = 0.08 * (high - low) or 1.0
+    ax.set_ylim(low - margin, high + margin)
+
+
+def _in_units(idata: xr.DataTree, data: _Data, task: int) -> np.ndarray:
+    """Responses (row,) moved from the level and scale of their task to those of another."""
+    constant = get_group(idata, "constant_data")
+    scale = constant["response_scale"].to_numpy()
+    counts = np.bincount(data.task, minlength=len(scale))
+    sums = np.bincount(data.task, data.response, minlength=len(scale))
+    center = np.where(counts > 0, sums / np.maximum(counts, 1), data.response.mean())
+    standard = (data.response - center[data.task]) / scale[data.task]
+    return np.asarray(center[task] + scale[task] * standard)
+
+
+def _draw_map(
+    figure: Figure, ax: Axes, idata: xr.DataTree, data: _Data, task: int, random_seed: int | None
+) -> None:
+    low, high = data.features.min(axis=0), data.features.max(axis=0)
+    across = np.linspace(low[0], high[0], _CELLS)
+    up = np.linspace(low[1], high[1], _CELLS)
+    points = np.stack([part.ravel() for part in np.meshgrid(across, up)], axis=1)
+    mean = _predicted(idata, data, task, points, 0.9, random_seed)["mean"].to_numpy()
+    mine = data.task == task
+    values = np.concatenate([mean, data.response[mine]])
+    limits = np.quantile(values, [0.01, 0.99])
+    mesh = ax.pcolormesh(
+        across,
+        up,
+        mean.reshape(_CELLS, _CELLS),
+        cmap="viridis",
+        vmin=limits[0],
+        vmax=limits[1],
+        shading="gouraud",
+    )
+    ax.scatter(
+        data.features[mine, 0],
+        data.features[mine, 1],
+        c=data.response[mine],
+        s=9,
+        cmap="viridis",
+        vmin=limits[0],
+        vmax=limits[1],
+        edgecolors=INK,
+        linewidths=0.3,
+    )
+    ax.set_aspect("equal" if _alike(high - low) else "auto")
+    ax.set_xlabel(data.inputs[0], fontsize=8)
+    ax.set_ylabel(data.inputs[1], fontsize=8)
+    figure.colorbar(mesh, ax=ax, fraction=0.046, pad=0.03).ax.tick_params(labelsize=7)
+
+
+def _alike(ranges: np.ndarray) -> bool:
+    """Whether two inputs look like coordinates in one unit."""
+    return bool(ranges.min() > 0.2 * ranges.max())
