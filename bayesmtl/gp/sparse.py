@@ -137,7 +137,7 @@ class SparseFit(NamedTuple):
     lengthscale : (latent, input)
         Equal rows under "icm".
     loadings : (task, latent)
-        Signed; the sign of a column is arbitrary.
+        Signed; of "lmc" up to the sign of a column, of "icm" in axes that the rows couple least.
     noise_sd : (task,)
         NaN where the likelihood has none.
     intercept : (task,)

@@ -94,6 +94,15 @@ def roots_of(precision: Any) -> tuple[Any, Any]:
     return inverse.mT, log_det
 
 
+def _times(left: Any, right: Any) -> Any:
+    """Product (latent, i, j) of ``left`` (latent, i, k) and ``right`` (kernel, k, j)."""
+    if len(right) > 1:
+        return torch.bmm(left, right)
+    # One product instead of many: broadcasting would copy the right side for each.
+    n, i, k = left.shape
+    return (left.reshape(n * i, k) @ right[0]).reshape(n, i, -1)
+
+
 def predict_batch(kernel: str, points: Points, mean: Any, root: Any, batch: Batch) -> Predicted:
     """Moments of the predictor of rows; gradients flow to the point estimates only."""
     lengthscale = points.log_lengthscale.exp()
@@ -105,8 +114,8 @@ def predict_batch(kernel: str, points: Points, mean: Any, root: Any, batch: Batc
     factor = torch.linalg.cholesky(inducing)
     cross = _kernel(kernel, lengthscale, z, batch.inputs)
     v = torch.linalg.solve_triangular(factor, cross, upper=False)
-    latent_mean = torch.matmul(mean[:, None], v)[:, 0]
-    spread = torch.matmul(root.mT, v).square().sum(1)
+    latent_mean = _times(mean[:, None], v)[:, 0]
+    spread = _times(root.mT, v).square().sum(1)
     latent_variance = (1.0 - v.square().sum(1) + spread).clamp_min(0.0)
     loadings = points.loadings[batch.task].T
     f = points.intercept[batch.task] + batch.offset
@@ -149,9 +158,9 @@ def natural_terms(
     empty = torch.zeros_like(predicted.latent_mean)
     curvature = empty.index_add(1, batch.site, curvature)
     slope = empty.index_add(1, batch.site, a * mean_gradient)
-    precision = torch.matmul(v * curvature[:, None], v.mT)
+    precision = _times(v * curvature[:, None], v.mT)
     weight = slope + curvature * predicted.latent_mean
-    shift = torch.matmul(v, weight[:, :, None])[:, :, 0]
+    shift = _times(weight[:, None], v.mT)[:, 0]
     return Terms(precision, shift)
 
 

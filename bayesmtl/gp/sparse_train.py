@@ -31,7 +31,7 @@ _BLOCK_STEPS = 25  # the bound is judged over blocks of at least so many steps
 # Factor of the step sizes, and the share of the epochs after which the next one follows at the
 # latest: large steps may be cut off where a bad one has just thrown the bound back.
 _STAGES = ((1.0, 0.7), (0.3, 0.9), (0.1, 1.0))
-_FINAL_PASSES = 30
+_FINAL_PASSES = 100
 _FINAL_TOLERANCE = 1e-6  # nats per row
 
 
@@ -154,6 +154,8 @@ class _Trainer:
 
     def polish(self) -> float:
         """Ascend in q(v) alone, over all rows, and return the bound."""
+        if len(self.points.log_lengthscale) == 1:
+            self._rotate()
         rate = 1.0  # exact where rows are Gaussian and latent functions independent given them
         best, terms = self.full_pass()
         for _ in range(_FINAL_PASSES):
@@ -167,6 +169,24 @@ class _Trainer:
             if gain < _FINAL_TOLERANCE * len(self.rows.response):
                 break
         return best
+
+    def _rotate(self) -> None:
+        """Turn latent functions of one kernel so that the rows couple them as little as may be.
+
+        ``A R`` with orthogonal R gives the same covariance of the tasks and the same prior density;
+        R diagonalises the rows' information about the latent functions, ``sum_i a_i a_i' / s_i^2``,
+        and so q(v), independent over functions, loses least.
+        """
+        weight = torch.bincount(self.rows.task, minlength=len(self.points.intercept)).double()
+        if self.choices.likelihood in ("gaussian", "student_t"):
+            weight = weight * torch.exp(-2.0 * self.points.log_noise.detach())
+        loadings = self.points.loadings.detach()
+        _, turn = torch.linalg.eigh(loadings.T @ (weight[:, None] * loadings))
+        mean = torch.linalg.solve(self.q.precision, self.q.shift[:, :, None])[:, :, 0]
+        precision = torch.einsum("qr,qij->rij", turn.square(), self.q.precision)
+        shift = torch.einsum("rij,qr,qj->ri", precision, turn, mean)
+        self.points = self.points._replace(loadings=loadings @ turn)
+        self.q = Gaussians(precision, shift)
 
     def finish(self, elbo: float, trace: list[float], interrupted: bool) -> SparseFit:
         """Arrays."""

@@ -115,6 +115,20 @@ def test_orthogonal_loadings_on_shared_inputs_are_exact_in_rank_two() -> None:
     np.testing.assert_allclose(found_variance, variance, atol=1e-4)
 
 
+def test_latent_functions_of_one_kernel_are_turned_apart() -> None:
+    # As given, the two are nearly the same function, and q(v) would have to couple them.
+    loadings = np.array([[1.0, 0.9], [0.9, 1.0], [0.5, 0.6]])
+    data = simulate(60, loadings)
+    start = at(data, loadings, data.inputs)
+    fit = fixed(data, start)
+    np.testing.assert_allclose(fit.loadings @ fit.loadings.T, loadings @ loadings.T, rtol=1e-10)
+    mean, variance, evidence = dense(data, start)
+    assert evidence - 2.0 < fit.elbo < evidence
+    found_mean, found_variance = sparse_predict(fit, *data[:2])
+    np.testing.assert_allclose(found_mean, mean, atol=0.01)
+    assert np.sqrt(found_variance / variance).mean() == pytest.approx(1.0, abs=0.1)
+
+
 def test_independent_latent_functions_bound_the_evidence_of_coupled_ones() -> None:
     loadings = np.array([[1.0, 0.5], [0.8, 0.7]])
     data = simulate(40, loadings)
