@@ -25,7 +25,7 @@ from bayesmtl.gp.sparse_steps import (
     row_terms,
 )
 
-__all__ = ["Choices", "train"]
+__all__ = ["Choices", "Trainer", "train"]
 
 _BLOCK_STEPS = 25  # the bound is judged over blocks of at least so many steps
 # Factor of the step sizes, and the share of the epochs after which the next one follows at the
@@ -44,7 +44,7 @@ class Choices(NamedTuple):
     settings: SparseSettings
 
 
-class _Trainer:
+class Trainer:
     """State of one training."""
 
     def __init__(
@@ -239,7 +239,7 @@ def train(
     -------
     SparseFit
     """
-    trainer = _Trainer(choices, rows, start, rng)
+    trainer = Trainer(choices, rows, start, rng)
     trace: list[float] = []
     interrupted = False
     try:
@@ -252,7 +252,7 @@ def train(
 
 
 def _ascend(
-    trainer: _Trainer,
+    trainer: Trainer,
     slowdown: float,
     limit: int,
     trace: list[float],

@@ -325,7 +325,7 @@ def test_ctrl_c_keeps_what_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
             raise KeyboardInterrupt
         return float(len(done))
 
-    monkeypatch.setattr(sparse_train._Trainer, "step", stop)
+    monkeypatch.setattr(sparse_train.Trainer, "step", stop)
     data = simulate(30, ONE)
     fit = fit_sparse(*data, 3, rng=np.random.default_rng(7), progressbar=False)
     assert fit.interrupted
