@@ -311,6 +311,8 @@ def assemble(
     columns: dict[str, Any],
     standardize: bool,
     prepared: bool = False,
+    own_scales: np.ndarray | None = None,
+    own_task_scales: np.ndarray | None = None,
 ) -> Problem:
     """Put data and model together.
 
@@ -328,6 +330,8 @@ def assemble(
     standardize : bool
     prepared : bool
         Whether features, and a measured response, are in internal units already: a basis.
+    own_scales, own_task_scales : (feature,) and (task_feature,), optional
+        Scales of columns of a basis, NaN of others: see `bayesmtl.design.feature_scales`.
 
     Raises
     ------
@@ -353,6 +357,8 @@ def assemble(
         standardize=standardize,
         names=features,
         response=(center, unit),
+        own=own_scales,
+        task_own=own_task_scales,
     )
     scaling = _as_they_are(scaling, likelihood) if prepared else scaling
     if isinstance(common_part, Clusters):

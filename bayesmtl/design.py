@@ -11,6 +11,7 @@ import narwhals as nw
 import numpy as np
 
 from bayesmtl.errors import InvalidDataError, InvalidModelError
+from bayesmtl.formulas.bases import basis_scales
 from bayesmtl.formulas.encoding import build_matrix, compute_numbers, warn_constant
 from bayesmtl.formulas.expressions import Expression
 from bayesmtl.formulas.levels import learn_levels
@@ -23,6 +24,7 @@ from bayesmtl.trunk import check_trunk, forward
 __all__ = [
     "Design",
     "feature_matrix",
+    "feature_scales",
     "features_of",
     "formula_columns",
     "learn_design",
@@ -49,7 +51,8 @@ class Design:
     intercept : bool
         Whether the formula has an intercept.
     encoding : dict
-        `levels` of each categorical factor, `state` of each `center` and `scale`; JSON keeps it.
+        `levels` of each categorical factor, `state` of each `center`, `scale` and basis; JSON
+        keeps it.
     trunk : dict or None
         A trained network, `bayesmtl.trunk.forward`, that makes `features` of those of the formula.
     """
@@ -198,6 +201,26 @@ def feature_matrix(design: Design, data: Any) -> np.ndarray:
     names = parse_formula(design.formula).columns
     columns = complete_columns(frame, names, f"the formula {design.formula!r}")
     return features_of(design, frame, columns, np.arange(len(frame)))
+
+
+def feature_scales(design: Design, features: np.ndarray) -> np.ndarray:
+    """Scales of the features that a basis sets itself.
+
+    Parameters
+    ----------
+    design : Design
+        A learned design.
+    features : numpy.ndarray, shape (row, feature)
+        Features of its rows.
+
+    Returns
+    -------
+    numpy.ndarray, shape (feature,)
+        NaN for every other feature, which is centred and scaled by its values.
+    """
+    factors, state = parse_formula(design.formula).factors, design.encoding["state"]
+    bases = {text: state[text] for text, factor in factors.items() if factor.basis is not None}
+    return basis_scales(bases, design.features, features)
 
 
 def response_vector(design: Design, data: Any) -> np.ndarray:

@@ -12,7 +12,7 @@ import xarray as xr
 
 from bayesmtl.assembly import Clusters, Common, Correlated, Prepared, Relation, assemble
 from bayesmtl.data import Rows, read_rows, read_task_features, unused_rows
-from bayesmtl.design import Design, formula_columns, learn_design
+from bayesmtl.design import Design, feature_scales, formula_columns, learn_design
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.fitting import check_sizes, run
 from bayesmtl.formulas.parsing import parse_formula
@@ -40,7 +40,10 @@ class Model:
     Parameters
     ----------
     formula : str
-        ``"y ~ x1 + x2"``; the right side holds the features of every task.
+        ``"y ~ x1 + x2"``; the right side holds the features of every task. Basis terms expand
+        their inputs into several features, whose columns are neither centred nor rescaled:
+        ``hsgp(x, m=20)`` (Gaussian process; weights Normal(0, 1) give variance one),
+        ``spline(x, df=10)``, ``rbf(x1, x2, centers=30)`` and ``fourier(x, period=7, terms=3)``.
     task : str
         Column that names the task.
     relation : relation
@@ -278,7 +281,7 @@ class Model:
         InvalidDataError, InvalidModelError
             See the messages: each names the column, task or value and what to do.
         """
-        task_design, z = None, np.zeros((len(rows.tasks), 0))
+        task_design, z, task_scales = None, np.zeros((len(rows.tasks), 0)), None
         if self.task_features is not None:
             task_design = learn_design(self.task_features, data)
             z = read_task_features(
@@ -288,12 +291,15 @@ class Model:
                 tasks=rows.tasks,
                 missing=self.missing,  # type: ignore[arg-type]
             )
+            task_scales = feature_scales(task_design, z)
+        scales = feature_scales(design, rows.features)
         intercept = self._resolve_intercept(design)
         features = design.features
         if intercept == "relation":
             features = (INTERCEPT, *features)
             ones = np.ones((len(rows.features), 1))
             rows = rows._replace(features=np.hstack([ones, rows.features]))
+            scales = np.concatenate([[np.nan], scales])
         if not features and isinstance(self._common, Clusters):
             raise InvalidModelError(
                 f"{type(self._common).__name__} clusters the tasks by their weights, and the "
@@ -316,6 +322,8 @@ class Model:
             likelihood=common_likelihood(self.likelihood),
             columns=columns,
             standardize=self.standardize,
+            own_scales=scales,
+            own_task_scales=task_scales,
         )
         return Prepared(problem, design, task_design, columns)
 

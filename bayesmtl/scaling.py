@@ -21,7 +21,8 @@ class Scaling(NamedTuple):
     Parameters
     ----------
     feature_center, feature_scale : (feature,)
-        Centres are zero unless the model has an intercept outside the relation.
+        Centres are zero for columns of a basis, and unless the model has an intercept outside the
+        relation.
     task_feature_center, task_feature_scale : (task_feature,)
     response_center, response_scale : float
     """
@@ -45,6 +46,17 @@ def _pooled_scale(values: np.ndarray, standardize: bool) -> np.ndarray:
     return np.where(sd > noise, sd, 1.0)
 
 
+def _center_and_scale(
+    values: np.ndarray, own: np.ndarray | None, standardize: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means and scales of the columns; a basis keeps its zero, and its own scales."""
+    center, scale = values.mean(axis=0), _pooled_scale(values, standardize)
+    if own is None:
+        return center, scale
+    basis = ~np.isnan(own)
+    return np.where(basis, 0.0, center), np.where(basis & standardize, own, scale)
+
+
 def learn_scaling(
     rows: Rows,
     task_features: np.ndarray,
@@ -53,6 +65,8 @@ def learn_scaling(
     standardize: bool,
     names: Sequence[str],
     response: tuple[float, float],
+    own: np.ndarray | None = None,
+    task_own: np.ndarray | None = None,
 ) -> Scaling:
     """Learn the scaling from the rows.
 
@@ -67,16 +81,18 @@ def learn_scaling(
         Of the features.
     response : tuple of float
         Centre and scale of the response.
+    own, task_own : (feature,) and (task_feature,), optional
+        Scales of columns of a basis, which are not centred, NaN of others.
     """
-    center = rows.features.mean(axis=0) if separate else np.zeros(rows.features.shape[1])
-    scale = _pooled_scale(rows.features, standardize)
+    center, scale = _center_and_scale(rows.features, own, standardize)
+    if not separate:
+        center = np.zeros_like(center)
     if not separate:
         scale = np.where([name == INTERCEPT for name in names], 1.0, scale)
     return Scaling(
         center,
         scale,
-        task_features.mean(axis=0),
-        _pooled_scale(task_features, standardize),
+        *_center_and_scale(task_features, task_own, standardize),
         *response,
     )
 

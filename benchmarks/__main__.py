@@ -10,6 +10,7 @@ from benchmarks import (
     correlated,
     counts,
     covariance,
+    curves,
     graphical,
     intervals,
     landmine,
@@ -40,6 +41,7 @@ NAMES = (
     "neighbours",
     "graphical",
     "sparse_gp",
+    "curves",
 )
 PARTS = (
     *landmine.PARTS,
@@ -79,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "correlated": lambda: correlated.run(correlated.CorrelatedSettings(parts=parts, **splits)),
         "intervals": lambda: intervals.run(intervals.IntervalSettings()),
         "neighbours": lambda: neighbours.run(neighbours.NeighbourSettings(**splits)),
+        "curves": lambda: curves.run(curves.CurveSettings(**splits)),
         "graphical": lambda: graphical.run(
             graphical.GraphicalSettings(parts=parts, peers=peers, **repeats)
         ),
@@ -101,8 +104,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--splits",
         type=int,
-        help="school: published splits to use (default 10); correlated and neighbours: splits "
-        "(default 5); graphical: data sets (default 10)",
+        help="school: published splits to use (default 10); correlated, neighbours and curves: "
+        "splits (default 5); graphical: data sets (default 10)",
     )
     parser.add_argument(
         "--parts",

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 from formulaic.formula import SimpleFormula
 from formulaic.materializers import PandasMaterializer
+from formulaic.materializers.types import FactorValues
 from formulaic.parser.types import Factor, Term
 
 from bayesmtl.errors import InvalidDataError, InvalidTypeError, warn
 from bayesmtl.formulas.arithmetic import compute
+from bayesmtl.formulas.bases import basis_columns
 from bayesmtl.formulas.expressions import Expression
 from bayesmtl.formulas.levels import encode_levels
 from bayesmtl.formulas.parsing import Formula
@@ -105,8 +107,19 @@ def build_matrix(
     # Stand-ins, since formulaic would read a column named "1" or "a:b" in its own way.
     stand_in = {text: f"\x00{i}\x00" for i, text in enumerate(parsed.factors)}
     series: dict[str, Any] = {}
+    blocks: dict[str, Any] = {}
     for text, factor in parsed.factors.items():
         levels = encoding["levels"].get(text)
+        if factor.basis is not None:
+            state = encoding["state"]
+            inputs = [
+                compute_numbers(item, frame, columns, rows, state) for item in factor.basis.inputs
+            ]
+            block = basis_columns(text, factor.basis, np.column_stack(inputs), state)
+            blocks[stand_in[text]] = FactorValues(
+                {label: pd.Series(column) for label, column in block.items()}, kind="numerical"
+            )
+            continue
         if levels is None:
             values: Any = compute_numbers(factor, frame, columns, rows, encoding["state"])
         else:
@@ -119,7 +132,7 @@ def build_matrix(
         for term in parsed.terms
     ]
     computed = pd.DataFrame(series, index=pd.RangeIndex(len(rows)))
-    matrix = PandasMaterializer(computed).get_model_matrix(
+    matrix = PandasMaterializer(computed, blocks).get_model_matrix(
         SimpleFormula(terms, _ordering="degree"), output="pandas", na_action="ignore"
     )
     texts = list(parsed.factors)

@@ -6,20 +6,21 @@ only arithmetic on columns and numbers and the functions of this module exist.
 
 import ast
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.formulas.arithmetic import FUNCTIONS, LEARNED, OPERATORS, called
+from bayesmtl.formulas.options import BASES, LARGEST, nearest_name, read_options
 
-__all__ = ["ALLOWED", "Category", "Expression", "parse_expression"]
+__all__ = ["ALLOWED", "Basis", "Category", "Expression", "parse_expression"]
 
 DEEPEST = 40
-LARGEST = 1e300
 ALLOWED = (
     "allowed are column names (in backticks where they hold spaces or symbols), numbers, "
     "+ - * / ** and the functions C, I, "
     + ", ".join(sorted((*FUNCTIONS, *LEARNED)))
-    + " of one argument"
+    + " of one argument, and the bases "
+    + ", ".join(BASES)
 )
 
 
@@ -29,6 +30,24 @@ class Category(NamedTuple):
     column: str
     levels: tuple[str | int | bool, ...] | None
     reference: str | int | bool | None
+
+
+class Basis(NamedTuple):
+    """A basis term, such as `hsgp(x, m=20)`.
+
+    Attributes
+    ----------
+    name : str
+        One of `bayesmtl.formulas.options.BASES`.
+    inputs : tuple of Expression
+        Numeric expressions that it expands.
+    options : dict
+        Value of every option.
+    """
+
+    name: str
+    inputs: "tuple[Expression, ...]"
+    options: dict[str, Any]
 
 
 class Expression(NamedTuple):
@@ -44,12 +63,15 @@ class Expression(NamedTuple):
         Columns that it reads, in the order of reading.
     category : Category or None
         Set for `C(...)`.
+    basis : Basis or None
+        Set for a term of several columns.
     """
 
     text: str
     node: ast.expr
     columns: tuple[str, ...]
     category: Category | None
+    basis: Basis | None = None
 
 
 def parse_expression(text: str, quoted: Mapping[str, str]) -> Expression:
@@ -79,6 +101,8 @@ def parse_expression(text: str, quoted: Mapping[str, str]) -> Expression:
             f"cannot read {restore(text, quoted)!r} in the formula; {ALLOWED}"
         ) from error
     category = _parse_category(node, quoted) if called(node) == "C" else None
+    if called(node) in BASES:
+        return _parse_basis(node, text, quoted)
     columns: dict[str, None] = {}
     if category is None:
         _check(node, quoted, columns, 0)
@@ -108,8 +132,15 @@ def _refuse(node: ast.AST, quoted: Mapping[str, str]) -> InvalidModelError:
         ast.Call: "a call of another function, or not of one argument,",
         ast.Compare: "a comparison",
     }.get(type(node), "such a piece")
-    piece = restore(ast.unparse(node), quoted)
-    return InvalidModelError(f"the formula holds {piece!r}, and {kind} is not allowed; {ALLOWED}")
+    piece, near = restore(ast.unparse(node), quoted), ""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        if node.func.id in BASES:
+            kind = "a basis inside another expression"
+        elif node.func.id not in (*FUNCTIONS, *LEARNED):
+            near = nearest_name(node.func.id, (*BASES, *FUNCTIONS, *LEARNED))
+    return InvalidModelError(
+        f"the formula holds {piece!r}, and {kind} is not allowed; {ALLOWED}{near}"
+    )
 
 
 def _check(node: ast.expr, quoted: Mapping[str, str], columns: dict[str, None], depth: int) -> None:
@@ -143,6 +174,28 @@ def _children(node: ast.expr) -> list[ast.expr] | None:
     if isinstance(node, ast.Call) and called(node) in {"I", *FUNCTIONS, *LEARNED}:
         return node.args if len(node.args) == 1 and not node.keywords else None
     return None
+
+
+def _parse_basis(node: ast.expr, text: str, quoted: Mapping[str, str]) -> Expression:
+    """Read the inputs and options of a basis."""
+    assert isinstance(node, ast.Call)
+    name, piece = str(called(node)), restore(ast.unparse(node), quoted)
+    options = read_options(name, node, piece)
+    inputs = []
+    for argument in node.args:
+        shown, columns = restore(ast.unparse(argument), quoted), dict[str, None]()
+        _check(argument, quoted, columns, 0)
+        if not columns:
+            raise InvalidModelError(
+                f"the input {shown} of {piece!r} in the formula reads no column; options are "
+                f"written with their names: {BASES[name].usage}"
+            )
+        inputs.append(Expression(shown, argument, tuple(columns), None))
+    if len({item.text for item in inputs}) < len(inputs):
+        raise InvalidModelError(f"{piece!r} in the formula has the same input twice; remove one")
+    read = dict.fromkeys(column for item in inputs for column in item.columns)
+    basis = Basis(name, tuple(inputs), options)
+    return Expression(restore(text, quoted), node, tuple(read), None, basis)
 
 
 def _parse_category(node: ast.expr, quoted: Mapping[str, str]) -> Category:

@@ -158,6 +158,11 @@ def _parse_response(formula: str, terms: list[Any], quoted: dict[str, str]) -> E
             'like "y" or "log(y)"'
         )
     response = _parse_factor(factors[0], quoted)
+    if response.basis is not None:
+        raise InvalidModelError(
+            f"the response {response.text!r} is a basis of several columns; write the basis on the "
+            "right side of the formula"
+        )
     if response.category is not None or re.search(r"\b(center|scale)\(", response.text):
         raise InvalidModelError(
             f"the response {response.text!r} cannot be C(), center() or scale(); transform the "
