@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -229,7 +230,7 @@ def _learn_rbf(text: str, basis: Basis, inputs: np.ndarray) -> dict[str, Any]:
         width = spacing_width(count, inputs.shape[1])
     distinct = len(np.unique(inputs, axis=0))
     _require_distinct(text, "centers", distinct, count, distinct)
-    centers = pivoted_centers(inputs / sd, count, width)
+    centers = pivoted_centers(inputs / sd, count, partial(radial_basis, width=width))
     if len(centers) < count:
         raise InvalidDataError(
             f"{text} in the formula finds {len(centers)} centers that differ at width={width:g} "

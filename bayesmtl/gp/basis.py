@@ -7,33 +7,40 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesmtl.errors import UnsupportedError, warn
-from bayesmtl.gp.data import FunctionProblem
+from bayesmtl.errors import InvalidModelError, warn
+from bayesmtl.gp.data import FunctionProblem, noise_prior
 from bayesmtl.gp.dense import DenseMarginal
-from bayesmtl.gp.hyperparameters import HUANG_WAND, HyperPrior
+from bayesmtl.gp.hyperparameters import HUANG_WAND, LOW_RANK, HyperPrior
 from bayesmtl.gp.posterior import LogPosterior
-from bayesmtl.gp.weight_space import HilbertBasis
+from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis
 from bayesmtl.inference.approximations import maximise
+from bayesmtl.numerics.bases import pivoted_centers
 from bayesmtl.numerics.densities import FIXED
 from bayesmtl.numerics.kernels import (
     hilbert_basis,
     hilbert_frequencies,
+    kernel_matrix,
     kernel_values,
     spectral_density,
 )
+from bayesmtl.priors import table_row
 
 __all__ = ["Lengths", "choose_basis", "likely_lengths", "residual_share"]
 
 MOST_INPUTS = 3
-# Largest share of the variance of a function, averaged over the box, that a basis may leave out,
-# and largest kernel value that the boundary of the box may mirror.
-_LEFT_OUT, _MIRRORED = 0.01, 0.02
-_MOST_FUNCTIONS, _MOST_OF_INPUT = 1024, 200
+# Largest share of the variance of a function, averaged over the box, that a basis may leave out: at
+# the shortest likely length-scale, and at the likeliest. Largest kernel value that the boundary of
+# the box may mirror.
+_LEFT_OUT, _LIKELY_LEFT_OUT, _MIRRORED = 0.01, 0.001, 0.02
+_MOST_FUNCTIONS, _MOST_OF_INPUT = 512, 200
+# Weights of all tasks that are drawn at once; operations of a sweep where tasks share factors.
+_MOST_WEIGHTS, _MOST_OPERATIONS = 1200, 3e9
 _MOST_WIDTH = 4.0
 # Rows by which length-scales are guessed, and their factor either way.
 _PILOT_ROWS, _FACTOR = 300, 1.7
 _ITERATIONS = 200
 _GRID = 200
+_SAMPLE = 3000
 
 
 class Lengths(NamedTuple):
@@ -89,13 +96,11 @@ def _standard(response: np.ndarray, task: np.ndarray) -> np.ndarray:
 
 def _alone(prior: HyperPrior, n_tasks: int) -> HyperPrior:
     """The prior of so many tasks in standard units, one kernel."""
-    from bayesmtl.priors import Prior, table_row
-
     return prior._replace(
         kind=HUANG_WAND,
         given=np.broadcast_to(np.eye(n_tasks), (1, n_tasks, n_tasks)),
         lengthscale_rows=prior.lengthscale_rows[:1],
-        noise_rows=np.tile(table_row(Prior("HalfNormal", sigma=1.0)), (n_tasks, 1)),
+        noise_rows=np.tile(table_row(noise_prior(1.0)), (n_tasks, 1)),
         noise_unit=np.ones(n_tasks),
         shared_noise=False,
     )
@@ -131,15 +136,56 @@ def _count(kernel: str, half_width: float, lengthscale: float, allowed: float) -
     return high
 
 
+def _around_points(
+    problem: FunctionProblem,
+    lengthscale: np.ndarray,
+    basis_size: tuple[int, ...] | None,
+    rng: np.random.Generator,
+) -> NystroemBasis:
+    """Rows that determine the process best, until they leave out little of it."""
+    if basis_size is not None and len(set(basis_size)) > 1:
+        raise InvalidModelError(
+            f"basis_size of more than {MOST_INPUTS} inputs is one number, that of all functions, "
+            f"got {basis_size}"
+        )
+    inputs = problem.rows.inputs
+    if len(inputs) > _SAMPLE:
+        inputs = inputs[np.sort(rng.choice(len(inputs), _SAMPLE, replace=False))]
+    most = _most_functions(problem.prior) if basis_size is None else basis_size[0]
+
+    def kernel(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        return kernel_matrix(problem.kernel, left, right, lengthscale)
+
+    centers = pivoted_centers(inputs, most, kernel, 0.0 if basis_size else _LEFT_OUT)
+    basis = NystroemBasis(problem.kernel, centers, lengthscale)
+    left = 1.0 - (basis.columns(inputs) ** 2).sum(axis=1).mean()
+    if left > 2.0 * _LEFT_OUT:
+        warn(
+            f"{basis.size:,} basis functions leave out {left:.0%} of the variance of functions of "
+            f"{len(problem.inputs)} inputs at the likeliest length-scales: use inference='nuts' or "
+            "'svgp', or basis_size="
+        )
+    return basis
+
+
+def _most_functions(prior: HyperPrior) -> int:
+    """Functions with which a sweep takes less than about a second."""
+    if prior.kind == LOW_RANK:
+        return min(_MOST_FUNCTIONS, int((_MOST_OPERATIONS / prior.n_tasks) ** (1.0 / 3.0)))
+    return min(_MOST_FUNCTIONS, max(_MOST_WEIGHTS // prior.n_tasks, 1))
+
+
 def choose_basis(
     problem: FunctionProblem, basis_size: tuple[int, ...] | None, rng: np.random.Generator
-) -> HilbertBasis:
+) -> HilbertBasis | NystroemBasis:
     """A box and numbers of functions for the length-scales that the data make likely.
+
+    Of many inputs, points at the likeliest length-scales.
 
     Raises
     ------
-    UnsupportedError
-        For more inputs than a box can have.
+    InvalidModelError
+        For numbers of functions that differ between many inputs.
 
     Warns
     -----
@@ -147,22 +193,24 @@ def choose_basis(
         When more functions would be needed than are allowed.
     """
     n_inputs = len(problem.inputs)
-    if n_inputs > MOST_INPUTS:
-        raise UnsupportedError(
-            f"inference='gibbs' takes up to {MOST_INPUTS} inputs, and the formula has {n_inputs}: "
-            "use inference='nuts' or 'svgp'"
-        )
     lengths = likely_lengths(problem, rng)
+    if n_inputs > MOST_INPUTS:
+        likely = np.sqrt(lengths.low * lengths.high)
+        return _around_points(problem, likely, basis_size, rng)
     widths = [_half_width(problem.kernel, one) for one in lengths.high.tolist()]
     if basis_size is not None:
         return HilbertBasis(problem.kernel, basis_size, tuple(widths))
-    allowed = _LEFT_OUT / n_inputs
+    likely = np.sqrt(lengths.low * lengths.high)
     counts = [
-        _count(problem.kernel, width, low, allowed)
-        for width, low in zip(widths, lengths.low.tolist(), strict=True)
+        max(
+            _count(problem.kernel, width, low, _LEFT_OUT / n_inputs),
+            _count(problem.kernel, width, middle, _LIKELY_LEFT_OUT / n_inputs),
+        )
+        for width, low, middle in zip(widths, lengths.low.tolist(), likely.tolist(), strict=True)
     ]
     wanted = list(counts)
-    while math.prod(counts) > _MOST_FUNCTIONS:
+    most = _most_functions(problem.prior)
+    while math.prod(counts) > most:
         counts[int(np.argmax(counts))] -= 1
     if counts != wanted:
         shares = [

@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesmtl.assembly import Problem, assemble
 from bayesmtl.gp.data import FunctionProblem
-from bayesmtl.gp.hyperparameters import GIVEN, HUANG_WAND
+from bayesmtl.gp.hyperparameters import GIVEN, HUANG_WAND, LOW_RANK
 from bayesmtl.gp.weight_space import Basis
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
@@ -39,12 +39,12 @@ def core_problem(problem: FunctionProblem, basis: Basis, likelihood: Likelihood)
         position=problem.table.position[problem.order],
         extra={name: values[problem.order] for name, values in problem.table.extra.items()},
     )
-    kind = {GIVEN: prior.given[0], HUANG_WAND: "full"}.get(prior.kind, "low_rank")
+    kinds = {GIVEN: prior.given[0], HUANG_WAND: "full", LOW_RANK: "low_rank"}
     relation = MatrixNormal(
-        task_covariance=kind,
+        task_covariance=kinds[prior.kind],
         mean=0.0,
         scale=tuple(sd.tolist()),
-        n_factors=prior.rank if kind == "low_rank" else None,
+        n_factors=prior.rank if prior.kind == LOW_RANK else None,
     )
     level = rows.level_sd[0]
     intercept = None

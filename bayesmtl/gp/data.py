@@ -22,12 +22,13 @@ from bayesmtl.relations.settings import per_feature
 if TYPE_CHECKING:
     from bayesmtl.gp.model import MultiTaskGP
 
-__all__ = ["MEDIAN_LENGTH", "FunctionProblem", "Units", "read_functions"]
+__all__ = ["MEDIAN_LENGTH", "FunctionProblem", "Units", "noise_prior", "read_functions"]
 
 # Up to so many tasks their covariance has full rank by default; beyond, so many factors.
 _FEW_TASKS, _DEFAULT_RANK = 12, 3
 # Median of a length-scale in half ranges of an input, for one input, and sd of its log.
 MEDIAN_LENGTH, _LOG_LENGTH_SD = 0.6, 1.0
+_MEDIAN_NOISE, _LOG_NOISE_SD = 0.3, 1.5
 _LEVEL_SD, _LINK_LEVEL_SD = 1.0, 2.5
 # Rows that the pooled spread of a task's response weighs, on the log scale.
 _SPREAD_ROWS = 2.0
@@ -241,8 +242,6 @@ def _prior(model: MultiTaskGP, design: Design, tasks: np.ndarray, units: Units) 
         given = (matrix / np.outer(units.response_scale, units.response_scale))[None]
     elif model.rank is None and n_tasks <= _FEW_TASKS:
         kind = HUANG_WAND
-    elif model.rank is None and number > 1:
-        rank = 1
     lengths = _lengthscale_priors(model, design.features, units.input_scale)
     return HyperPrior(
         kind=kind,
@@ -269,8 +268,14 @@ def _lengthscale_priors(
     return per_feature(model.lengthscale, inputs, default, "MultiTaskGP lengthscale")
 
 
+def noise_prior(unit: float) -> Prior:
+    """Of the noise sd of a task: away from zero, which rows that do not vary would lead to."""
+    return Prior("LogNormal", mu=math.log(_MEDIAN_NOISE * unit), sigma=_LOG_NOISE_SD)
+
+
 def _noise_priors(model: MultiTaskGP, tasks: np.ndarray, scale: np.ndarray) -> list[PriorLike]:
-    own, default = model.noise_sd, [Prior("HalfNormal", sigma=one) for one in scale.tolist()]
+    own = model.noise_sd
+    default = [noise_prior(one) for one in scale.tolist()]
     if own is None:
         return list(default)
     if isinstance(own, tuple):

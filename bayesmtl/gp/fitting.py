@@ -24,8 +24,10 @@ from bayesmtl.gp.posterior import HyperDraws, LogPosterior, approximate, sample_
 from bayesmtl.gp.result import FunctionRecord, build_function_tree
 from bayesmtl.gp.sparse import SparseSettings
 from bayesmtl.gp.sparse_fits import fit_functions
+from bayesmtl.gp.weight_space import HilbertBasis
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
+from bayesmtl.numerics.densities import FIXED
 from bayesmtl.posterior.importance import reported_pareto_k
 
 if TYPE_CHECKING:
@@ -186,7 +188,11 @@ def _gibbs(
             f"{_MOST_BYTES / 2**30:.0f} GiB: use fewer draws, or basis_size="
         )
     draws, core, interrupted = sample_functions(problem, basis, likelihood, **settings)
-    about = {"basis_size": list(basis.counts)}
+    if isinstance(basis, HilbertBasis):
+        return _Outcome(draws, interrupted, {}, {"basis_size": list(basis.counts)}, basis, core)
+    about: dict[str, Any] = {"basis_size": [basis.size]}
+    if (problem.prior.lengthscale_rows[..., 0] != FIXED).any():
+        about["point_estimates"] = ["lengthscale"]
     return _Outcome(draws, interrupted, {}, about, basis, core)
 
 
@@ -228,7 +234,8 @@ def _exact(problem: FunctionProblem, inference: str, settings: dict[str, Any]) -
 def _values(problem: FunctionProblem, found: HyperDraws) -> FunctionDraws:
     """Hyperparameters of draws of the vector; components by their length-scales, short first."""
     shape = found.points.shape[:2]
-    values = [problem.prior.values(point) for point in found.points.reshape(-1, problem.prior.size)]
+    points = found.points.reshape(shape[0] * shape[1], problem.prior.size)
+    values = [problem.prior.values(point) for point in points]
     covariance = np.array([one.covariance for one in values])
     lengthscale = np.array([one.lengthscale for one in values])
     noise = np.array([one.noise for one in values])

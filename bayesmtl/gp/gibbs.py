@@ -18,7 +18,7 @@ from bayesmtl.gp.data import FunctionProblem
 from bayesmtl.gp.draws import FunctionDraws, join_functions
 from bayesmtl.gp.hyperparameters import HUANG_WAND, HyperPrior
 from bayesmtl.gp.lengthscales import given_weights, given_whitened, without_weights
-from bayesmtl.gp.weight_space import HilbertBasis
+from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis
 from bayesmtl.inference.corrected import CorrectedTuning, corrected_sweep, start_corrected
 from bayesmtl.inference.corrected_state import attempt
 from bayesmtl.inference.gibbs import ChainState, gibbs_step, start_chain
@@ -47,7 +47,7 @@ _MOVES = Moves(collapsed=False, rows=False)
 _COLLAPSED_LIMIT = 400
 # Smoothness of functions that have all derivatives, as far as the ridge of length-scale and
 # covariance goes.
-_ROUGH = 3.0
+_ROUGH, _ALONG = 3.0, 0.5
 
 
 @inner_kernel
@@ -134,8 +134,11 @@ class _Lengths(NamedTuple):
     def without_weights(
         self, dense: Any, precision: np.ndarray, tasks: DenseTasks, scale: np.ndarray, rng: Any
     ) -> float:
-        """Update with the weights integrated out, and the ``scale`` of these; see above."""
-        ridge = self.ridge if self.learned else 0.0
+        """Update with the weights integrated out, and the ``scale`` of these; see above.
+
+        In a direction at random, as a move is of either kind: alone, or along the ridge.
+        """
+        ridge = self.ridge if self.learned and rng.random() < _ALONG else 0.0
         of_tasks = (dense, precision, tasks.precision, scale, ridge)
         return float(without_weights(self.logs, *self._settings, *of_tasks, rng))
 
@@ -151,8 +154,15 @@ class _Lengths(NamedTuple):
         return float(sum(log_density(r, u * np.exp(x)) + x for r, u, x, free in parts if free))
 
 
-def _start_lengths(prior: HyperPrior, basis: HilbertBasis, rng: np.random.Generator) -> _Lengths:
+def _start_lengths(
+    prior: HyperPrior, basis: HilbertBasis | NystroemBasis, rng: np.random.Generator
+) -> _Lengths:
     rows, units = prior.lengthscale_rows[0], prior.lengthscale_unit
+    if isinstance(basis, NystroemBasis):
+        still, size = np.zeros(len(units), dtype=np.bool_), basis.centers.shape
+        logs, variance = np.log(basis.lengthscale), np.zeros(basis.size)
+        fixed = (np.zeros(size), np.inf, 0.0, np.ascontiguousarray(rows), units, False)
+        return _Lengths(logs, variance, still, *fixed)
     free = rows[:, 0] != FIXED
     logs = np.log(0.6) + rng.normal(0.0, 0.5, len(units))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -234,7 +244,7 @@ class GaussianChain:
         self,
         problem: Problem,
         functions: FunctionProblem,
-        basis: HilbertBasis,
+        basis: HilbertBasis | NystroemBasis,
         tune: int,
         rng: np.random.Generator,
     ) -> None:
@@ -337,7 +347,7 @@ class _RowChain:
         self,
         problem: Problem,
         functions: FunctionProblem,
-        basis: HilbertBasis,
+        basis: HilbertBasis | NystroemBasis,
         tune: int,
         rng: np.random.Generator,
     ) -> None:
@@ -459,7 +469,7 @@ def _record(
 
 def sample_functions(
     functions: FunctionProblem,
-    basis: HilbertBasis,
+    basis: HilbertBasis | NystroemBasis,
     likelihood: Likelihood,
     *,
     draws: int,

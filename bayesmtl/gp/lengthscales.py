@@ -211,23 +211,21 @@ def without_weights(
 ):
     """Update logs (p,) of the length-scales, ``log_variance`` (m,) and the ``scale`` (1 or 0 + m,).
 
-    All weights are integrated out and must be drawn next. With a ``ridge`` above zero the
-    covariance, whose inverse is ``task_precision``, grows too: the log of its factor is returned.
+    All weights are integrated out and must be drawn next. With a ``ridge`` above zero the move is
+    along it: the covariance, whose inverse is ``task_precision``, grows too; the log of its factor
+    is returned.
     """
     out, first = log_variance.copy(), scale.shape[0] - log_variance.shape[0]
     task_precision, total = task_precision.copy(), 0.0
     for j in range(logs.shape[0]):
-        for along in range(2 if ridge > 0.0 else 1):
-            if not free[j]:
-                continue
-            slope, origin = along * ridge, logs[j]
+        if free[j]:
+            origin = logs[j]
             own = np.diag(task_precision).copy()
             place = (logs, j, squares, smoothness, constant, out, rows[j], units[j])
-            of = (dense, precision, task_precision, scale, first)
-            args = (place, *of, slope, origin, own)
+            args = (place, dense, precision, task_precision, scale, first, ridge, origin, own)
             x = _slice_collapsed(args, origin, _WIDTH, rng)
             _place(x, place)
-            grown = slope * (x - origin)
+            grown = ridge * (x - origin)
             total += grown
             task_precision *= math.exp(-grown)
             log_variance[:] = out

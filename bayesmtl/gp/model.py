@@ -13,6 +13,7 @@ from bayesmtl.design import formula_columns
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.fitting import check_sizes
 from bayesmtl.gp.data import FunctionProblem, read_functions
+from bayesmtl.gp.story import function_story
 from bayesmtl.inference.chains import available_cores
 from bayesmtl.likelihoods import LIKELIHOODS, Ordinal
 from bayesmtl.likelihoods.gaussian import Gaussian
@@ -65,7 +66,7 @@ class MultiTaskGP:
     noise : {"task", "shared"}
         One noise sd for each task, or one for all.
     noise_sd : Prior, float, array or {task: Prior or float}
-        Default HalfNormal(u_t).
+        Default LogNormal with median 0.3 u_t and sd 1.5 on the log scale.
     intercept : Prior or float, optional
         Normal prior, or value, of a_t. Default Normal(mean of the task's response, u_t); 0 where
         `task_covariance` is given, the law of the functions being known then.
@@ -180,6 +181,9 @@ class MultiTaskGP:
             )
         object.__setattr__(self, "intercept", value)
 
+    def __str__(self) -> str:
+        return function_story(self)
+
     @property
     def n_components(self) -> int:
         """Number of kernels."""
@@ -265,7 +269,9 @@ class MultiTaskGP:
         progressbar : bool
         **options
             Of the method: ``basis_size`` of "gibbs", functions of each input, an integer or
-            {input: integer}; by default as many as the length-scales need. Of "svgp" those of
+            {input: integer}; by default as many as the length-scales need. Of more than three
+            inputs the basis is of covariances with some rows, length-scales fixed at a point
+            estimate, and ``basis_size`` the number of these rows. Of "svgp" those of
             `bayesmtl.gp.sparse.SparseSettings`, such as ``n_inducing`` and ``epochs``.
 
         Returns

@@ -7,14 +7,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from bayesmtl.errors import UnsupportedError
 from bayesmtl.gp.hyperparameters import Hyper, HyperPrior
 from bayesmtl.gp.problem import Marginal
-from bayesmtl.inference.approximations import Normal, Target, evaluate, fit_laplace
+from bayesmtl.inference.approximations import (
+    Normal,
+    Target,
+    evaluate,
+    fit_laplace,
+    maximise,
+)
 from bayesmtl.posterior.importance import smoothed_weights
 
 __all__ = ["HyperDraws", "approximate", "log_posterior", "sample_nuts"]
 
-_ITERATIONS = 2000
+_ITERATIONS, _STARTS = 2000, 3
+_LEAST_CURVATURE = 0.3
 _STATS = {
     "diverging": "diverging",
     "depth": "tree_depth",
@@ -155,6 +163,36 @@ def sample_nuts(
     return HyperDraws(points, lp[:, :finished], named, interrupted=finished < draws)
 
 
+def _best_start(target: LogPosterior, rng: np.random.Generator) -> np.ndarray:
+    """The highest of the modes that dispersed starts lead to: kernels may share the rows unevenly.
+
+    Raises
+    ------
+    UnsupportedError
+        When the density is not finite at any of them.
+    """
+    several = _STARTS if target.prior.n_components > 1 else 1
+    starts = [target.prior.start(rng) for _ in range(several)]
+    found = [maximise(target.or_nothing, start, _ITERATIONS) for start in starts]
+    best = min(found, key=lambda one: float(one.fun))
+    if not np.isfinite(best.fun):
+        raise UnsupportedError(
+            "inference='map' found no mode: the posterior density is not finite; use "
+            "inference='gibbs'"
+        )
+    return np.asarray(best.x)
+
+
+def _bounded_normal(target: Target) -> Normal:
+    """The normal where an optimiser stops short of a mode, curvatures at least those of a prior."""
+    x, step = target.start, 1e-4
+    steps = step * np.eye(x.size)
+    hessian = (evaluate(target, x - steps)[1] - evaluate(target, x + steps)[1]) / (2.0 * step)
+    values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
+    root = vectors / np.sqrt(np.maximum(values, _LEAST_CURVATURE))
+    return Normal(x, np.linalg.cholesky(root @ root.T))
+
+
 def approximate(
     target: LogPosterior, *, draws: int, chains: int, rng: np.random.Generator
 ) -> HyperDraws:
@@ -168,8 +206,11 @@ def approximate(
     size = target.prior.size
     if size == 0:
         return HyperDraws(np.zeros((chains, draws, 0)), np.zeros((chains, draws)), {})
-    density = Target(target.or_nothing, target.prior.start(rng), ("hyperparameters",) * size)
-    normal: Normal = fit_laplace(density, iterations=_ITERATIONS, rng=rng)
+    density = Target(target.or_nothing, _best_start(target, rng), ("hyperparameters",) * size)
+    try:
+        normal: Normal = fit_laplace(density, iterations=_ITERATIONS, rng=rng)
+    except UnsupportedError:
+        normal = _bounded_normal(density)
     points, log_q = normal.draw(draws * chains, rng)
     log_p, _ = evaluate(density, points)
     k = smoothed_weights(log_p - log_q)[1] if np.isfinite(log_p).all() else np.inf

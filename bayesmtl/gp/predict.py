@@ -16,7 +16,7 @@ from bayesmtl.gp.dense import factor, row_covariance
 from bayesmtl.gp.hyperparameters import Hyper
 from bayesmtl.gp.sparse_fits import read_sparse
 from bayesmtl.gp.sparse_predict import draw_latent
-from bayesmtl.gp.weight_space import HilbertBasis
+from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis
 from bayesmtl.likelihoods import Likelihood, Mixed
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.protocol import Predicted
@@ -231,14 +231,10 @@ def _function_blocks(
 
 
 def _in_basis(fit: _Fit, rows: PredictorRows) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    constant, weights = fit.constant, fit.flat("weights")
-    basis = HilbertBasis(
-        fit.kernel,
-        tuple(constant["basis_count"].to_numpy().tolist()),
-        tuple(constant["basis_half_width"].to_numpy().tolist()),
-    )
+    weights, basis = fit.flat("weights"), _read_basis(fit)
     inputs = fit.inputs(rows.features)
-    _require_inside(inputs, basis, fit)
+    if isinstance(basis, HilbertBasis):
+        _require_inside(inputs, basis, fit)
     level = _levels(fit)
     order = np.argsort(rows.task, kind="stable")
     size = max(1, _BLOCK_NUMBERS // (len(weights) + basis.size))
@@ -265,6 +261,18 @@ def _from_inducing(
         index = np.arange(start, min(start + size, len(inputs)))
         drawn = draw_latent(sparse, inputs[index], rows.task[index], n_samples, rng)
         yield index, center[index, None] + scale[index, None] * drawn.T
+
+
+def _read_basis(fit: _Fit) -> HilbertBasis | NystroemBasis:
+    constant = fit.constant
+    if "basis_center" in constant:
+        centers = constant["basis_center"].to_numpy()
+        return NystroemBasis(fit.kernel, centers, constant["basis_lengthscale"].to_numpy())
+    return HilbertBasis(
+        fit.kernel,
+        tuple(constant["basis_count"].to_numpy().tolist()),
+        tuple(constant["basis_half_width"].to_numpy().tolist()),
+    )
 
 
 def _levels(fit: _Fit) -> np.ndarray:

@@ -15,7 +15,7 @@ from bayesmtl.gp.draws import FunctionDraws
 from bayesmtl.gp.hyperparameters import GIVEN, HUANG_WAND
 from bayesmtl.gp.sparse import SparseFit
 from bayesmtl.gp.sparse_fits import sparse_constants
-from bayesmtl.gp.weight_space import HilbertBasis
+from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.parameters import parameter_coords, parameter_variables, rescale
@@ -57,7 +57,7 @@ def build_function_tree(
     record: FunctionRecord,
     *,
     likelihood: Likelihood,
-    basis: HilbertBasis | None,
+    basis: HilbertBasis | NystroemBasis | None,
     core: Any,
     sparse: SparseFit | None,
     sample_stats: dict[str, np.ndarray],
@@ -80,6 +80,8 @@ def build_function_tree(
     sample_stats : dict of (chain, draw) arrays
     """
     posterior = _posterior(problem, draws, core, likelihood)
+    if isinstance(basis, NystroemBasis):
+        posterior["lengthscale"].attrs["constant"] = 1
     if sparse is not None:
         for variable in posterior.data_vars.values():
             variable.attrs["constant"] = 1
@@ -219,7 +221,7 @@ def response_name(name: str) -> str:
 
 
 def _constant(
-    problem: FunctionProblem, likelihood: Likelihood, basis: HilbertBasis | None
+    problem: FunctionProblem, likelihood: Likelihood, basis: HilbertBasis | NystroemBasis | None
 ) -> xr.Dataset:
     """Inputs, task of each row, units, and the basis."""
     table, units = problem.table, problem.units
@@ -237,7 +239,10 @@ def _constant(
     for role, column in likelihood.columns.items():
         if column is not None:
             out[role] = (("obs",), table.extra[column])
-    if basis is not None:
+    if isinstance(basis, NystroemBasis):
+        out["basis_center"] = (("basis", "feature"), basis.centers)
+        out["basis_lengthscale"] = (("feature",), basis.lengthscale)
+    elif basis is not None:
         out["basis_count"] = (("feature",), np.array(basis.counts))
         out["basis_half_width"] = (("feature",), np.array(basis.half_widths))
     coords = {

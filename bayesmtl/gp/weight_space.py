@@ -20,13 +20,23 @@ from bayesmtl.gp.weight_kernels import assemble_weights, weight_moments
 from bayesmtl.numerics.kernels import (
     hilbert_basis,
     hilbert_frequencies,
+    kernel_matrix,
     log_spectral_density,
     spectral_slopes,
 )
 
-__all__ = ["Basis", "BasisSites", "HilbertBasis", "WeightMarginal", "basis_sites", "draw_weights"]
+__all__ = [
+    "Basis",
+    "BasisSites",
+    "HilbertBasis",
+    "NystroemBasis",
+    "WeightMarginal",
+    "basis_sites",
+    "draw_weights",
+]
 
 _BLOCK = 1 << 16
+_JITTER = 1e-8
 
 
 class Basis(Protocol):
@@ -83,6 +93,45 @@ class HilbertBasis(NamedTuple):
     def log_variance_slopes(self, lengthscale: np.ndarray) -> np.ndarray:
         """Derivatives (basis, input) by the logs of the length-scales."""
         return spectral_slopes(self.kernel, self.frequencies, lengthscale)
+
+
+class NystroemBasis(NamedTuple):
+    """Covariances with some points at fixed length-scales, whitened: ``L^-1 k(z, x)``.
+
+    With ``L L' = k(z, z)``, independent weights of variance one give the part of the process that
+    its values at the points determine (Williams and Seeger 2001, NeurIPS 13).
+
+    Parameters
+    ----------
+    kernel : str
+    centers : (basis, input)
+    lengthscale : (input,)
+    """
+
+    kernel: str
+    centers: np.ndarray
+    lengthscale: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Number of points."""
+        return len(self.centers)
+
+    def columns(self, inputs: np.ndarray) -> np.ndarray:
+        """Values (row, basis) at inputs (row, input)."""
+        own = kernel_matrix(self.kernel, self.centers, self.centers, self.lengthscale)
+        own[np.diag_indices(self.size)] += _JITTER
+        cross = kernel_matrix(self.kernel, self.centers, inputs, self.lengthscale)
+        lower = np.linalg.cholesky(own)
+        return np.ascontiguousarray(solve_triangular(lower, cross, lower=True).T)
+
+    def log_variance(self, lengthscale: np.ndarray) -> np.ndarray:
+        """Zeros (basis,): the length-scales are part of the functions."""
+        return np.zeros(self.size)
+
+    def log_variance_slopes(self, lengthscale: np.ndarray) -> np.ndarray:
+        """Zeros (basis, input)."""
+        return np.zeros(self.centers.shape)
 
 
 class BasisSites(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.interpolate import BSpline
@@ -170,8 +170,13 @@ def radial_basis(inputs: np.ndarray, centers: np.ndarray, width: float) -> np.nd
     return np.exp(-0.5 * square)
 
 
-def pivoted_centers(inputs: np.ndarray, count: int, width: float) -> np.ndarray:
-    """Rows that determine a Gaussian process of the kernel `radial_basis` best, one after another.
+def pivoted_centers(
+    inputs: np.ndarray,
+    count: int,
+    kernel: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    enough: float = 0.0,
+) -> np.ndarray:
+    """Rows that determine a Gaussian process of variance one best, one after another.
 
     The first is nearest to the middle of the ranges; each further one has the largest variance
     given those before it, the first in the sorted order among equals. Neither the order of the
@@ -181,12 +186,15 @@ def pivoted_centers(inputs: np.ndarray, count: int, width: float) -> np.ndarray:
     ----------
     inputs : numpy.ndarray, shape (n, p)
     count : int
-    width : float
+    kernel : function
+        From inputs (n, p) and (1, p) to covariances (n, 1).
+    enough : float
+        Average variance left over the rows at which to stop.
 
     Returns
     -------
     numpy.ndarray, shape (k, p)
-        Fewer than ``count`` where the rows are exhausted. Pivoted Cholesky decomposition:
+        Fewer than ``count`` where the rows are exhausted or enough. Pivoted Cholesky decomposition:
         Harbrecht, Peters and Schneider 2012, Appl. Numer. Math. 62.
     """
     rows = np.unique(inputs, axis=0)
@@ -196,9 +204,9 @@ def pivoted_centers(inputs: np.ndarray, count: int, width: float) -> np.ndarray:
     factor = np.zeros((count, len(rows)))
     chosen: list[int] = []
     for k in range(min(count, len(rows))):
-        if left[pivot] < _EXHAUSTED:
+        if left[pivot] < _EXHAUSTED or left.mean() < enough:
             break
-        column = radial_basis(rows, rows[[pivot]], width)[:, 0]
+        column = kernel(rows, rows[[pivot]])[:, 0]
         factor[k] = (column - factor[:k, pivot] @ factor[:k]) / math.sqrt(left[pivot])
         left -= factor[k] ** 2
         chosen.append(pivot)

@@ -180,7 +180,7 @@ def _choose_tasks(data: _Data, tasks: Sequence[Any] | None) -> list[int]:
     unknown = [task for task in tasks if task not in labels]
     if unknown or not len(tasks):
         raise InvalidDataError(
-            f"tasks= must name tasks of the fit, got {unknown[0] if unknown else tasks!r}; they "
+            f"tasks= must name tasks of the fit, got {(unknown[0] if unknown else tasks)!r}; they "
             f"are {', '.join(map(str, labels[:5]))}{', ...' if len(labels) > 5 else ''}"
         )
     return [labels.index(task) for task in tasks]

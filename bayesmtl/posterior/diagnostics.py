@@ -139,7 +139,7 @@ def _verdict(run: Run, problems: list[Problem]) -> str:
         f"APPROXIMATE: draws of {method}, not of the posterior" if is_approximate(run) else ""
     )
     points = run.inference.get("point_estimates")
-    if points:
+    if points and approximate:
         approximate += f", with point estimates of {', '.join(points)}"
     if run.inference.get("factorised"):
         approximate += ", the weights of the tasks taken as independent of each other"
@@ -149,7 +149,8 @@ def _verdict(run: Run, problems: list[Problem]) -> str:
         return f"CHECK: {approximate and approximate + '; '}{whats} {size} -> {remedies}"
     if approximate:
         return f"{approximate}; {_closeness(run)} {size}"
-    return f"OK: {_summary(run)} {size}"
+    given = f", given point estimates of {', '.join(points)}" if points else ""
+    return f"OK: {_summary(run)} {size}{given}"
 
 
 def _closeness(run: Run) -> str:

@@ -10,7 +10,13 @@ from bayesmtl.gp.dense import DenseMarginal, row_covariance
 from bayesmtl.gp.hyperparameters import LOW_RANK, Hyper, HyperPrior
 from bayesmtl.gp.kronecker import KroneckerMarginal
 from bayesmtl.gp.problem import FunctionRows, Marginal, complete_design
-from bayesmtl.gp.weight_space import HilbertBasis, WeightMarginal, basis_sites, draw_weights
+from bayesmtl.gp.weight_space import (
+    HilbertBasis,
+    NystroemBasis,
+    WeightMarginal,
+    basis_sites,
+    draw_weights,
+)
 from bayesmtl.numerics.kernels import KERNELS
 from tests.gp.cases import function_rows, hyper_prior
 
@@ -160,3 +166,11 @@ def test_drawn_weights_have_the_conditional_moments() -> None:
     z = (found.mean(axis=0) - mean) / np.sqrt(np.diag(covariance) / len(found))
     assert np.abs(z).max() < 4.0
     np.testing.assert_allclose(np.cov(found.T), covariance, atol=0.08 * covariance.max())
+
+
+def test_basis_of_rows_is_exact_at_the_rows_it_is_made_of() -> None:
+    rows, prior = function_rows(2, 10, 4), hyper_prior(2, 4)
+    _, hyper = values(prior)
+    basis = NystroemBasis("matern32", np.unique(rows.inputs, axis=0), hyper.lengthscale[0])
+    found, _ = WeightMarginal(basis_sites(rows, basis), basis)(hyper)
+    assert found == pytest.approx(DenseMarginal(rows, "matern32")(hyper)[0], abs=1e-5)

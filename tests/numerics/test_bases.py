@@ -1,6 +1,7 @@
 """Bases of arrays: they give the kernel, the polynomials and the waves that they stand for."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -104,8 +105,10 @@ def test_spacing_of_a_grid_of_variance_one() -> None:
 def test_centers_do_not_depend_on_the_order_of_rows() -> None:
     rng = np.random.default_rng(3)
     rows = np.round(rng.normal(size=(80, 2)), 1)
-    centers = pivoted_centers(rows, 9, 0.8)
-    shuffled = pivoted_centers(rows[rng.permutation(np.repeat(np.arange(80), 2))], 9, 0.8)
+    centers = pivoted_centers(rows, 9, partial(radial_basis, width=0.8))
+    shuffled = pivoted_centers(
+        rows[rng.permutation(np.repeat(np.arange(80), 2))], 9, partial(radial_basis, width=0.8)
+    )
     np.testing.assert_array_equal(centers, shuffled)
     apart = scaled_distances(centers, centers, np.ones(2)) + 9.0 * np.eye(9)
     assert apart.min() > 0.8
@@ -113,7 +116,7 @@ def test_centers_do_not_depend_on_the_order_of_rows() -> None:
 
 def test_centers_are_the_greedy_choice() -> None:
     rows = np.random.default_rng(4).normal(size=(25, 1))
-    centers = pivoted_centers(rows, 5, 0.6)
+    centers = pivoted_centers(rows, 5, partial(radial_basis, width=0.6))
     kernel = radial_basis(rows, rows, 0.6)
     cross, inner = radial_basis(rows, centers[:4], 0.6), radial_basis(centers[:4], centers[:4], 0.6)
     left = np.diag(kernel - cross @ np.linalg.solve(inner, cross.T))
@@ -122,7 +125,7 @@ def test_centers_are_the_greedy_choice() -> None:
 
 def test_centers_end_where_rows_are_exhausted() -> None:
     rows = np.array([[0.0], [1.0], [1.0 + 1e-9]])
-    assert len(pivoted_centers(rows, 3, 1.0)) == 2
+    assert len(pivoted_centers(rows, 3, partial(radial_basis, width=1.0))) == 2
 
 
 def test_waves() -> None:
