@@ -9,8 +9,9 @@ import numpy as np
 
 from bayesmtl.datasets import simulate
 from bayesmtl.errors import BayesMTLWarning
+from bayesmtl.gp.model import MultiTaskGP
 from bayesmtl.graphical.model import MultiTaskGraphicalModel
-from bayesmtl.likelihoods import Bernoulli, Gaussian, Poisson
+from bayesmtl.likelihoods import Bernoulli, Gaussian, Poisson, StudentT
 from bayesmtl.model import Model
 from bayesmtl.numerics.partition_priors import n_clusters_prior
 from bayesmtl.numerics.partitions import optimal_partition
@@ -69,6 +70,12 @@ def main() -> None:
             holes = data.data.head(3).assign(y=np.nan)
             predict(fitted, holes)
             compute_log_likelihood(fitted, holes)
+        for functions in (
+            MultiTaskGP("y ~ x1", task="task"),
+            MultiTaskGP("y ~ x1", task="task", rank=1),
+            MultiTaskGP("y ~ x1", task="task", likelihood=StudentT()),
+        ):
+            functions.fit(data.data, draws=10, tune=110, chains=2, random_seed=0, progressbar=False)
     partitions = np.array([[0, 0, 1], [0, 1, 1]])
     optimal_partition(partitions, np.random.default_rng(0))
     n_clusters_prior(3, 1.0)

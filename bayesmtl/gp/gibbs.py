@@ -26,7 +26,7 @@ from bayesmtl.inference.nuisance import log_parameters, noise_variance
 from bayesmtl.inference.sampling import finish_chains
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
-from bayesmtl.numerics.densities import FIXED, log_density
+from bayesmtl.numerics.densities import CODES, FIXED, log_density
 from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.joint_weights import DENSE, factor_dense, place_dense, whiten_dense
 from bayesmtl.numerics.kernels import SMOOTHNESS, spectral_constant
@@ -37,6 +37,7 @@ from bayesmtl.relations.covariance.dense import dense_sites
 from bayesmtl.relations.covariance.dense_covariance import standard_sites
 from bayesmtl.relations.covariance.gibbs import adapt
 from bayesmtl.relations.covariance.state import DenseTasks, FactorTasks
+from bayesmtl.relations.covariance.task_noise import update_task_noise
 from bayesmtl.relations.exchangeable.gibbs import Moves
 from bayesmtl.relations.exchangeable.moves import set_weights, standardise
 
@@ -45,6 +46,9 @@ __all__ = ["GaussianChain", "sample_functions"]
 _MOVES = Moves(collapsed=False, rows=False)
 # Weights of all tasks up to which they are integrated out in every sweep.
 _COLLAPSED_LIMIT = 400
+# Operations up to which the weights of a task are integrated out for its noise.
+_COLLAPSED_NOISE = 2e6
+_ROUNDING = 1e-12
 # Smoothness of functions that have all derivatives, as far as the ridge of length-scale and
 # covariance goes.
 _ROUGH, _ALONG = 3.0, 0.5
@@ -260,6 +264,18 @@ class GaussianChain:
         self.log_noise = np.where(free, rng.normal(-0.7, 0.3, len(free)), fixed)
         if self.prior.shared_noise:
             self.log_noise[:] = self.log_noise[0]
+        rows = self.prior.noise_rows
+        centers = rows[:, 1] - np.log(self.prior.noise_unit)
+        self._alike = not self.prior.shared_noise and bool(
+            (rows[:, 0] == CODES["LogNormal"]).all()
+            and np.ptp(centers) < _ROUNDING
+            and np.ptp(rows[:, 2]) == 0.0
+        )
+        if self._alike:
+            self.state.noise.log_median[:], self.state.noise.spread[:] = centers[0], rows[0, 2]
+        n_weights = problem.prior.scale_unit.size
+        dense = isinstance(self.tasks, DenseTasks)
+        self._cheap = dense and len(rows) * n_weights**3 <= _COLLAPSED_NOISE
         self._set_noise()
         first = problem.prior.block
         self.state.population.scale[first:] = np.exp(0.5 * self.lengths.log_variance)
@@ -277,6 +293,12 @@ class GaussianChain:
     def advance(self, iteration: int) -> None:
         """One sweep."""
         problem, state, rng = self.problem, self.state, self.rng
+        if self._alike and self._cheap:
+            # The noise of each task with its weights integrated out, given those of the others.
+            update_task_noise(
+                state.noise, state.sites, problem.prior, state.population, self.tasks, rng
+            )
+            self.log_noise[:] = unpack_tasks(state.noise.log_sd, problem.prior.n_tasks)
         if self.lengths.free.any():
             self._without_weights()
         gibbs_step(problem, state, _MOVES, rng)

@@ -15,7 +15,13 @@ NOISE = Prior("LogNormal", mu=-0.7, sigma=0.4)
 
 
 def hyper_prior(
-    n_tasks: int, n_inputs: int = 1, *, kind: str = HUANG_WAND, rank: int = 0, components: int = 1
+    n_tasks: int,
+    n_inputs: int = 1,
+    *,
+    kind: str = HUANG_WAND,
+    rank: int = 0,
+    components: int = 1,
+    noise_units: float = 1.2,
 ) -> HyperPrior:
     """Learned everywhere, inputs and responses in units of their own."""
     return HyperPrior(
@@ -25,7 +31,7 @@ def hyper_prior(
         lengthscale_rows=np.tile(table_row(LENGTH), (components, n_inputs, 1)),
         lengthscale_unit=np.linspace(1.0, 1.5, n_inputs),
         noise_rows=np.tile(table_row(NOISE), (n_tasks, 1)),
-        noise_unit=np.linspace(1.0, 1.2, n_tasks),
+        noise_unit=np.linspace(1.0, noise_units, n_tasks),
     )
 
 

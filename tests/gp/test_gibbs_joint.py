@@ -23,14 +23,14 @@ N_TASKS, N_ROWS, CYCLES = 2, 6, 4
 BASIS = HilbertBasis("matern52", (4,), (1.6,))
 
 
-def function_problem(level: float) -> FunctionProblem:
+def function_problem(level: float, noise_units: float) -> FunctionProblem:
     rows = function_rows(N_TASKS, N_ROWS)._replace(level_sd=np.full(N_TASKS, level))
     n = len(rows.task)
     tasks = np.array(["a", "b"], dtype=object)
     table = Rows(rows.inputs, rows.response, rows.task, tasks, np.arange(n), {}, 0)
     units = Units(np.zeros(1), np.ones(1), np.zeros(N_TASKS), np.ones(N_TASKS))
     design = Design("y ~ x", "y", ("x",), True, {"levels": {}, "state": {}})
-    prior = hyper_prior(N_TASKS)
+    prior = hyper_prior(N_TASKS, noise_units=noise_units)
     return FunctionProblem(
         table, rows, np.arange(n), units, prior, ("x",), design, "matern52", None
     )
@@ -130,9 +130,9 @@ def own_sites(problem: Problem) -> Problem:
     )
 
 
-def scores(level: float, n_chains: int = 1000) -> dict[str, float]:
+def scores(level: float, n_chains: int = 1000, noise_units: float = 1.2) -> dict[str, float]:
     rng = np.random.default_rng(11)
-    functions = function_problem(level)
+    functions = function_problem(level, noise_units)
     problem = core_problem(functions, BASIS, bm.Gaussian())
     world = World(functions, n_chains, rng)
     known = World(functions, 10_000, rng).statistics()
@@ -159,9 +159,10 @@ def scores(level: float, n_chains: int = 1000) -> dict[str, float]:
 
 
 @pytest.mark.mcmc
-@pytest.mark.parametrize("level", [0.0, 0.8])
-def test_joint_distribution(level: float) -> None:
-    found = scores(level)
+@pytest.mark.parametrize(("level", "noise_units"), [(0.0, 1.2), (0.8, 1.0)])
+def test_joint_distribution(level: float, noise_units: float) -> None:
+    """With noise in one unit its update has the weights of a task integrated out."""
+    found = scores(level, noise_units=noise_units)
     worst = max(found, key=lambda key: abs(found[key]))
     assert abs(found[worst]) < 4.0, (worst, found[worst])
 
