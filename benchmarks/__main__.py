@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 
 from benchmarks import (
@@ -11,6 +12,7 @@ from benchmarks import (
     counts,
     covariance,
     curves,
+    functions,
     graphical,
     intervals,
     landmine,
@@ -22,6 +24,7 @@ from benchmarks import (
     sparse_gp,
     speed,
 )
+from benchmarks.jura import SoilSettings
 from benchmarks.reporting import machine
 
 __all__ = ["main"]
@@ -42,6 +45,7 @@ NAMES = (
     "graphical",
     "sparse_gp",
     "curves",
+    "functions",
 )
 PARTS = (
     *landmine.PARTS,
@@ -51,6 +55,7 @@ PARTS = (
     *correlated.PARTS,
     *graphical.PARTS,
     *sparse_gp.PARTS,
+    *functions.PARTS,
 )
 
 
@@ -86,10 +91,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
             graphical.GraphicalSettings(parts=parts, peers=peers, **repeats)
         ),
         "sparse_gp": lambda: sparse_gp.run(sparse_gp.SparseGPSettings(parts=parts, peers=peers)),
+        "functions": lambda: functions.run(_functions(chosen, parts)),
     }
     for name in NAMES:
         if name in names:
             runs[name]()
+
+
+def _functions(chosen: argparse.Namespace, parts: tuple[str, ...]) -> functions.FunctionsSettings:
+    """Settings of the functions."""
+    peers = not chosen.no_peers
+    box = {} if chosen.peer_seconds is None else {"nuts_seconds": chosen.peer_seconds}
+    return functions.FunctionsSettings(
+        parts=parts,
+        peers=peers,
+        peer_python=chosen.peer_python,
+        soil=SoilSettings(peers=peers),
+        **box,
+    )
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -100,6 +119,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--peer-seconds",
         type=float,
         help="time box of each run of PyMC (default 300, landmine 180)",
+    )
+    parser.add_argument(
+        "--peer-python",
+        default=sys.executable,
+        help="functions: path of a Python that has BoTorch with JAX and NumPyro (default this one)",
     )
     parser.add_argument(
         "--splits",
@@ -115,7 +139,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f"landmine: any of {', '.join(landmine.PARTS)}; counts: {', '.join(counts.PARTS)}; "
         f"mixed: {', '.join(mixed.PARTS)}; covariance: {', '.join(covariance.PARTS)}; "
         f"correlated: {', '.join(correlated.PARTS)}; graphical: {', '.join(graphical.PARTS)}; "
-        f"sparse_gp: {', '.join(sparse_gp.PARTS)}",
+        f"sparse_gp: {', '.join(sparse_gp.PARTS)}; "
+        f"functions: {', '.join(functions.PARTS)}",
     )
     chosen = parser.parse_args(arguments)
     unknown = sorted(set(chosen.names) - set(NAMES))
