@@ -35,7 +35,7 @@ _LEFT_OUT, _LIKELY_LEFT_OUT, _MIRRORED = 0.01, 0.001, 0.02
 _MOST_FUNCTIONS, _MOST_OF_INPUT = 512, 200
 # Weights of all tasks that are drawn at once; operations of a sweep where tasks share factors.
 _MOST_WEIGHTS, _MOST_OPERATIONS = 1200, 3e9
-_MOST_WIDTH = 4.0
+_MOST_WIDTH = 2.5
 # Rows by which length-scales are guessed, and their factor either way.
 _PILOT_ROWS, _FACTOR = 300, 1.7
 _ITERATIONS = 200
