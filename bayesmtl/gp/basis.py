@@ -36,8 +36,9 @@ _MOST_FUNCTIONS, _MOST_OF_INPUT = 512, 200
 # Weights of all tasks that are drawn at once; operations of a sweep where tasks share factors.
 _MOST_WEIGHTS, _MOST_OPERATIONS = 1200, 3e9
 _MOST_WIDTH = 2.5
-# Rows by which length-scales are guessed, and their factor either way.
-_PILOT_ROWS, _FACTOR = 300, 1.7
+# Rows by which length-scales are guessed, and bounds of their factor either way.
+_PILOT_ROWS, _FACTORS = 300, (1.2, 2.0)
+_STEP, _LEAST_CURVATURE = 1e-4, 0.3
 _ITERATIONS = 200
 _GRID = 200
 _SAMPLE = 3000
@@ -75,11 +76,21 @@ def likely_lengths(problem: FunctionProblem, rng: np.random.Generator) -> Length
     )
     target = LogPosterior(own, DenseMarginal(some, problem.kernel))
     found = maximise(target.or_nothing, own.start(rng), _ITERATIONS)
-    lengthscale = own.values(found.x).lengthscale[0]
-    lengthscale = np.clip(lengthscale, 0.02, 3.0)
+    lengthscale = np.clip(own.values(found.x).lengthscale[0], 0.02, 3.0)
     free = rows[:, 0] != FIXED
-    factor = np.where(free, _FACTOR, 1.0)
+    factor = np.ones(len(lengthscale))
+    factor[free] = _factors(target, found.x)[own.n_covariance :][: int(free.sum())]
     return Lengths(lengthscale / factor, lengthscale * factor)
+
+
+def _factors(target: LogPosterior, vector: np.ndarray) -> np.ndarray:
+    """Two standard errors of scales at a mode, as factors, from differences of the gradient."""
+    steps = _STEP * np.eye(vector.size)
+    columns = [target.or_nothing(vector - s)[1] - target.or_nothing(vector + s)[1] for s in steps]
+    curvature = np.array(columns) / (2.0 * _STEP)
+    values, vectors = np.linalg.eigh(0.5 * (curvature + curvature.T))
+    variance = vectors**2 @ (1.0 / np.maximum(values, _LEAST_CURVATURE))
+    return np.asarray(np.exp(np.clip(2.0 * np.sqrt(variance), *np.log(_FACTORS))))
 
 
 def _some(problem: FunctionProblem, task: int, share: int, rng: np.random.Generator) -> np.ndarray:
