@@ -68,6 +68,8 @@ class FunctionsSettings:
         Time boxes of PyMC and of BoTorch.
     n_rows, n_tasks, row_draws, row_tune, row_chains : int
         Of the many rows.
+    row_basis : int, optional
+        Functions of each input, by default as many as the length-scales need.
     sets, set_points, set_draws, set_tune, set_chains : int
         Of the calibration.
     seed : int
@@ -91,6 +93,7 @@ class FunctionsSettings:
     row_draws: int = 250
     row_tune: int = 250
     row_chains: int = 2
+    row_basis: int | None = None
     sets: int = 40
     set_points: int = 30
     set_draws: int = 400
@@ -166,7 +169,12 @@ def simulate_functions(
 
 
 def _fit(
-    frame: pd.DataFrame, formula: str, inference: str, sizes: tuple[int, int, int], seed: int
+    frame: pd.DataFrame,
+    formula: str,
+    inference: str,
+    sizes: tuple[int, int, int],
+    seed: int,
+    **options: int,
 ) -> xr.DataTree:
     draws, tune, chains = sizes
     with warnings.catch_warnings():
@@ -179,6 +187,7 @@ def _fit(
             chains=chains,
             random_seed=seed,
             progressbar=False,
+            **options,
         )
 
 
@@ -329,7 +338,8 @@ def many_rows(settings: FunctionsSettings) -> list[tuple[object, ...]]:
     frame, truth = simulate_many(settings.n_rows, settings.n_tasks, rng)
     sizes = settings.row_draws, settings.row_tune, settings.row_chains
     started = time.perf_counter()
-    tree = _fit(frame, "y ~ x1 + x2", "gibbs", sizes, settings.seed)
+    basis = {} if settings.row_basis is None else {"basis_size": settings.row_basis}
+    tree = _fit(frame, "y ~ x1 + x2", "gibbs", sizes, settings.seed, **basis)
     took = time.perf_counter() - started
     draws = correlation_elements(tree["posterior"]["task_correlation"].to_numpy())
     error = draws.mean(axis=(0, 1)) - correlation_elements(truth)

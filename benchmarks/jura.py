@@ -101,7 +101,8 @@ def compare_soil(soil: Soil, settings: SoilSettings) -> list[tuple[object, ...]]
     """
     alone = soil.known[soil.known["task"] == TARGET].reset_index(drop=True)
     variants = [(response, kernel) for response in RESPONSES for kernel in settings.kernels]
-    rows, ours = [], []
+    rows: list[tuple[object, ...]] = []
+    ours: list[tuple[object, ...]] = []
     for variant in variants:
         rows.append((*_told(_own("target alone", alone, soil.new, *variant, settings)), ""))
     if settings.peers:

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,15 +43,15 @@ def test_every_model_of_the_soil_has_a_row_and_known_rows_choose_one() -> None:
 @pytest.mark.filterwarnings("ignore::bayesmtl.BayesMTLWarning")
 def test_rows_left_out_have_the_density_of_a_fit_without_them() -> None:
     soil = _soil(9).known
-    fixed = bm.MultiTaskGP(
-        "y ~ Xloc + Yloc",
-        "task",
-        task_covariance=np.eye(3) + 0.5,
-        lengthscale=0.5,
-        noise_sd=0.4,
-        intercept=0.0,
-    )
-    tree = fixed.fit(soil, inference="map", draws=2, chains=1, progressbar=False)
+    settings: dict[str, Any] = {
+        "task_covariance": np.eye(3) + 0.5,
+        "lengthscale": 0.5,
+        "intercept": 0.0,
+    }
+    free = bm.MultiTaskGP("y ~ Xloc + Yloc", "task", noise="shared", **settings)
+    tree = free.fit(soil, inference="map", draws=1, chains=1, random_seed=1, progressbar=False)
+    noise = float(tree["posterior"]["noise_sd"].to_numpy().ravel()[0])
+    fixed = bm.MultiTaskGP("y ~ Xloc + Yloc", "task", noise_sd=noise, **settings)
     found = leave_one_out(tree, "matern52", "Cd")
     mine = np.flatnonzero(soil["task"] == "Cd")
     assert len(found) == len(mine)
@@ -79,7 +80,15 @@ def test_every_method_has_draws_of_correlations() -> None:
 @pytest.mark.mcmc
 def test_many_rows_and_calibration_have_their_figures() -> None:
     settings = FunctionsSettings(
-        n_rows=600, row_draws=20, row_tune=20, sets=2, set_points=8, set_draws=30, set_tune=20
+        n_rows=300,
+        n_tasks=2,
+        row_basis=4,
+        row_draws=20,
+        row_tune=20,
+        sets=2,
+        set_points=8,
+        set_draws=30,
+        set_tune=20,
     )
     (row,) = many_rows(settings)
     assert row[4] == "within 120 s"

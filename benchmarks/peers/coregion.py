@@ -28,7 +28,9 @@ def coregion_model(rows: FunctionRows) -> Any:
         One input.
     """
     import pymc as pm
-    import pytensor.tensor as pt
+    import pytensor.tensor
+
+    pt: Any = pytensor.tensor
 
     n = rows.n_tasks
     lower, columns = np.tril_indices(n)

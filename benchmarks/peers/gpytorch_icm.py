@@ -120,7 +120,7 @@ class _Icm:
         import torch
 
         trained = [*self.kernel.parameters(), *self.tasks.parameters(), self.level, self.log_noise]
-        search = torch.optim.LBFGS(
+        search: Any = torch.optim.LBFGS(
             trained, max_iter=iterations, line_search_fn="strong_wolfe", tolerance_change=1e-7
         )
 
