@@ -12,13 +12,14 @@ import xarray as xr
 
 from bayesmtl.assembly import Prepared, Problem
 from bayesmtl.errors import InvalidModelError, UnsupportedError, warn
+from bayesmtl.inference.chains import available_cores
 from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.options import NutsOptions, Options
 from bayesmtl.inference.support import require_supported
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 
-__all__ = ["check_sizes", "run"]
+__all__ = ["check_sizes", "run", "run_settings"]
 
 _WEIGHT_BYTES = 1 << 30
 _MOST_WEIGHT_BYTES = 1 << 32
@@ -52,6 +53,33 @@ def check_sizes(
         raise InvalidModelError(
             f"random_seed must be a non-negative integer or None, got {random_seed!r}"
         )
+
+
+def run_settings(
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    cores: int | None,
+    random_seed: int | None,
+    progressbar: bool,
+) -> dict[str, Any]:
+    """The settings of a run, checked; as many chains at a time as there are processors by default.
+
+    Raises
+    ------
+    InvalidModelError
+        As `check_sizes`.
+    """
+    check_sizes(draws=draws, tune=tune, chains=chains, cores=cores, random_seed=random_seed)
+    return {
+        "draws": draws,
+        "tune": tune,
+        "chains": chains,
+        "cores": cores or min(available_cores(), chains),
+        "random_seed": random_seed,
+        "progressbar": progressbar,
+    }
 
 
 def run(

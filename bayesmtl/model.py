@@ -14,9 +14,8 @@ from bayesmtl.assembly import Clusters, Common, Correlated, Prepared, Relation, 
 from bayesmtl.data import Rows, read_rows, read_task_features, unused_rows
 from bayesmtl.design import Design, feature_scales, formula_columns, learn_design
 from bayesmtl.errors import InvalidModelError
-from bayesmtl.fitting import check_sizes, run
+from bayesmtl.fitting import check_sizes, run, run_settings
 from bayesmtl.formulas.parsing import parse_formula
-from bayesmtl.inference.chains import available_cores
 from bayesmtl.inference.options import read_options
 from bayesmtl.likelihoods import LIKELIHOODS, Mixed, response_levels
 from bayesmtl.likelihoods.gaussian import Gaussian
@@ -397,18 +396,16 @@ class Model:
         KeyboardInterrupt
             When Ctrl-C comes before there is a draw to keep.
         """
-        check_sizes(draws=draws, tune=tune, chains=chains, cores=cores, random_seed=random_seed)
+        settings = run_settings(
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            cores=cores,
+            random_seed=random_seed,
+            progressbar=progressbar,
+        )
         method_options = read_options(inference, options)
         prepared = self.prepare(data)
-        cores = cores or min(available_cores(), chains)
-        settings = {
-            "draws": draws,
-            "tune": tune,
-            "chains": chains,
-            "cores": cores,
-            "random_seed": random_seed,
-            "progressbar": progressbar,
-        }
         return run(
             prepared,
             common_likelihood(self.likelihood),

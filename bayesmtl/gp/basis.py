@@ -205,13 +205,12 @@ def choose_basis(
     """
     n_inputs = len(problem.inputs)
     lengths = likely_lengths(problem, rng)
+    likely = np.sqrt(lengths.low * lengths.high)
     if n_inputs > MOST_INPUTS:
-        likely = np.sqrt(lengths.low * lengths.high)
         return _around_points(problem, likely, basis_size, rng)
     widths = [_half_width(problem.kernel, one) for one in lengths.high.tolist()]
     if basis_size is not None:
         return HilbertBasis(problem.kernel, basis_size, tuple(widths))
-    likely = np.sqrt(lengths.low * lengths.high)
     counts = [
         max(
             _count(problem.kernel, width, low, _LEFT_OUT / n_inputs),

@@ -21,6 +21,7 @@ from bayesmtl.gp.gibbs import sample_functions
 from bayesmtl.gp.hyperparameters import LOW_RANK
 from bayesmtl.gp.kronecker import KroneckerMarginal
 from bayesmtl.gp.posterior import HyperDraws, LogPosterior, approximate, sample_nuts
+from bayesmtl.gp.problem import Marginal
 from bayesmtl.gp.result import FunctionRecord, build_function_tree
 from bayesmtl.gp.sparse import SparseSettings
 from bayesmtl.gp.sparse_fits import fit_functions
@@ -106,8 +107,8 @@ def run(
             draws, found, about = fit_functions(problem, likelihood, model, chosen, settings)
             outcome = _Outcome(draws, found.interrupted, {}, about, sparse=found)
         else:
-            _check_exact(problem, likelihood, inference)
-            outcome = _exact(problem, inference, settings)
+            marginal = _exact_marginal(problem, likelihood, inference)
+            outcome = _exact(problem, marginal, inference, settings)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(NO_DRAWS) from None
     sizes = {name: int(settings[name]) for name in ("draws", "tune", "chains")}
@@ -196,8 +197,8 @@ def _gibbs(
     return _Outcome(draws, interrupted, {}, about, basis, core)
 
 
-def _check_exact(problem: FunctionProblem, likelihood: Likelihood, inference: str) -> None:
-    """Refuse what the exact marginal likelihood is not for."""
+def _exact_marginal(problem: FunctionProblem, likelihood: Likelihood, inference: str) -> Marginal:
+    """The exact marginal likelihood; what it is not for is refused."""
     if not isinstance(likelihood, Gaussian):
         raise UnsupportedError(
             f"inference={inference!r} integrates the functions out, which takes a Gaussian "
@@ -218,10 +219,13 @@ def _check_exact(problem: FunctionProblem, likelihood: Likelihood, inference: st
             f"inference={inference!r} takes up to {most:,} {what}, and the data have {n:,}: use "
             "inference='gibbs'"
         )
+    return marginal
 
 
-def _exact(problem: FunctionProblem, inference: str, settings: dict[str, Any]) -> _Outcome:
-    target = LogPosterior(problem.prior, exact_marginal(problem))
+def _exact(
+    problem: FunctionProblem, marginal: Marginal, inference: str, settings: dict[str, Any]
+) -> _Outcome:
+    target = LogPosterior(problem.prior, marginal)
     if inference == "nuts":
         found = sample_nuts(target, **settings)
         return _Outcome(_values(problem, found), found.interrupted, found.stats, {})

@@ -11,10 +11,9 @@ import xarray as xr
 
 from bayesmtl.design import formula_columns
 from bayesmtl.errors import InvalidModelError
-from bayesmtl.fitting import check_sizes
+from bayesmtl.fitting import run_settings
 from bayesmtl.gp.data import FunctionProblem, read_functions
 from bayesmtl.gp.story import function_story
-from bayesmtl.inference.chains import available_cores
 from bayesmtl.likelihoods import LIKELIHOODS, Ordinal
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.numerics.kernels import KERNELS
@@ -292,15 +291,14 @@ class MultiTaskGP:
         """
         from bayesmtl.gp.fitting import run
 
-        check_sizes(draws=draws, tune=tune, chains=chains, cores=cores, random_seed=random_seed)
-        settings = {
-            "draws": draws,
-            "tune": tune,
-            "chains": chains,
-            "cores": cores or min(available_cores(), chains),
-            "random_seed": random_seed,
-            "progressbar": progressbar,
-        }
+        settings = run_settings(
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            cores=cores,
+            random_seed=random_seed,
+            progressbar=progressbar,
+        )
         problem = self.prepare(data)
         return run(
             problem,

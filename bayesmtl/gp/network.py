@@ -12,10 +12,9 @@ import xarray as xr
 from bayesmtl.assembly import Prepared, Relation
 from bayesmtl.data import Rows
 from bayesmtl.errors import InvalidDataError, InvalidModelError, UnsupportedError
-from bayesmtl.fitting import check_sizes, run
+from bayesmtl.fitting import run, run_settings
 from bayesmtl.frames.opening import count_text, shorten
 from bayesmtl.gp.torch_backend import require_torch
-from bayesmtl.inference.chains import available_cores
 from bayesmtl.inference.options import read_options
 from bayesmtl.likelihoods import (
     Bernoulli,
@@ -263,7 +262,14 @@ class SharedNetwork:
         KeyboardInterrupt
             When Ctrl-C comes before there is a draw to keep.
         """
-        check_sizes(draws=draws, tune=tune, chains=chains, cores=cores, random_seed=random_seed)
+        settings = run_settings(
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            cores=cores,
+            random_seed=random_seed,
+            progressbar=progressbar,
+        )
         method_options = read_options(inference, options)
         # Of its own: the chains spawn theirs from the seed.
         rng = np.random.default_rng(None if random_seed is None else [random_seed, 1])
@@ -275,14 +281,7 @@ class SharedNetwork:
             constant_sharing=self.heads.constant_sharing(prepared),
             inference=inference,
             options=method_options,
-            settings={
-                "draws": draws,
-                "tune": tune,
-                "chains": chains,
-                "cores": cores or min(available_cores(), chains),
-                "random_seed": random_seed,
-                "progressbar": progressbar,
-            },
+            settings=settings,
         )
 
     def to_dict(self) -> dict[str, Any]:

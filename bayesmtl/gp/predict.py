@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from scipy.linalg import solve_triangular
 
-from bayesmtl.errors import InvalidDataError, UnsupportedError
+from bayesmtl.errors import UnsupportedError
 from bayesmtl.gp.dense import factor, row_covariance
 from bayesmtl.gp.hyperparameters import Hyper
 from bayesmtl.gp.sparse_fits import read_sparse
@@ -24,8 +24,8 @@ from bayesmtl.posterior.prediction_results import add_group, response_frame, res
 from bayesmtl.posterior.predictor import Block, check_size, shared_parameters
 from bayesmtl.posterior.rows import (
     PredictorRows,
-    name_labels,
     new_rows,
+    refuse_unseen,
     task_labels,
     training_rows,
 )
@@ -180,12 +180,7 @@ def _known_rows(
     if data is None:
         return training_rows(idata, settings)
     rows = new_rows(data, idata, settings, need_response=need_response, need_noise=need_response)
-    unseen = rows.tasks[len(task_labels(idata)) :]
-    if unseen.size:
-        raise InvalidDataError(
-            f"{name_labels(unseen)} in column '{settings.task}' but not in the fit: leave these "
-            "rows out, or fit with them"
-        )
+    refuse_unseen(rows, len(task_labels(idata)), settings.task)
     return rows
 
 

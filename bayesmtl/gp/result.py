@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.parameters import parameter_coords, parameter_variables, rescale
 from bayesmtl.numerics.densities import FIXED
-from bayesmtl.posterior.build import fit_attrs
+from bayesmtl.posterior.build import fit_attrs, posterior_attrs
 from bayesmtl.posterior.covariance import prior_correlation
 from bayesmtl.posterior.diagnostics import diagnosis_attrs
 from bayesmtl.posterior.relations import STATISTICS, summarise
@@ -88,15 +87,7 @@ def build_function_tree(
     constant = _constant(problem, likelihood, basis)
     if sparse is not None:
         constant = constant.merge(sparse_constants(sparse))
-    posterior.attrs.update(
-        {
-            "inference_library": "bayesmtl",
-            "inference_library_version": version("bayesmtl"),
-            "modeling_interface": "bayesmtl",
-            "sampling_time": record.seconds,
-            "tuning_steps": record.inference["tune"],
-        }
-    )
+    posterior.attrs.update(posterior_attrs(record.seconds, record.inference["tune"]))
     stats = {"lp": draws.lp, **sample_stats}
     coords = {name: posterior[name].values for name in _SAMPLE}
     sampled = {name: (_SAMPLE, values) for name, values in stats.items()}

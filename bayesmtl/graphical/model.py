@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.errors import InvalidModelError, UnsupportedError
-from bayesmtl.fitting import check_sizes
+from bayesmtl.fitting import run_settings
 from bayesmtl.graphical.data import GraphRows, check_training_rows, read_graph_rows
 from bayesmtl.graphical.settings import check_settings, graph_story
 from bayesmtl.graphical.state import (
@@ -20,7 +20,6 @@ from bayesmtl.graphical.state import (
     GraphProblem,
     standardise,
 )
-from bayesmtl.inference.chains import available_cores
 
 __all__ = ["MultiTaskGraphicalModel"]
 
@@ -248,16 +247,15 @@ class MultiTaskGraphicalModel:
         """
         from bayesmtl.graphical.fitting import run
 
-        check_sizes(draws=draws, tune=tune, chains=chains, cores=cores, random_seed=random_seed)
+        settings = run_settings(
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            cores=cores,
+            random_seed=random_seed,
+            progressbar=progressbar,
+        )
         problem, rows = self.prepare(data)
-        settings = {
-            "draws": draws,
-            "tune": tune,
-            "chains": chains,
-            "cores": cores or min(available_cores(), chains),
-            "random_seed": random_seed,
-            "progressbar": progressbar,
-        }
         return run(
             problem,
             rows,

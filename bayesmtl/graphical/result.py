@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ from bayesmtl.graphical.relations import graph_relations
 from bayesmtl.graphical.sampling import GraphDraws
 from bayesmtl.graphical.state import GraphProblem
 from bayesmtl.numerics.graph_precision import partial_correlations
-from bayesmtl.posterior.build import fit_attrs
+from bayesmtl.posterior.build import fit_attrs, posterior_attrs
 from bayesmtl.posterior.diagnostics import diagnosis_attrs
 
 __all__ = ["OBSERVED", "GraphRecord", "build_graph_tree"]
@@ -62,15 +61,7 @@ def build_graph_tree(
     record : GraphRecord
     """
     posterior = _posterior(problem, rows, draws)
-    posterior.attrs.update(
-        {
-            "inference_library": "bayesmtl",
-            "inference_library_version": version("bayesmtl"),
-            "modeling_interface": "bayesmtl",
-            "sampling_time": record.seconds,
-            "tuning_steps": record.inference["tune"],
-        }
-    )
+    posterior.attrs.update(posterior_attrs(record.seconds, record.inference["tune"]))
     sample_coords = {name: posterior[name].values for name in ("chain", "draw")}
     tree = xr.DataTree.from_dict(
         {

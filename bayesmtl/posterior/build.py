@@ -34,6 +34,7 @@ __all__ = [
     "constant_data",
     "fit_attrs",
     "observed_data",
+    "posterior_attrs",
     "task_texts",
     "versions",
 ]
@@ -127,14 +128,7 @@ def build_tree(
         groups["sites"] = sites_group(problem)
     if draws.partition is not None:
         groups["clusters"] = cluster_group(problem, draws)
-    inference_attrs = {
-        "inference_library": "bayesmtl",
-        "inference_library_version": version("bayesmtl"),
-        "modeling_interface": "bayesmtl",
-        "sampling_time": record.seconds,
-        "tuning_steps": record.inference["tune"],
-    }
-    groups["posterior"].attrs.update(inference_attrs)
+    groups["posterior"].attrs.update(posterior_attrs(record.seconds, record.inference["tune"]))
     tree = xr.DataTree.from_dict(groups)
     tree.attrs.update(_root_attrs(record, stored))
     tree.attrs.update(diagnosis_attrs(tree))
@@ -198,6 +192,17 @@ def _root_attrs(record: FitRecord, stored: bool) -> dict[str, Any]:
         ),
         "design": json.dumps({"rows": record.design.to_dict(), "task_features": task_design}),
         "weights_stored": int(stored),
+    }
+
+
+def posterior_attrs(seconds: float, tune: int) -> dict[str, Any]:
+    """Attributes of the group posterior of every fit, as in the ArviZ schema."""
+    return {
+        "inference_library": "bayesmtl",
+        "inference_library_version": version("bayesmtl"),
+        "modeling_interface": "bayesmtl",
+        "sampling_time": seconds,
+        "tuning_steps": tune,
     }
 
 

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayesmtl.errors import InvalidDataError
 from bayesmtl.posterior.access import is_functional, is_graphical
 from bayesmtl.posterior.predictor import (
     check_size,
@@ -13,7 +12,7 @@ from bayesmtl.posterior.predictor import (
     predictor_blocks,
     shared_parameters,
 )
-from bayesmtl.posterior.rows import PredictorRows, name_labels, new_rows, task_labels, training_rows
+from bayesmtl.posterior.rows import new_rows, refuse_unseen, task_labels, training_rows
 from bayesmtl.posterior.settings import fit_settings
 
 __all__ = ["compute_log_likelihood"]
@@ -58,7 +57,7 @@ def compute_log_likelihood(idata: xr.DataTree, data: Any = None) -> xr.DataTree:
         rows, coordinate = training_rows(idata, settings), idata["observed_data"].get("obs")
     else:
         rows = new_rows(data, idata, settings, need_response=True, need_noise=True)
-        _refuse_unseen(rows, len(task_labels(idata)), settings.task)
+        refuse_unseen(rows, len(task_labels(idata)), settings.task)
         coordinate = None
     posterior = idata["posterior"]
     shape = (posterior.sizes["chain"], posterior.sizes["draw"], rows.task.size)
@@ -78,13 +77,3 @@ def compute_log_likelihood(idata: xr.DataTree, data: Any = None) -> xr.DataTree:
     variable = variable.assign_coords(obs=rows.position if coordinate is None else coordinate)
     idata["log_likelihood"] = xr.DataTree(xr.Dataset({settings.response: variable}))
     return idata
-
-
-def _refuse_unseen(rows: PredictorRows, n_known: int, task: str) -> None:
-    """Refuse rows of tasks without draws."""
-    unseen = rows.tasks[n_known:]
-    if unseen.size:
-        raise InvalidDataError(
-            f"{name_labels(unseen)} in column '{task}' but not in the fit: leave these rows out, "
-            "or fit with them"
-        )

@@ -30,6 +30,15 @@ from bayesmtl.posterior.settings import FitSettings, fit_settings
 
 __all__ = ["predict"]
 
+_OF_GRAPHS = (
+    "MultiTaskGraphicalModel: bm.predict gives the mean and sd of missing entries of rows of its "
+    "tasks; leave it out"
+)
+_OF_FUNCTIONS = (
+    "MultiTaskGP, whose covariance says nothing of tasks that it has not seen: leave it out; a "
+    "task_covariance= may name tasks without rows"
+)
+
 
 @overload
 def predict(
@@ -143,13 +152,24 @@ def predict(
     if is_graphical(idata):
         from bayesmtl.graphical.predict import predict_missing
 
-        _refuse_linear_options(given, kind, new_task, likelihood)
+        unused = {
+            "given": given is not None,
+            "kind": kind != "response_params",
+            "new_task": new_task != "error",
+            "likelihood": likelihood is not None,
+        }
+        _refuse_options(unused, _OF_GRAPHS)
         return predict_missing(idata, data, as_frame=as_frame, ci_prob=ci_prob)
     rng = np.random.default_rng(random_seed)
     if is_functional(idata):
         from bayesmtl.gp.predict import predict_functions
 
-        _refuse_new_tasks(given, new_task, likelihood)
+        unused = {
+            "given": given is not None,
+            "new_task": new_task != "error",
+            "likelihood": likelihood is not None,
+        }
+        _refuse_options(unused, _OF_FUNCTIONS)
         interval = ci_prob if as_frame else None
         return predict_functions(idata, data, rng, kind == "response", interval)
     settings = name_likelihoods(fit_settings(idata), likelihood)
@@ -223,44 +243,14 @@ def _check_options(data: Any, given: Any, kind: str, new_task: str, ci_prob: flo
         raise InvalidModelError("given= needs data: pass the rows of the new tasks to predict")
 
 
-def _refuse_linear_options(given: Any, kind: str, new_task: str, likelihood: Any) -> None:
-    """Refuse what graphs have no use for.
+def _refuse_options(used: Mapping[str, bool], why: str) -> None:
+    """Refuse options that a model has no use for.
 
     Raises
     ------
     UnsupportedError
-        Naming the option.
+        Naming the first that is used.
     """
-    options = {
-        "given": given is not None,
-        "kind": kind != "response_params",
-        "new_task": new_task != "error",
-        "likelihood": likelihood is not None,
-    }
-    for name, used in options.items():
-        if used:
-            raise UnsupportedError(
-                f"{name}= does not go with MultiTaskGraphicalModel: bm.predict gives the mean and "
-                "sd of missing entries of rows of its tasks; leave it out"
-            )
-
-
-def _refuse_new_tasks(given: Any, new_task: str, likelihood: Any) -> None:
-    """Refuse what functions have no use for.
-
-    Raises
-    ------
-    UnsupportedError
-        Naming the option.
-    """
-    options = {
-        "given": given is not None,
-        "new_task": new_task != "error",
-        "likelihood": likelihood is not None,
-    }
-    for name, used in options.items():
-        if used:
-            raise UnsupportedError(
-                f"{name}= does not go with MultiTaskGP, whose covariance says nothing of tasks "
-                "that it has not seen: leave it out; a task_covariance= may name tasks without rows"
-            )
+    for name, one in used.items():
+        if one:
+            raise UnsupportedError(f"{name}= does not go with {why}")

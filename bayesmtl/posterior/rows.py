@@ -18,6 +18,7 @@ __all__ = [
     "feature_names",
     "name_labels",
     "new_rows",
+    "refuse_unseen",
     "task_labels",
     "training_rows",
 ]
@@ -173,6 +174,22 @@ def new_rows(
         standard_error=error,
         response=rows.response,
     )
+
+
+def refuse_unseen(rows: PredictorRows, n_known: int, task: str) -> None:
+    """Refuse rows of tasks without draws.
+
+    Raises
+    ------
+    InvalidDataError
+        Naming the first of these tasks.
+    """
+    unseen = rows.tasks[n_known:]
+    if unseen.size:
+        raise InvalidDataError(
+            f"{name_labels(unseen)} in column '{task}' but not in the fit: leave these rows out, "
+            "or fit with them"
+        )
 
 
 def _check_standard_error(data: Any, settings: FitSettings, need_noise: bool) -> None:
