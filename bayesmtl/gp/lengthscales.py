@@ -16,7 +16,12 @@ from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.relations.covariance.dense_covariance import standard_sites
 from bayesmtl.relations.covariance.state import HALF_T_DOF, HALF_T_SCALE
 
-__all__ = ["given_weights", "given_whitened", "without_weights"]
+__all__ = ["ALONG", "COLLAPSED_LIMIT", "given_weights", "given_whitened", "without_weights"]
+
+# Weights of all tasks up to which they are integrated out in every sweep.
+COLLAPSED_LIMIT = 400
+# Share of the moves without weights that are along the ridge.
+ALONG = 0.5
 
 _WIDTH = 1.0
 # Logs of length-scales in half ranges: beyond, no data can speak.

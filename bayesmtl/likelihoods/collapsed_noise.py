@@ -14,11 +14,11 @@ from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.lanes import ROUNDING
 from bayesmtl.numerics.slicing import slice_sampler
 
-__all__ = ["gather_task", "slice_task_noise", "update_collapsed_noise"]
+__all__ = ["gather_task", "log_evidence", "slice_task_noise", "update_collapsed_noise"]
 
 
 @inner_kernel
-def _evidence(x, gram, score, square, rows, prior_precision, lower):
+def log_evidence(x, gram, score, square, rows, prior_precision, lower):
     """Log evidence of one task at log noise sd x, up to a constant.
 
     ``gram`` and ``score`` are of the standardised deviations, ``square`` the sum of squares about
@@ -68,7 +68,7 @@ def gather_task(sites, k, v, center, scale, gram, score):
 def _task_target(x, args):
     gram, score, square, rows, prior_precision, lower, mean, sd = args
     u = (x - mean) / sd
-    return _evidence(x, gram, score, square, rows, prior_precision, lower) - 0.5 * u * u
+    return log_evidence(x, gram, score, square, rows, prior_precision, lower) - 0.5 * u * u
 
 
 @inner_kernel
@@ -77,7 +77,9 @@ def _shared_target(x, args):
     value = shared_prior_term(x, prior_args)
     for t in range(squares.shape[0]):
         log_sd = x + offsets[t]
-        value += _evidence(log_sd, grams[t], scores[t], squares[t], rows[t], prior_precision, lower)
+        value += log_evidence(
+            log_sd, grams[t], scores[t], squares[t], rows[t], prior_precision, lower
+        )
     return value
 
 
@@ -89,7 +91,9 @@ def _spread_target(x, args):
     value = log_density(row, spread) + x
     for t in range(squares.shape[0]):
         log_sd = log_median + spread * units[t]
-        value += _evidence(log_sd, grams[t], scores[t], squares[t], rows[t], prior_precision, lower)
+        value += log_evidence(
+            log_sd, grams[t], scores[t], squares[t], rows[t], prior_precision, lower
+        )
     return value
 
 

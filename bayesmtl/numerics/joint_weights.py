@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 from bayesmtl.numerics.jit import kernel
 from bayesmtl.numerics.matrices import solve_lower, solve_upper
@@ -22,6 +23,7 @@ __all__ = [
     "DENSE",
     "DENSE_LIMIT",
     "EIGEN",
+    "GIVEN_LIMIT",
     "Blocks",
     "choose_route",
     "conjugate_gradients",
@@ -36,6 +38,8 @@ __all__ = [
 DENSE, EIGEN, CONJUGATE_GRADIENTS = "dense", "eigen", "conjugate gradients"
 # Coefficients in all, up to which one Cholesky factor is affordable.
 DENSE_LIMIT = 3000
+# Beyond, conjugate gradients are faster; on the dense route means can be drawn with the weights.
+GIVEN_LIMIT = 400
 _SAME = 1e-10
 _TOLERANCE = 1e-9
 
@@ -50,8 +54,8 @@ class Blocks(NamedTuple):
         Linear term of the deviations.
     task_precision : (task, task)
         K.
-    feature_precision : (p - first, p - first)
-        P.
+    feature_precision : (p - first, p - first) or None
+        P; None, by conjugate gradients only, is the identity.
     first : int
         Coefficients before it are independent over tasks, with variance 1.
     """
@@ -59,12 +63,12 @@ class Blocks(NamedTuple):
     gram: np.ndarray
     score: np.ndarray
     task_precision: np.ndarray
-    feature_precision: np.ndarray
+    feature_precision: np.ndarray | None
     first: int
 
 
-def choose_route(gram: np.ndarray, first: int) -> str:
-    """How to draw jointly, given the sites' G (task, p, p)."""
+def choose_route(gram: np.ndarray, first: int, limit: int = DENSE_LIMIT) -> str:
+    """How to draw jointly, given the sites' G (task, p, p); dense up to ``limit`` coefficients."""
     n_tasks, p, _ = gram.shape
     reference = gram[np.argmax(np.trace(gram, axis1=1, axis2=2))]
     size = np.sqrt(np.outer(np.diag(reference), np.diag(reference)))
@@ -72,7 +76,7 @@ def choose_route(gram: np.ndarray, first: int) -> str:
     apart = np.abs(reference[:first, first:]) <= _SAME * size[:first, first:]
     if n_tasks > 1 and same.all() and apart.all():
         return EIGEN
-    return DENSE if n_tasks * p <= DENSE_LIMIT else CONJUGATE_GRADIENTS
+    return DENSE if n_tasks * p <= limit else CONJUGATE_GRADIENTS
 
 
 @kernel
@@ -139,6 +143,7 @@ def draw_eigen(blocks: Blocks, noise: np.ndarray, normals: np.ndarray) -> np.nda
         Standard normal.
     """
     first, root_noise = blocks.first, np.sqrt(noise)
+    assert blocks.feature_precision is not None
     out = np.empty_like(blocks.score)
     index = np.arange(first)
     own = 1.0 + blocks.gram[:, index, index]
@@ -155,14 +160,16 @@ def draw_eigen(blocks: Blocks, noise: np.ndarray, normals: np.ndarray) -> np.nda
     return out
 
 
-def draw_perturbed(blocks: Blocks, root: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def draw_perturbed(
+    blocks: Blocks, perturbation: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """Draw (task, p) by conjugate gradients on a perturbed right-hand side.
 
     Parameters
     ----------
     blocks : Blocks
-    root : (task, p, p)
-        ``root root' = gram``.
+    perturbation : (task, p)
+        Normal, with the covariances ``gram``.
     rng : numpy.random.Generator
 
     Raises
@@ -171,32 +178,42 @@ def draw_perturbed(blocks: Blocks, root: np.ndarray, rng: np.random.Generator) -
         When the iterations do not converge.
     """
     first = blocks.first
-    right = blocks.score + (root @ rng.normal(size=(*blocks.score.shape, 1)))[..., 0]
+    right = blocks.score + perturbation
     normals = rng.normal(size=blocks.score.shape)
-    tasks = np.linalg.cholesky(blocks.task_precision)
-    features = np.linalg.cholesky(blocks.feature_precision)
+    of_prior, features = np.linalg.cholesky(blocks.task_precision) @ normals, None
+    if blocks.feature_precision is not None:
+        features = blocks.feature_precision
+        of_prior[:, first:] = of_prior[:, first:] @ np.linalg.cholesky(features).T
     right[:, :first] += normals[:, :first]
-    right[:, first:] += tasks @ normals[:, first:] @ features.T
+    right[:, first:] += of_prior[:, first:]
 
     def multiply(x: np.ndarray) -> np.ndarray:
         out = (blocks.gram @ x[..., None])[..., 0]
         out[:, :first] += x[:, :first]
-        out[:, first:] += blocks.task_precision @ x[:, first:] @ blocks.feature_precision
+        of_tasks = blocks.task_precision @ x[:, first:]
+        out[:, first:] += of_tasks if features is None else of_tasks @ features
         return out
 
-    inverse = _preconditioner(blocks)
-    return conjugate_gradients(multiply, lambda x: (inverse @ x[..., None])[..., 0], right)
+    return conjugate_gradients(multiply, _preconditioner(blocks), right)
 
 
-def _preconditioner(blocks: Blocks) -> np.ndarray:
-    """Inverses (task, p, p) of the diagonal blocks of the precision."""
+def _preconditioner(blocks: Blocks) -> Callable[[np.ndarray], np.ndarray]:
+    """Solves (task, p) with the diagonal blocks of the precision."""
     first = blocks.first
     diagonal = blocks.gram.copy()
     index = np.arange(first)
     diagonal[:, index, index] += 1.0
     of_tasks = np.diag(blocks.task_precision)[:, None, None]
-    diagonal[:, first:, first:] += of_tasks * blocks.feature_precision
-    return np.linalg.inv(diagonal)
+    features = blocks.feature_precision
+    p = diagonal.shape[1]
+    diagonal[:, first:, first:] += of_tasks * (np.eye(p - first) if features is None else features)
+    factors = [cho_factor(block, check_finite=False, overwrite_a=True) for block in diagonal]
+
+    def solve(x: np.ndarray) -> np.ndarray:
+        each = zip(factors, x, strict=True)
+        return np.array([cho_solve(own, right, check_finite=False) for own, right in each])
+
+    return solve
 
 
 def conjugate_gradients(

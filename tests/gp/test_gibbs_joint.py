@@ -1,21 +1,16 @@
 """Functions and rows drawn in turn have the distribution that their priors give them."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 import bayesmtl as bm
-import bayesmtl.gp.gibbs as gibbs
-from bayesmtl.assembly import Problem
+import bayesmtl.gp.dense_chain as dense_chain
 from bayesmtl.data import Rows
 from bayesmtl.design import Design
 from bayesmtl.gp.core import core_problem
 from bayesmtl.gp.data import FunctionProblem, Units
+from bayesmtl.gp.dense_chain import DenseChain
 from bayesmtl.gp.weight_space import HilbertBasis
-from bayesmtl.numerics.lanes import pack_tasks, unpack_tasks
-from bayesmtl.relations.covariance.state import DenseTasks
-from bayesmtl.relations.exchangeable.moves import standardise
 from tests.gp.cases import LENGTH, NOISE, draw_covariance, function_rows, hyper_prior
 from tests.oracles.geweke import z_scores
 
@@ -84,72 +79,60 @@ def statistics(
     }
 
 
-def place(chain: Any, world: World, i: int) -> None:
+def place(chain: DenseChain, world: World, i: int) -> None:
     """Put an exact draw into a chain."""
-    state = chain.state
-    tasks: DenseTasks = chain.tasks
-    tasks.covariance[:] = world.covariance[i]
-    tasks.precision[:] = np.linalg.inv(world.covariance[i])
-    chain.lengths.logs[:] = world.logs[i]
-    chain.lengths.log_variance[:] = BASIS.log_variance(np.exp(chain.lengths.logs))
-    chain.log_noise[:] = world.log_noise[i]
-    chain._set_noise()
-    population, first = state.population, chain.problem.prior.block
-    population.scale[first:] = np.exp(0.5 * chain.lengths.log_variance)
+    state, lengths = chain.state, chain.lengths
+    state.covariance[:] = world.covariance[i]
+    state.precision[:] = np.linalg.inv(world.covariance[i])
+    lengths.logs[:] = world.logs[i]
+    lengths.log_variance[:] = BASIS.log_variance(np.exp(lengths.logs))
+    state.log_noise[:] = world.log_noise[i]
+    first = chain.problem.prior.block
+    state.scale[first:] = np.exp(0.5 * lengths.log_variance)
     weights = world.weights[i]
     if first:
         weights = np.column_stack([world.level[i], weights])
-    population.weights[:] = pack_tasks(weights)
-    standardise(chain.problem.prior, population)
+    state.deviation[:] = weights / state.scale
 
 
-def respond(chain: Any, functions: FunctionProblem, rng: np.random.Generator) -> None:
+def respond(chain: DenseChain, functions: FunctionProblem, rng: np.random.Generator) -> None:
     """Draw rows given the state, in place of the rows of the chain."""
-    rows, problem = functions.rows, chain.problem
-    n_tasks, first = problem.prior.n_tasks, problem.prior.block
-    weights = unpack_tasks(chain.state.population.weights, n_tasks)
+    rows, n_tasks = functions.rows, chain.problem.prior.n_tasks
     design = BASIS.columns(rows.inputs)
-    if first:
+    if chain.problem.prior.block:
         design = np.column_stack([np.ones(len(design)), design])
-    mean = (design * weights[rows.task]).sum(axis=1)
-    y = mean + np.exp(chain.log_noise)[rows.task] * rng.normal(size=len(mean))
-    moment = np.array([design[rows.task == t].T @ y[rows.task == t] for t in range(n_tasks)])
-    total = np.bincount(rows.task, y**2, minlength=n_tasks)
-    chain.moment[:] = moment
-    chain.state.sites.moment[:] = pack_tasks(moment)
-    chain.state.sites.total[:] = pack_tasks(total)
-    if chain.state.tasks.dense is not None:
-        chain.state.tasks.dense.moment[:] = moment
+    mean = (design * chain.weights[rows.task]).sum(axis=1)
+    y = mean + np.exp(chain.state.log_noise)[rows.task] * rng.normal(size=len(mean))
+    for t in range(n_tasks):
+        chain.sites.moment[t] = design[rows.task == t].T @ y[rows.task == t]
+    chain.sites.square[:] = np.bincount(rows.task, y**2, minlength=n_tasks)
 
 
-def own_sites(problem: Problem) -> Problem:
-    """With rows that the test may overwrite."""
-    sites = problem.sites
-    return problem._replace(
-        sites=sites._replace(moment=sites.moment.copy(), total=sites.total.copy())
-    )
-
-
-def scores(level: float, n_chains: int = 1000, noise_units: float = 1.2) -> dict[str, float]:
+def scores(
+    level: float, n_chains: int = 1000, noise_units: float = 1.2, *, gradients: bool = False
+) -> dict[str, float]:
+    """Weights drawn by one factor, or by conjugate gradients."""
     rng = np.random.default_rng(11)
     functions = function_problem(level, noise_units)
     problem = core_problem(functions, BASIS, bm.Gaussian())
     world = World(functions, n_chains, rng)
     known = World(functions, 10_000, rng).statistics()
     seen = []
-    chain = gibbs.GaussianChain(own_sites(problem), functions, BASIS, 0, rng)
+    with pytest.MonkeyPatch.context() as patched:
+        if gradients:
+            patched.setattr(dense_chain, "COLLAPSED_LIMIT", 0)
+        chain = DenseChain(problem, functions, BASIS, 0, rng)
     for i in range(n_chains):
         place(chain, world, i)
         for _ in range(CYCLES):
             respond(chain, functions, rng)
             chain.advance(1)
-            weights = unpack_tasks(chain.state.population.weights, N_TASKS)
-            first = problem.prior.block
+            weights, first = chain.weights, problem.prior.block
             seen.append(
                 (
-                    chain.tasks.covariance.copy(),
+                    chain.state.covariance.copy(),
                     float(chain.lengths.logs[0]),
-                    chain.log_noise.copy(),
+                    chain.state.log_noise.copy(),
                     weights[:, first:].copy(),
                     weights[:, 0] * bool(first),
                 )
@@ -159,31 +142,39 @@ def scores(level: float, n_chains: int = 1000, noise_units: float = 1.2) -> dict
 
 
 @pytest.mark.mcmc
-@pytest.mark.parametrize(("level", "noise_units"), [(0.0, 1.2), (0.8, 1.0)])
-def test_joint_distribution(level: float, noise_units: float) -> None:
-    """With noise in one unit its update has the weights of a task integrated out."""
-    found = scores(level, noise_units=noise_units)
+@pytest.mark.parametrize(
+    ("level", "noise_units", "gradients"), [(0.0, 1.2, False), (0.8, 1.0, False), (0.8, 1.2, True)]
+)
+def test_joint_distribution(level: float, noise_units: float, gradients: bool) -> None:
+    found = scores(level, noise_units=noise_units, gradients=gradients)
     worst = max(found, key=lambda key: abs(found[key]))
     assert abs(found[worst]) < 4.0, (worst, found[worst])
 
 
 @pytest.mark.mcmc
 def test_planted_faults_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Noise without its Jacobian; length-scales whose weights do not follow."""
-    update = gibbs.update_noise_sds
+    """A row too few; length-scales in other units; weights that spread too much."""
+    sweep, given, draw = (
+        dense_chain.sweep_functions,
+        dense_chain.given_drawn,
+        dense_chain.draw_perturbed,
+    )
 
-    def lower(log_sd, count, *rest):  # type: ignore[no-untyped-def]
-        update(log_sd, count - 1.0, *rest)
+    def fewer(sites, *rest):  # type: ignore[no-untyped-def]
+        sweep(sites._replace(count=sites.count - 1.0), *rest)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(gibbs, "update_noise_sds", lower)
-        assert max(map(abs, scores(0.8, 400).values())) > 6.0
-    terms = gibbs._population_terms
+    def longer(sites, state, lengths, *rest):  # type: ignore[no-untyped-def]
+        given(sites, state, lengths._replace(units=2.0 * lengths.units), *rest)
 
-    def one_more(*args):  # type: ignore[no-untyped-def]
-        square, count = terms(*args)
-        return square, count + 2.0
+    def wider(blocks, perturbation, rng):  # type: ignore[no-untyped-def]
+        return draw(blocks, 1.5 * perturbation, rng)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(gibbs, "_population_terms", one_more)
-        assert max(map(abs, scores(0.8, 400).values())) > 6.0
+    for name, fault in (
+        ("sweep_functions", fewer),
+        ("given_drawn", longer),
+        ("draw_perturbed", wider),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(dense_chain, name, fault)
+            found = scores(0.8, 400, gradients=name != "sweep_functions")
+            assert max(map(abs, found.values())) > 6.0, name

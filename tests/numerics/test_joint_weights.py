@@ -95,8 +95,13 @@ def test_perturb_and_solve_has_mean_and_covariance_of_the_posterior(first: int) 
     root = np.linalg.cholesky(blocks.gram)
     mean, covariance = dense_posterior(blocks)
     zero = np.zeros((N_TASKS, P))
-    of_rows = linear_map(lambda x: draw_perturbed(blocks, root, Normals(x, zero)))  # type: ignore[arg-type]
-    of_prior = linear_map(lambda x: draw_perturbed(blocks, root, Normals(zero, x)))  # type: ignore[arg-type]
+
+    def draw(rows: np.ndarray, prior: np.ndarray) -> np.ndarray:
+        perturbation = (root @ rows.reshape(N_TASKS, P, 1))[..., 0]
+        return draw_perturbed(blocks, perturbation, Normals(prior))  # type: ignore[arg-type]
+
+    of_rows = linear_map(lambda x: draw(x, zero))
+    of_prior = linear_map(lambda x: draw(zero, x))
     np.testing.assert_allclose(of_rows[0], mean, rtol=1e-7, atol=1e-8)
     total = sum(matrix @ matrix.T for _, matrix in (of_rows, of_prior))
     np.testing.assert_allclose(total, covariance, rtol=1e-6, atol=1e-8)
@@ -106,7 +111,7 @@ def test_a_hopeless_system_is_refused() -> None:
     blocks, _ = make_blocks(same=False)
     broken = blocks._replace(score=np.full_like(blocks.score, np.nan))
     with pytest.raises(FloatingPointError, match="nearly singular"):
-        draw_perturbed(broken, np.linalg.cholesky(blocks.gram), np.random.default_rng(0))
+        draw_perturbed(broken, np.zeros((N_TASKS, P)), np.random.default_rng(0))
 
 
 def test_the_route_depends_on_designs_and_size() -> None:
@@ -118,4 +123,5 @@ def test_the_route_depends_on_designs_and_size() -> None:
     gram[2] *= 1.001
     assert choose_route(gram, 0) == DENSE
     assert choose_route(np.concatenate([gram] * 300), 0) == CONJUGATE_GRADIENTS
+    assert choose_route(gram, 0, limit=11) == CONJUGATE_GRADIENTS
     assert choose_route(gram[:1], 0) == DENSE

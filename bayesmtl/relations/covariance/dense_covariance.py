@@ -23,6 +23,7 @@ from bayesmtl.relations.exchangeable.updates import update_expansion
 
 __all__ = [
     "covariance_given_innovations",
+    "covariance_given_weights",
     "expand_tasks",
     "scale_tasks",
     "standard_sites",
@@ -48,7 +49,7 @@ def standard_sites(dense, precision, scale, center):
 
 
 @inner_kernel
-def _covariance_given_weights(prior, state, tasks, rng):
+def covariance_given_weights(prior, state, tasks, rng):
     """Huang and Wand 2013, Bayesian Anal. 8, section 4.2, with tasks for variables.
 
     A feature whose scale is zero says nothing.
@@ -79,7 +80,7 @@ def structure_given_weights(dense, prior, state, tasks, learned, noise_variance,
     ``step`` (2,) is that of `move_root`.
     """
     if learned:
-        _covariance_given_weights(prior, state, tasks, rng)
+        covariance_given_weights(prior, state, tasks, rng)
         move_root(prior, state, tasks, dense.design, step, rng)
     inverse = invert_lower(cholesky(tasks.covariance))
     weights = by_task(state.weights, prior.n_tasks, prior.block, state.scale.shape[0])

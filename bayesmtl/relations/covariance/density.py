@@ -24,7 +24,7 @@ from bayesmtl.relations.covariance.state import (
 from bayesmtl.relations.exchangeable.density import log_structure
 from bayesmtl.relations.exchangeable.state import PopulationPrior, PopulationState
 
-__all__ = ["log_population"]
+__all__ = ["log_dense", "log_population"]
 
 
 def _log_rows(rows: np.ndarray, precision: np.ndarray) -> float:
@@ -34,11 +34,11 @@ def _log_rows(rows: np.ndarray, precision: np.ndarray) -> float:
     return 0.5 * len(rows) * float(log_det) - 0.5 * float(((rows @ precision) * rows).sum())
 
 
-def _log_dense(tasks: DenseTasks) -> float:
-    """Huang and Wand 2013, Bayesian Anal. 8, eq. 3."""
-    n = len(tasks.precision)
-    log_det = float(np.linalg.slogdet(tasks.covariance)[1])
-    rate = HALF_T_DOF * np.diag(tasks.precision) + 1.0 / HALF_T_SCALE**2
+def log_dense(covariance: np.ndarray, precision: np.ndarray) -> float:
+    """Log density of a covariance (task, task): Huang and Wand 2013, Bayesian Anal. 8, eq. 3."""
+    n = len(precision)
+    log_det = float(np.linalg.slogdet(covariance)[1])
+    rate = HALF_T_DOF * np.diag(precision) + 1.0 / HALF_T_SCALE**2
     value = -0.5 * (HALF_T_DOF + 2.0 * n) * log_det
     return value - 0.5 * (HALF_T_DOF + n) * float(np.log(rate).sum())
 
@@ -91,7 +91,7 @@ def log_population(
         if task_prior.structure is not None:
             value += task_prior.structure.log_prior(own, tasks)
         elif task_prior.kind != "given":
-            value += _log_dense(tasks)
+            value += log_dense(tasks.covariance, tasks.precision)
         root = np.linalg.cholesky(tasks.covariance)
         white = np.linalg.solve(root, deviation[:, members])
         value -= len(members) * float(np.log(np.diag(root)).sum())

@@ -1,0 +1,131 @@
+"""Gibbs sampling of functions of a dense covariance of tasks, under a Gaussian likelihood."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmtl.assembly import Problem
+from bayesmtl.gp.data import FunctionProblem
+from bayesmtl.gp.dense_sweep import (
+    FunctionSites,
+    FunctionState,
+    given_drawn,
+    residual_squares,
+    standard_moments,
+    sweep_functions,
+)
+from bayesmtl.gp.draws import FunctionDraws
+from bayesmtl.gp.hyperparameters import GIVEN
+from bayesmtl.gp.length_state import start_lengths
+from bayesmtl.gp.lengthscales import COLLAPSED_LIMIT
+from bayesmtl.gp.noise import log_noise_prior, start_noise
+from bayesmtl.gp.recording import record_functions, storage_for
+from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis
+from bayesmtl.numerics.joint_weights import Blocks, draw_perturbed
+from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
+from bayesmtl.relations.covariance.density import log_dense
+from bayesmtl.relations.covariance.state import TaskCovariancePrior, initial_tasks
+
+__all__ = ["DenseChain"]
+
+
+class DenseChain:
+    """One chain, see `bayesmtl.inference.sampling.Chain`.
+
+    Up to `COLLAPSED_LIMIT` weights of all tasks, these are integrated out for noise sds,
+    length-scales and rows of the covariance. Beyond, they are drawn by conjugate gradients, and all
+    else given them: data that need so many functions tell most of their weights.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        functions: FunctionProblem,
+        basis: HilbertBasis | NystroemBasis,
+        tune: int,
+        rng: np.random.Generator,
+    ) -> None:
+        del tune
+        self.problem, self.rng = problem, rng
+        prior, sites, n_tasks = functions.prior, problem.sites, problem.prior.n_tasks
+        self.lengths = start_lengths(prior, basis, rng)
+        self.sites = FunctionSites(
+            unpack_symmetric(sites.gram, n_tasks),
+            unpack_tasks(sites.moment, n_tasks),
+            unpack_tasks(sites.total, n_tasks),
+            unpack_tasks(sites.rows, n_tasks),
+        )
+        self.noise, log_noise = start_noise(prior, rng)
+        p = self.sites.moment.shape[1]
+        scale = np.ones(p)
+        scale[: problem.prior.block] = functions.rows.level_sd[0]
+        scale[problem.prior.block :] = np.exp(0.5 * self.lengths.log_variance)
+        self.learned = prior.kind != GIVEN
+        tasks = initial_tasks(
+            TaskCovariancePrior("full" if self.learned else "given", prior.given[0], 0), p, rng
+        )
+        self.state = FunctionState(
+            tasks.covariance,
+            np.linalg.inv(tasks.covariance),
+            np.zeros((n_tasks, p)),
+            scale,
+            log_noise,
+        )
+        self._root = None if n_tasks * p <= COLLAPSED_LIMIT else _roots(self.sites.gram)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(task, p)."""
+        return self.state.scale * self.state.deviation
+
+    def advance(self, iteration: int) -> None:
+        """One sweep."""
+        del iteration
+        of_chain = (self.sites, self.state, self.lengths, self.noise, self.learned)
+        if self._root is None:
+            sweep_functions(*of_chain, self.rng)
+        else:
+            self._draw(self._root)
+            given_drawn(*of_chain, False, self.rng)
+
+    def _draw(self, root: np.ndarray) -> None:
+        """Weights of all tasks."""
+        state, rng = self.state, self.rng
+        gram, score = standard_moments(self.sites, state)
+        normals = rng.normal(size=(*score.shape, 1))
+        rows = np.exp(-state.log_noise)[:, None] * state.scale * (root @ normals)[..., 0]
+        blocks = Blocks(gram, score, state.precision, None, self.problem.prior.block)
+        state.deviation[:] = draw_perturbed(blocks, rows, rng)
+
+    def storage(self, draws: int) -> FunctionDraws:
+        """Empty arrays."""
+        return storage_for(self.problem, self.lengths, draws, noise=True)
+
+    def record(self, storage: FunctionDraws, draw: int) -> FunctionDraws:
+        """Write the current state."""
+        state = self.state
+        record_functions(self.problem, state.covariance, self.lengths, self.weights, storage, draw)
+        assert storage.noise is not None
+        storage.noise[draw] = np.exp(state.log_noise)
+        storage.lp[draw] = self._log_density()
+        return storage
+
+    def _log_density(self) -> float:
+        """Of all that the chain draws, with the rows, up to a constant."""
+        state, first = self.state, self.problem.prior.block
+        own = state.deviation[:, first:]
+        value = log_dense(state.covariance, state.precision) if self.learned else 0.0
+        value -= 0.5 * own.shape[1] * float(np.linalg.slogdet(state.covariance)[1])
+        value -= 0.5 * float((own * (state.precision @ own)).sum())
+        value -= 0.5 * float((state.deviation[:, :first] ** 2).sum())
+        value -= 0.5 * len(own) * float(self.lengths.log_variance.sum())
+        value -= float((self.sites.count * state.log_noise).sum())
+        square = residual_squares(self.sites, state)
+        value -= 0.5 * float((square * np.exp(-2.0 * state.log_noise)).sum())
+        return value + log_noise_prior(self.noise, state.log_noise) + self.lengths.log_prior()
+
+
+def _roots(gram: np.ndarray) -> np.ndarray:
+    """R (task, p, p) with ``R R' = gram``, which may be singular."""
+    values, vectors = np.linalg.eigh(gram)
+    return np.asarray(vectors * np.sqrt(np.clip(values, 0.0, None))[:, None, :])

@@ -1,0 +1,33 @@
+"""Noise sds of functions: where a chain starts, and their prior."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmtl.gp.dense_sweep import NoisePrior
+from bayesmtl.gp.hyperparameters import HyperPrior
+from bayesmtl.numerics.densities import FIXED, log_density
+
+__all__ = ["log_noise_prior", "start_noise"]
+
+
+def start_noise(prior: HyperPrior, rng: np.random.Generator) -> tuple[NoisePrior, np.ndarray]:
+    """The priors, and logs (task,) of sds to start from."""
+    rows, units = np.ascontiguousarray(prior.noise_rows), prior.noise_unit
+    with np.errstate(divide="ignore", invalid="ignore"):
+        fixed = np.log(rows[:, 1] / units)
+    log_noise = np.where(rows[:, 0] != FIXED, rng.normal(-0.7, 0.3, len(rows)), fixed)
+    if prior.shared_noise:
+        log_noise[:] = log_noise[0]
+    return NoisePrior(rows, units, prior.shared_noise), log_noise
+
+
+def log_noise_prior(prior: NoisePrior, log_noise: np.ndarray) -> float:
+    """Log density of the logs (task,) of the noise sds that are learned."""
+    value = 0.0
+    for row, unit, x in zip(prior.rows, prior.units, log_noise.tolist(), strict=True):
+        if row[0] != FIXED:
+            value += float(log_density(row, unit * np.exp(x))) + x
+        if prior.shared:
+            break
+    return value
