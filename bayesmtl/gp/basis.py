@@ -45,10 +45,14 @@ _SAMPLE = 3000
 
 
 class Lengths(NamedTuple):
-    """Where the length-scales may lie, internal units, (input,) each."""
+    """Where the length-scales may lie, internal units, (input,) each; variance of the noise.
+
+    The latter as a share of that of a function.
+    """
 
     low: np.ndarray
     high: np.ndarray
+    noise: float = np.inf
 
 
 def likely_lengths(problem: FunctionProblem, rng: np.random.Generator) -> Lengths:

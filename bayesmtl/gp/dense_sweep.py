@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesmtl.gp.lengthscales import ALONG, given_weights, given_whitened, without_weights
+from bayesmtl.gp.lengthscales import ALONG, without_weights
+from bayesmtl.gp.split_moves import draw_told, grow, split_covariance, split_lengths
 from bayesmtl.likelihoods.collapsed_noise import log_evidence
 from bayesmtl.numerics.densities import FIXED, log_density
 from bayesmtl.numerics.jit import inner_kernel, kernel
@@ -194,83 +195,6 @@ def residual_squares(sites, state):
 
 
 @inner_kernel
-def _grow(state, log_factor):
-    if log_factor != 0.0:
-        state.covariance[:] *= math.exp(log_factor)
-        state.precision[:] *= math.exp(-log_factor)
-
-
-@inner_kernel
-def _whitened_terms(sites, state, first):
-    """Linear term (m,) and matrix (m, m) of the likelihood of the scales, deviations fixed."""
-    n_tasks, p = sites.moment.shape
-    linear, inner = np.zeros(p - first), np.zeros((p - first, p - first))
-    for t in range(n_tasks):
-        weight = math.exp(-2.0 * state.log_noise[t])
-        for i in range(first, p):
-            own = weight * state.deviation[t, i]
-            score = sites.moment[t, i]
-            for j in range(first):
-                score -= sites.gram[t, i, j] * state.scale[j] * state.deviation[t, j]
-            linear[i - first] += own * score
-            for j in range(first, p):
-                inner[i - first, j - first] += own * sites.gram[t, i, j] * state.deviation[t, j]
-    return linear, inner
-
-
-@inner_kernel
-def _set_scale(state, lengths, first):
-    for i in range(lengths.log_variance.shape[0]):
-        state.scale[first + i] = math.exp(0.5 * lengths.log_variance[i])
-
-
-@inner_kernel
-def _lengths_given_drawn(sites, state, lengths, first, rng):
-    """Length-scales at fixed weights, then at fixed deviations."""
-    n_tasks, p = sites.moment.shape
-    own = state.deviation[:, first:].copy()
-    images = np.dot(state.precision, own)
-    quadratic = np.zeros(p - first)
-    for t in range(n_tasks):
-        quadratic += own[t] * images[t]
-    before = lengths.log_variance.copy()
-    grown = given_weights(
-        lengths.logs,
-        lengths.free,
-        lengths.squares,
-        lengths.smoothness,
-        lengths.constant,
-        lengths.rows,
-        lengths.units,
-        lengths.log_variance,
-        quadratic,
-        float(n_tasks),
-        lengths.ridge,
-        np.diag(state.precision).copy(),
-        rng,
-    )
-    _grow(state, grown)
-    for i in range(first, p):
-        change = before[i - first] - lengths.log_variance[i - first]
-        state.deviation[:, i] *= math.exp(0.5 * change)
-    linear, inner = _whitened_terms(sites, state, first)
-    given_whitened(
-        lengths.logs,
-        lengths.free,
-        lengths.squares,
-        lengths.smoothness,
-        lengths.constant,
-        lengths.rows,
-        lengths.units,
-        lengths.log_variance,
-        linear,
-        inner,
-        rng,
-    )
-    _set_scale(state, lengths, first)
-
-
-@inner_kernel
 def _lengths_without_drawn(sites, state, lengths, rng):
     """Length-scales with all weights integrated out, alone or along the ridge at random."""
     ridge = lengths.ridge if rng.random() < ALONG else 0.0
@@ -290,7 +214,7 @@ def _lengths_without_drawn(sites, state, lengths, rng):
         ridge,
         rng,
     )
-    _grow(state, grown)
+    grow(state, grown)
 
 
 @kernel
@@ -322,6 +246,7 @@ def given_drawn(sites, state, lengths, noise, learned, task_by_task, rng):
     first = state.scale.shape[0] - lengths.log_variance.shape[0]
     if learned:
         _covariance_given_drawn(state, first, rng)
+        split_covariance(sites, state, draw_told(sites, state, first, rng), rng)
         if task_by_task:
             gram, score = standard_moments(sites, state)
             eye = np.eye(lengths.log_variance.shape[0])
@@ -332,7 +257,7 @@ def given_drawn(sites, state, lengths, noise, learned, task_by_task, rng):
         state.log_noise, sites.count, square, noise.rows, noise.units, noise.shared, rng
     )
     if lengths.free.any():
-        _lengths_given_drawn(sites, state, lengths, first, rng)
+        split_lengths(sites, state, lengths, draw_told(sites, state, first, rng), rng)
 
 
 @kernel

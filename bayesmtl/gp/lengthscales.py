@@ -16,7 +16,16 @@ from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.relations.covariance.dense_covariance import standard_sites
 from bayesmtl.relations.covariance.state import HALF_T_DOF, HALF_T_SCALE
 
-__all__ = ["ALONG", "COLLAPSED_LIMIT", "given_weights", "given_whitened", "without_weights"]
+__all__ = [
+    "ALONG",
+    "COLLAPSED_LIMIT",
+    "directions",
+    "given_weights",
+    "given_whitened",
+    "log_scaled",
+    "place_lengths",
+    "without_weights",
+]
 
 # Weights of all tasks up to which they are integrated out in every sweep.
 COLLAPSED_LIMIT = 400
@@ -46,18 +55,40 @@ def _log_variances(logs, squares, smoothness, constant, out):
 
 
 @inner_kernel
-def _place(x, args):
-    """Set the length-scale that is sampled and the log variances; its log prior density."""
-    logs, j, squares, smoothness, constant, out, row, unit = args
-    if not abs(x) < _LARGEST:
-        return -np.inf
-    logs[j] = x
-    _log_variances(logs, squares, smoothness, constant, out)
-    return log_density(row, unit * math.exp(x)) + x
+def directions(free):
+    """Logs of the length-scales move along these (k, p): each alone, and all that are free at once.
+
+    All at once, as rows that tell how rough functions are in one input to another leave the ridge
+    of all length-scales and the covariance.
+    """
+    members = np.flatnonzero(free)
+    n = members.size
+    out = np.zeros((n + 1 if n > 1 else n, free.size))
+    for a in range(n):
+        out[a, members[a]] = 1.0
+        if n > 1:
+            out[n, members[a]] = 1.0
+    return out
 
 
 @inner_kernel
-def _log_scaled(grown, own):
+def place_lengths(x, args):
+    """Set logs of length-scales, ``origin + x direction``, and log variances; log prior density."""
+    logs, origin, direction, squares, smoothness, constant, out, rows, units = args
+    value = 0.0
+    for j in range(logs.shape[0]):
+        if direction[j] != 0.0:
+            moved = origin[j] + x
+            if not abs(moved) < _LARGEST:
+                return -np.inf
+            logs[j] = moved
+            value += log_density(rows[j], units[j] * math.exp(moved)) + moved
+    _log_variances(logs, squares, smoothness, constant, out)
+    return value
+
+
+@inner_kernel
+def log_scaled(grown, own):
     """Log prior of a covariance times ``e^grown``, with the Jacobian, up to a constant.
 
     ``own`` (task,) is the diagonal of its inverse; Huang and Wand 2013, Bayesian Anal. 8, eq. 3.
@@ -74,16 +105,16 @@ def _log_scaled(grown, own):
 def _centred(x, args):
     """Weights normal, ``quadratic`` (m,) their squares in units of the covariance of the tasks.
 
-    The covariance grows by ``ridge`` times the change of x.
+    The covariance grows by ``ridge`` times x.
     """
-    place, start, quadratic, n_tasks, ridge, origin, own = args
-    value = _place(x, place)
+    place, start, quadratic, n_tasks, ridge, own = args
+    value = place_lengths(x, place)
     if value == -np.inf:
         return value
-    grown = ridge * (x - origin)
+    grown = ridge * x
     if ridge > 0.0:
-        value += _log_scaled(grown, own)
-    out = place[5]
+        value += log_scaled(grown, own)
+    out = place[6]
     for i in range(out.shape[0]):
         change = out[i] - start[i] + grown
         value -= 0.5 * (n_tasks * change + quadratic[i] * math.exp(-change))
@@ -94,10 +125,10 @@ def _centred(x, args):
 def _noncentred(x, args):
     """Weights follow: ``linear'sd - sd'inner sd / 2`` is what the rows say of them."""
     place, linear, inner, sd = args
-    value = _place(x, place)
+    value = place_lengths(x, place)
     if value == -np.inf:
         return value
-    out = place[5]
+    out = place[6]
     m = out.shape[0]
     for i in range(m):
         sd[i] = math.exp(0.5 * out[i])
@@ -112,14 +143,14 @@ def _noncentred(x, args):
 @inner_kernel
 def _collapsed(x, args):
     """Log evidence of the sites, all weights integrated out."""
-    place, dense, precision, task_precision, scale, first, ridge, origin, own = args
-    value = _place(x, place)
+    place, dense, precision, task_precision, scale, first, ridge, own = args
+    value = place_lengths(x, place)
     if value == -np.inf:
         return value
-    grown = ridge * (x - origin)
+    grown = ridge * x
     if ridge > 0.0:
-        value += _log_scaled(grown, own)
-    out = place[5]
+        value += log_scaled(grown, own)
+    out = place[6]
     m = out.shape[0]
     # A covariance that grows is the same as weights that do.
     for i in range(m):
@@ -161,16 +192,15 @@ def given_weights(
     """
     out, total = log_variance.copy(), 0.0
     own = own.copy()
-    for j in range(logs.shape[0]):
+    for direction in directions(free):
         for along in range(2 if ridge > 0.0 else 1):
-            if not free[j]:
-                continue
-            slope, origin = along * ridge, logs[j]
-            place = (logs, j, squares, smoothness, constant, out, rows[j], units[j])
-            args = (place, log_variance.copy(), quadratic.copy(), n_tasks, slope, origin, own)
-            x = _slice_centred(args, origin, _WIDTH, rng)
-            _place(x, place)
-            grown = slope * (x - origin)
+            slope = along * ridge * direction.sum()
+            of_basis = (squares, smoothness, constant, out, rows, units)
+            place = (logs, logs.copy(), direction, *of_basis)
+            args = (place, log_variance.copy(), quadratic.copy(), n_tasks, slope, own)
+            x = _slice_centred(args, 0.0, _WIDTH, rng)
+            place_lengths(x, place)
+            grown = slope * x
             total += grown
             for t in range(own.shape[0]):
                 own[t] *= math.exp(-grown)
@@ -189,12 +219,12 @@ def given_whitened(
     ``linear`` (m,) and ``inner`` (m, m) are the quadratic form that the rows make of the sds.
     """
     out, sd = log_variance.copy(), np.empty_like(log_variance)
-    for j in range(logs.shape[0]):
-        if free[j]:
-            place = (logs, j, squares, smoothness, constant, out, rows[j], units[j])
-            x = _slice_noncentred((place, linear, inner, sd), logs[j], _WIDTH, rng)
-            _place(x, place)
-            log_variance[:] = out
+    for direction in directions(free):
+        of_basis = (squares, smoothness, constant, out, rows, units)
+        place = (logs, logs.copy(), direction, *of_basis)
+        x = _slice_noncentred((place, linear, inner, sd), 0.0, _WIDTH, rng)
+        place_lengths(x, place)
+        log_variance[:] = out
 
 
 @kernel
@@ -222,18 +252,17 @@ def without_weights(
     """
     out, first = log_variance.copy(), scale.shape[0] - log_variance.shape[0]
     task_precision, total = task_precision.copy(), 0.0
-    for j in range(logs.shape[0]):
-        if free[j]:
-            origin = logs[j]
-            own = np.diag(task_precision).copy()
-            place = (logs, j, squares, smoothness, constant, out, rows[j], units[j])
-            args = (place, dense, precision, task_precision, scale, first, ridge, origin, own)
-            x = _slice_collapsed(args, origin, _WIDTH, rng)
-            _place(x, place)
-            grown = ridge * (x - origin)
-            total += grown
-            task_precision *= math.exp(-grown)
-            log_variance[:] = out
+    for direction in directions(free):
+        slope, own = ridge * direction.sum(), np.diag(task_precision).copy()
+        of_basis = (squares, smoothness, constant, out, rows, units)
+        place = (logs, logs.copy(), direction, *of_basis)
+        args = (place, dense, precision, task_precision, scale, first, slope, own)
+        x = _slice_collapsed(args, 0.0, _WIDTH, rng)
+        place_lengths(x, place)
+        grown = slope * x
+        total += grown
+        task_precision *= math.exp(-grown)
+        log_variance[:] = out
     for i in range(out.shape[0]):
         scale[first + i] = math.exp(0.5 * out[i])
     return total

@@ -6,7 +6,6 @@ variances S over the basis follow from the length-scales.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -37,6 +36,7 @@ __all__ = [
 
 _BLOCK = 1 << 16
 _JITTER = 1e-8
+_ROUNDING = 1e-9
 
 
 class Basis(Protocol):
@@ -63,7 +63,8 @@ class HilbertBasis(NamedTuple):
     ----------
     kernel : str
     counts : tuple of int
-        Number of functions of each input.
+        Number of functions along each input. Of their products those in the corners, rough in
+        several inputs at once, are left out.
     half_widths : tuple of float
         Of the box around zero, internal units.
     """
@@ -75,12 +76,16 @@ class HilbertBasis(NamedTuple):
     @property
     def size(self) -> int:
         """Number of functions."""
-        return math.prod(self.counts)
+        return len(self.frequencies)
 
     @property
     def frequencies(self) -> np.ndarray:
         """(basis, input)."""
-        return hilbert_frequencies(self.counts, np.array(self.half_widths))
+        every = hilbert_frequencies(self.counts, np.array(self.half_widths))
+        lowest = np.pi / (2.0 * np.array(self.half_widths))
+        steps = np.maximum(np.array(self.counts) - 1.0, 1.0)
+        inside = (((every / lowest - 1.0) / steps) ** 2).sum(axis=1) <= 1.0 + _ROUNDING
+        return np.asarray(every[inside])
 
     def columns(self, inputs: np.ndarray) -> np.ndarray:
         """Values (row, basis) at inputs (row, input)."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.lapack import spotrf, spotri
 
 from bayesmtl.numerics.jit import kernel
 from bayesmtl.numerics.matrices import solve_lower, solve_upper
@@ -42,6 +42,7 @@ DENSE_LIMIT = 3000
 GIVEN_LIMIT = 400
 _SAME = 1e-10
 _TOLERANCE = 1e-9
+_JITTER = 1e-5
 
 
 class Blocks(NamedTuple):
@@ -198,22 +199,31 @@ def draw_perturbed(
 
 
 def _preconditioner(blocks: Blocks) -> Callable[[np.ndarray], np.ndarray]:
-    """Solves (task, p) with the diagonal blocks of the precision."""
-    first = blocks.first
+    """Nearly solves (task, p) with the diagonal blocks of the precision: in single precision."""
+    first, features = blocks.first, blocks.feature_precision
     diagonal = blocks.gram.copy()
     index = np.arange(first)
     diagonal[:, index, index] += 1.0
-    of_tasks = np.diag(blocks.task_precision)[:, None, None]
-    features = blocks.feature_precision
     p = diagonal.shape[1]
+    of_tasks = np.diag(blocks.task_precision)[:, None, None]
     diagonal[:, first:, first:] += of_tasks * (np.eye(p - first) if features is None else features)
-    factors = [cho_factor(block, check_finite=False, overwrite_a=True) for block in diagonal]
+    size = 1.0 / np.sqrt(np.einsum("tii->ti", diagonal))
+    scaled = (diagonal * size[:, :, None] * size[:, None, :]).astype(np.float32)
+    inverses = np.array([_inverse(block) for block in scaled])
 
     def solve(x: np.ndarray) -> np.ndarray:
-        each = zip(factors, x, strict=True)
-        return np.array([cho_solve(own, right, check_finite=False) for own, right in each])
+        right = (size * x).astype(np.float32)[..., None]
+        return np.asarray(size * (inverses @ right)[..., 0])
 
     return solve
+
+
+def _inverse(block: np.ndarray) -> np.ndarray:
+    """Of a precision (p, p) with ones on its diagonal; jitter, as it is of single precision."""
+    block[np.diag_indices_from(block)] += _JITTER
+    lower, _ = spotrf(block, lower=1)
+    inverse, _ = spotri(lower, lower=1)
+    return np.asarray(np.tril(inverse) + np.tril(inverse, -1).T, order="C")
 
 
 def conjugate_gradients(
