@@ -28,6 +28,9 @@ from bayesmtl.relations.covariance.state import TaskCovariancePrior, initial_tas
 
 __all__ = ["DenseChain"]
 
+# Operations up to which the weights of a task are integrated out for its row of the covariance.
+_BY_TASK_LIMIT = 1e8
+
 
 class DenseChain:
     """One chain, see `bayesmtl.inference.sampling.Chain`.
@@ -71,6 +74,7 @@ class DenseChain:
             scale,
             log_noise,
         )
+        self._by_task = n_tasks * p**3 <= _BY_TASK_LIMIT
         self._root = None if n_tasks * p <= COLLAPSED_LIMIT else _roots(self.sites.gram)
 
     @property
@@ -86,7 +90,7 @@ class DenseChain:
             sweep_functions(*of_chain, self.rng)
         else:
             self._draw(self._root)
-            given_drawn(*of_chain, False, self.rng)
+            given_drawn(*of_chain, self._by_task, self.rng)
 
     def _draw(self, root: np.ndarray) -> None:
         """Weights of all tasks."""

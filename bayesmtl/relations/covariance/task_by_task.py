@@ -11,11 +11,13 @@ import math
 import numpy as np
 
 from bayesmtl.numerics.jit import inner_kernel, kernel
-from bayesmtl.numerics.matrices import cholesky, draw_gaussian, inverse_spd
+from bayesmtl.numerics.matrices import cholesky, draw_gaussian, inverse_spd, solve_upper
 from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.relations.covariance.state import HALF_T_DOF, HALF_T_SCALE
 
 __all__ = ["draw_scale", "update_tasks"]
+
+_LARGE = 48
 
 
 @inner_kernel
@@ -46,11 +48,17 @@ def _forward(lower, x):
 
 
 @inner_kernel
+def _factor(matrix):
+    """Lower Cholesky factor, by loops of our own where these are faster."""
+    return cholesky(matrix) if matrix.shape[0] < _LARGE else np.linalg.cholesky(matrix)
+
+
+@inner_kernel
 def _target(x, args):
     """Log conditional of ``log omega`` with u integrated out."""
     gram, rest, precision, n_tasks, square = args
     d = rest.shape[0]
-    lower = cholesky(precision * math.exp(-x) + gram)
+    lower = _factor(precision * math.exp(-x) + gram)
     half = rest.copy()
     _forward(lower, half)
     value = _log_prior(x, n_tasks, square) - 0.5 * d * x
@@ -152,10 +160,15 @@ def update_tasks(gram, score, first, features, deviation, covariance, precision,
         args = (own, rest, features, float(n_tasks), square)
         omega = math.exp(_slice(args, math.log(omega), 1.0, rng))
         whole = features / omega + own
-        lower = cholesky(whole)
+        lower = _factor(whole)
         slopes = _draw_slopes(own, linear, lower, rows, psi[others] / omega, rng)
         mean = np.dot(slopes, rows)
-        deviation[t, first:] = mean + draw_gaussian(whole, linear - np.dot(own, mean), rng)
+        drawn = linear - np.dot(own, mean)
+        _forward(lower, drawn)
+        for i in range(drawn.shape[0]):
+            drawn[i] += rng.standard_normal()
+        solve_upper(lower, drawn)
+        deviation[t, first:] = mean + drawn
         _set_conditional(t, others, slopes, omega, covariance)
         psi[t] = draw_scale(1.0 / omega, n_tasks, rng)
     precision[:] = inverse_spd(covariance)
