@@ -39,6 +39,7 @@ from bayesmtl.posterior.log_likelihood import compute_log_likelihood
 from bayesmtl.posterior.predict import predict
 from bayesmtl.posterior.storage import load, save
 from bayesmtl.priors import Prior
+from bayesmtl.recipes import list_recipes, load_recipe
 from bayesmtl.relations.clusters.prior import DirichletProcess, FiniteMixture, PitmanYor
 from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
@@ -83,8 +84,10 @@ __all__ = [
     "compute_log_likelihood",
     "diagnose",
     "list_datasets",
+    "list_recipes",
     "load",
     "load_dataset",
+    "load_recipe",
     "nearest_neighbour_graph",
     "plot_clusters",
     "plot_functions",

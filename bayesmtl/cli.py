@@ -1,4 +1,4 @@
-"""The command `bayesmtl`: fit, predict, report, datasets.
+"""The command `bayesmtl`: fit, predict, report, datasets, recipes.
 
 Errors are one line on standard error and exit status 2; so is Ctrl-C, with status 130.
 """
@@ -6,45 +6,32 @@ Errors are one line on standard error and exit status 2; so is Ctrl-C, with stat
 import json
 import sys
 import warnings
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-import pandas as pd
 import typer
+import xarray as xr
 from typer.core import TyperGroup
 
 import bayesmtl as bm
+from bayesmtl.command_model import (
+    LIKELIHOODS,
+    RELATIONS,
+    known_likelihood,
+    known_relation,
+    model_settings,
+    needed_without_recipe,
+    open_data,
+)
 from bayesmtl.datasets import list_datasets, load_dataset
 from bayesmtl.errors import BayesMTLError, BayesMTLWarning
 from bayesmtl.places import check_folder, place_of_file, place_of_fit
+from bayesmtl.recipe_schema import build_model, check_run
+from bayesmtl.recipes import list_recipes, load_recipe
 from bayesmtl.tables import read_table, write_table
 
-__all__ = ["LIKELIHOODS", "RELATIONS", "app", "main"]
-
-RELATIONS: dict[str, Callable[[], Any]] = {
-    "exchangeable": bm.Exchangeable,
-    "independent": bm.Independent,
-    "pooled": bm.Pooled,
-    "dirichlet-process": bm.DirichletProcess,
-    "pitman-yor": bm.PitmanYor,
-    "finite-mixture": bm.FiniteMixture,
-    "matrix-normal": bm.MatrixNormal,
-    "low-rank": bm.LowRank,
-    "sparse-graph": bm.SparseGraph,
-    "decomposition": bm.Decomposition,
-}
-# With the options that each must and may have.
-LIKELIHOODS: dict[str, tuple[Callable[..., Any], tuple[str, ...], tuple[str, ...]]] = {
-    "gaussian": (bm.Gaussian, (), ("noise", "se")),
-    "bernoulli": (bm.Bernoulli, (), ()),
-    "binomial": (bm.Binomial, ("trials",), ()),
-    "poisson": (bm.Poisson, (), ("exposure",)),
-    "negative-binomial": (bm.NegativeBinomial, (), ("exposure",)),
-    "ordinal": (bm.Ordinal, ("levels",), ()),
-    "student-t": (bm.StudentT, (), ()),
-}
+__all__ = ["app", "main"]
 
 
 class _OneLineErrors(TyperGroup):
@@ -119,61 +106,51 @@ def _options(
         typer.echo(context.get_help())
 
 
-def _known_relation(name: str) -> str:
-    if name not in RELATIONS:
-        raise typer.BadParameter(f"{name!r} is none of {', '.join(RELATIONS)}")
-    return name
-
-
-def _known_likelihood(name: str) -> str:
-    if name not in LIKELIHOODS:
-        raise typer.BadParameter(f"{name!r} is none of {', '.join(LIKELIHOODS)}")
-    return name
-
-
-def _likelihood(name: str, options: dict[str, str | None]) -> Any:
-    """A likelihood of the options that were given."""
-    kind, needed, allowed = LIKELIHOODS[name]
-    given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
-    for key in given:
-        if key not in (*needed, *allowed):
-            raise typer.BadParameter(f"--{key} does not go with --likelihood {name}")
-    for key in needed:
-        if key not in given:
-            raise typer.BadParameter(f"--likelihood {name} needs --{key}")
-    if "levels" in given:
-        given["levels"] = _levels(given["levels"])
-    return kind(**given)
-
-
-def _levels(text: str) -> list[Any]:
-    """The levels between commas, as numbers where all of them are."""
-    levels = [level.strip() for level in text.split(",")]
-    try:
-        return [float(level) for level in levels]
-    except ValueError:
-        return list(levels)
-
-
 @app.command()
-def fit(  # noqa: PLR0917 (options, not positional arguments)
-    data: Annotated[str, typer.Argument(help="CSV or Parquet file, or a shipped data set.")],
-    formula: Annotated[str, typer.Option(help="Such as 'log_radon ~ floor'.")],
-    task: Annotated[str, typer.Option(help="Column that names the task.")],
+def fit(
+    *,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            callback=needed_without_recipe,
+            show_default=False,
+            help="CSV or Parquet file, or a shipped data set; a recipe has data of its own.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="A model of `bayesmtl recipes`, or a TOML file of one; other options come first."
+        ),
+    ] = None,
+    formula: Annotated[
+        str | None,
+        typer.Option(callback=needed_without_recipe, help="Such as 'log_radon ~ floor'."),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(callback=needed_without_recipe, help="Column that names the task."),
+    ] = None,
     out: Annotated[
         Path, typer.Option(callback=place_of_fit, help="Where to save the fit: out/fit.zarr.")
     ],
     relation: Annotated[
-        str,
-        typer.Option(callback=_known_relation, help=f"How tasks relate: {', '.join(RELATIONS)}."),
-    ] = "exchangeable",
+        str | None,
+        typer.Option(
+            callback=known_relation,
+            help=f"How tasks relate: {', '.join(RELATIONS)}. Default: exchangeable.",
+        ),
+    ] = None,
     task_features: Annotated[
         str | None, typer.Option(help="Predictors of the tasks, such as '~ log_uranium'.")
     ] = None,
     likelihood: Annotated[
-        str,
-        typer.Option(callback=_known_likelihood, help=f"Of a response: {', '.join(LIKELIHOODS)}."),
-    ] = "gaussian",
+        str | None,
+        typer.Option(
+            callback=known_likelihood,
+            help=f"Of a response: {', '.join(LIKELIHOODS)}. Default: gaussian.",
+        ),
+    ] = None,
     noise: Annotated[
         str | None, typer.Option(help="gaussian: hierarchical (the default) or shared.")
     ] = None,
@@ -188,45 +165,49 @@ def fit(  # noqa: PLR0917 (options, not positional arguments)
         str | None, typer.Option(help="ordinal: levels from low to high, such as low,mid,high.")
     ] = None,
     inference: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="gibbs or nuts; approximate: cavi for clusters and correlated tasks, "
+            help="gibbs (the default), nuts; approximate: cavi for clusters and correlated tasks, "
             "laplace_sites beyond the Gaussian, advi, fullrank_advi, pathfinder or laplace."
         ),
-    ] = "gibbs",
-    draws: Annotated[int, typer.Option(help="Draws per chain.")] = 1000,
-    tune: Annotated[int, typer.Option(help="Tuning draws per chain.")] = 1000,
-    chains: Annotated[int, typer.Option(help="Number of chains.")] = 4,
+    ] = None,
+    draws: Annotated[int | None, typer.Option(help="Draws per chain. Default: 1000.")] = None,
+    tune: Annotated[int | None, typer.Option(help="Tuning draws per chain. Default: 1000.")] = None,
+    chains: Annotated[int | None, typer.Option(help="Number of chains. Default: 4.")] = None,
     cores: Annotated[int | None, typer.Option(help="Default: one per chain, if there are.")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed, for the same draws again.")] = None,
-    missing: Annotated[str, typer.Option(help="error, or drop rows that miss a value.")] = "error",
+    missing: Annotated[
+        str | None, typer.Option(help="error (the default), or drop rows that miss a value.")
+    ] = None,
 ) -> None:
     """Fit a model, save it and print a summary."""
+    start = None if recipe is None else load_recipe(recipe)
+    given = {"formula": formula, "task": task, "task_features": task_features, "missing": missing}
+    given |= {"relation": relation, "likelihood": likelihood, "noise": noise, "se": se}
+    given |= {"trials": trials, "exposure": exposure, "levels": levels}
+    model = build_model(model_settings({} if start is None else start.settings, given))
+    sizes = {"inference": inference, "draws": draws, "tune": tune, "chains": chains}
+    sizes |= {"cores": cores, "random_seed": seed}
+    run = {name: value for name, value in sizes.items() if value is not None}
+    if start is not None:
+        run = {**start.run, **run}
+    check_run(model, run)
+    frame = start.data() if start is not None and data is None else open_data(str(data), model.task)
+    idata = model.fit(frame, **run)
+    bm.save(idata, out)
+    _print_summary(idata)
+    typer.echo(f"\nSaved to {out}")
+
+
+def _print_summary(idata: xr.DataTree) -> None:
+    """The report of a linear model; of others the verdict, as plots and Python tell the rest."""
+    from bayesmtl.posterior.access import is_functional, is_graphical
     from bayesmtl.report import print_report
 
-    options = {"noise": noise, "se": se, "trials": trials, "exposure": exposure, "levels": levels}
-    frame = _open_data(data, task)
-    model = bm.Model(
-        formula,
-        task=task,
-        relation=RELATIONS[relation](),
-        likelihood=_likelihood(likelihood, options),
-        task_features=task_features,
-        missing=missing,
-    )
-    idata = model.fit(
-        frame,
-        inference=inference,
-        draws=draws,
-        tune=tune,
-        chains=chains,
-        cores=cores,
-        random_seed=seed,
-        progressbar=True,
-    )
-    bm.save(idata, out)
-    print_report(idata)
-    typer.echo(f"\nSaved to {out}")
+    if is_functional(idata) or is_graphical(idata):
+        typer.echo(f"Diagnostics: {idata.attrs['verdict']}")
+    else:
+        print_report(idata)
 
 
 @app.command()
@@ -303,15 +284,9 @@ def datasets() -> None:
         typer.echo(f"    {row.source}; {row.licence}")
 
 
-def _open_data(data: str, task: str) -> pd.DataFrame:
-    """Read a file or, where there is none of that name, a shipped data set."""
-    shipped = list_datasets()["name"].to_list()
-    if Path(data).is_file():
-        if data in shipped:
-            typer.echo(f"Note: reading the file {data}, not the shipped data set", err=True)
-        return read_table(Path(data), task)
-    if data not in shipped:
-        message = f"{data!r} is neither a file nor one of the shipped sets {', '.join(shipped)}"
-        raise typer.BadParameter(message, param_hint="DATA")
-    typer.echo(f"Note: using the shipped data set {data} (there is no file of that name)", err=True)
-    return load_dataset(data)
+@app.command()
+def recipes() -> None:
+    """List the published and textbook models that `fit --recipe` knows."""
+    for row in list_recipes().itertuples():
+        typer.echo(f"{row.name}: {row.title}")
+        typer.echo(f"    {row.reference}")

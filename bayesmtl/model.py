@@ -17,6 +17,7 @@ from bayesmtl.errors import InvalidModelError
 from bayesmtl.fitting import check_sizes, run, run_settings
 from bayesmtl.formulas.parsing import parse_formula
 from bayesmtl.inference.options import read_options
+from bayesmtl.keys import refuse_unknown
 from bayesmtl.likelihoods import LIKELIHOODS, Mixed, response_levels
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.groups import merge_columns
@@ -509,13 +510,7 @@ class Model:
         InvalidModelError
             For an unknown setting.
         """
-        known = set(cls.__dataclass_fields__)
-        unknown = sorted(set(spec) - known)
-        if unknown:
-            raise InvalidModelError(
-                f"a model has no setting {unknown[0]!r}; its settings are "
-                f"{', '.join(sorted(known))}"
-            )
+        refuse_unknown("a model", spec, cls.__dataclass_fields__)
         for name in ("formula", "task"):
             if name not in spec:
                 raise InvalidModelError(f"the settings of a model need {name!r}")

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import special, stats
 
 from bayesmtl.errors import InvalidModelError
+from bayesmtl.keys import did_you_mean
 from bayesmtl.numerics.densities import CODES, FIXED, ROW
 
 __all__ = [
@@ -94,13 +95,16 @@ class Prior:
     def __init__(self, family: str, /, **params: float) -> None:
         if family not in _FAMILIES:
             known = ", ".join(sorted(_FAMILIES))
-            raise InvalidModelError(f"unknown prior family {family!r}; known families: {known}")
+            raise InvalidModelError(
+                f"unknown prior family {family!r}; known families: {known}"
+                f"{did_you_mean(family, _FAMILIES)}"
+            )
         spec = _FAMILIES[family]
         unknown = sorted(set(params) - set(spec.names))
         if unknown:
             raise InvalidModelError(
                 f"{family} has no parameter {unknown[0]!r}; its parameters are "
-                f"{', '.join(spec.names)}"
+                f"{', '.join(spec.names)}{did_you_mean(unknown[0], spec.names)}"
             )
         values = {**spec.defaults, **params}
         missing = [name for name in spec.names if name not in values]
@@ -329,6 +333,11 @@ def prior_to_dict(value: PriorLike) -> Any:
 def prior_from_dict(value: Any) -> PriorLike:
     """Inverse of `prior_to_dict`."""
     if isinstance(value, Mapping):
+        if not isinstance(value.get("family"), str):
+            raise InvalidModelError(
+                f"a prior needs its family, as in {{family: 'Normal', mu: 0, sigma: 1}}, got "
+                f"{dict(value)!r}"
+            )
         params = {key: number for key, number in value.items() if key != "family"}
-        return Prior(str(value["family"]), **params)
-    return float(value)
+        return Prior(value["family"], **params)
+    return as_prior(value, "a hyperparameter")

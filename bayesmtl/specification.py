@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
 from bayesmtl.assembly import Clusters, Common, Correlated, Relation
 from bayesmtl.errors import InvalidModelError
+from bayesmtl.keys import did_you_mean, refuse_unknown
 from bayesmtl.likelihoods import LIKELIHOODS, Likelihood, Mixed, Ordinal, StudentT
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.groups import LOG_SCALE_SD
@@ -75,22 +76,32 @@ def part_from_dict(spec: Mapping[str, Any]) -> Any:
     Raises
     ------
     InvalidModelError
-        For an unknown type or setting.
+        For an unknown type or setting, or one that is missing.
     """
     kind = spec.get("type")
     if kind == "Mixed":
-        return Mixed.of({label: part_from_dict(one) for label, one in spec["tasks"].items()})
-    if kind not in _PARTS:
-        raise InvalidModelError(f"unknown part {kind!r}; known: {', '.join(sorted(_PARTS))}")
-    part = _PARTS[kind]
-    known = {field.name for field in fields(part)}
-    settings = {key: value for key, value in spec.items() if key != "type"}
-    unknown = sorted(set(settings) - known)
-    if unknown:
+        return _mixed_from_dict(spec)
+    if not isinstance(kind, str) or kind not in _PARTS:
+        names = sorted(_PARTS)
         raise InvalidModelError(
-            f"{kind} has no setting {unknown[0]!r}; its settings are {', '.join(sorted(known))}"
+            f"unknown part {kind!r}; known: {', '.join(names)}{did_you_mean(kind, names)}"
         )
+    part = _PARTS[kind]
+    settings = {key: value for key, value in spec.items() if key != "type"}
+    refuse_unknown(kind, settings, (field.name for field in fields(part)))
+    for field in fields(part):
+        needed = field.default is MISSING and field.default_factory is MISSING
+        if needed and field.name not in settings:
+            raise InvalidModelError(f"{kind} needs the setting {field.name!r}")
     return part(**{key: _setting_from_json(value) for key, value in settings.items()})
+
+
+def _mixed_from_dict(spec: Mapping[str, Any]) -> Mixed:
+    refuse_unknown("Mixed", spec, ("type", "tasks"))
+    tasks = spec.get("tasks")
+    if not isinstance(tasks, Mapping) or not all(isinstance(x, Mapping) for x in tasks.values()):
+        raise InvalidModelError(f"Mixed needs tasks, the likelihood of each task, got {tasks!r}")
+    return Mixed.of({label: part_from_dict(one) for label, one in tasks.items()})
 
 
 class Columns(NamedTuple):

@@ -14,6 +14,7 @@ from bayesmtl.errors import InvalidModelError
 from bayesmtl.fitting import run_settings
 from bayesmtl.gp.data import FunctionProblem, read_functions
 from bayesmtl.gp.story import function_story
+from bayesmtl.keys import refuse_unknown
 from bayesmtl.likelihoods import LIKELIHOODS, Ordinal
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.numerics.kernels import KERNELS
@@ -215,13 +216,10 @@ class MultiTaskGP:
         kind = settings.pop("type", MODEL)
         if kind != MODEL:
             raise InvalidModelError(f"these are settings of {kind!r}, not of {MODEL}")
-        known = [one.name for one in fields(cls)]
-        unknown = sorted(set(settings) - set(known))
-        if unknown:
-            raise InvalidModelError(
-                f"{MODEL} has no setting {unknown[0]!r}; its settings are "
-                f"{', '.join(sorted(known))}"
-            )
+        refuse_unknown(MODEL, settings, (one.name for one in fields(cls)))
+        for name in ("formula", "task"):
+            if name not in settings:
+                raise InvalidModelError(f"the settings of {MODEL} need {name!r}")
         return cls(**{name: _from_json(name, value) for name, value in settings.items()})
 
     def prepare(self, data: Any) -> FunctionProblem:

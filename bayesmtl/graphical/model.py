@@ -20,6 +20,7 @@ from bayesmtl.graphical.state import (
     GraphProblem,
     standardise,
 )
+from bayesmtl.keys import refuse_unknown
 
 __all__ = ["MultiTaskGraphicalModel"]
 
@@ -144,12 +145,7 @@ class MultiTaskGraphicalModel:
         kind = settings.pop("type", MODEL)
         if kind != MODEL:
             raise InvalidModelError(f"these are settings of {kind!r}, not of {MODEL}")
-        unknown = sorted(set(settings) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise InvalidModelError(
-                f"{MODEL} has no setting {unknown[0]!r}; its settings are "
-                f"{', '.join(sorted(cls.__dataclass_fields__))}"
-            )
+        refuse_unknown(MODEL, settings, cls.__dataclass_fields__)
         return cls(**settings)
 
     def graph_prior(self, n_tasks: int, n_variables: int) -> GraphPrior:

@@ -165,7 +165,7 @@ def from_json(value: Any) -> Any:
     """Inverse of `to_json`."""
     if value is None or isinstance(value, list):
         return value
-    if isinstance(value, Mapping) and "by_name" in value:
+    if isinstance(value, Mapping) and isinstance(value.get("by_name"), Mapping):
         return {key: prior_from_dict(item) for key, item in value["by_name"].items()}
     return prior_from_dict(value)
 
