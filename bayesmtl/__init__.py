@@ -1,5 +1,7 @@
 """Bayesian multi-task learning: task relations and honest predictions from a data frame."""
 
+from types import ModuleType
+
 from bayesmtl.data import to_long
 from bayesmtl.datasets import list_datasets, load_dataset, simulate
 from bayesmtl.errors import (
@@ -104,3 +106,12 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> ModuleType:
+    """`bayesmtl.sklearn`, imported when it is asked for: the package works without scikit-learn."""
+    if name == "sklearn":
+        from importlib import import_module
+
+        return import_module("bayesmtl.sklearn")
+    raise AttributeError(f"module 'bayesmtl' has no attribute {name!r}")

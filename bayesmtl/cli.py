@@ -120,7 +120,7 @@ def fit(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="A model of `bayesmtl recipes`, or a TOML file of one; other options come first."
+            help="A model of `bayesmtl recipes`, or a TOML file of one; other options override it."
         ),
     ] = None,
     formula: Annotated[
@@ -186,7 +186,7 @@ def fit(
     given |= {"relation": relation, "likelihood": likelihood, "noise": noise, "se": se}
     given |= {"trials": trials, "exposure": exposure, "levels": levels}
     model = build_model(model_settings({} if start is None else start.settings, given))
-    sizes = {"inference": inference, "draws": draws, "tune": tune, "chains": chains}
+    sizes: dict[str, Any] = {"inference": inference, "draws": draws, "tune": tune, "chains": chains}
     sizes |= {"cores": cores, "random_seed": seed}
     run = {name: value for name, value in sizes.items() if value is not None}
     if start is not None:

@@ -33,7 +33,7 @@ _MODELS: dict[str, Any] = {
 }
 _TOP = {"title": str, "reference": str, "differs": str, "data": dict, "model": dict, "fit": dict}
 _DATA = {"source": str, "columns": dict, "settings": dict}
-_TYPES = {str: "a text", dict: "a table"}
+_TYPES: dict[type, str] = {str: "a text", dict: "a table"}
 
 
 def build_model(settings: Mapping[str, Any]) -> AnyModel:
@@ -143,10 +143,12 @@ def _check_tables(table: Mapping[str, Any], path: str, file: str) -> None:
                 part_from_dict(value)
             elif "family" in value:
                 prior_from_dict(value)
+            elif "by_name" in value:
+                refuse_unknown("a prior of each feature", value, ("by_name",))
             elif key not in ("tasks", "by_name"):
                 raise InvalidModelError(
-                    "a table has a type (of a relation or likelihood) or a family (of a prior), "
-                    f"got {value!r}"
+                    "a table has a type (of a relation or likelihood), a family (of a prior) or "
+                    f"by_name (priors of features), got {value!r}"
                 )
 
 
@@ -156,9 +158,11 @@ def _check_fit(model: AnyModel, run: Mapping[str, Any]) -> None:
     refuse_unknown("[fit]", run, [name for name in kept if name in parameters])
     sizes = {"draws": 1, "tune": 0, "chains": 1, "random_seed": None}
     check_sizes(**(sizes | {k: v for k, v in run.items() if k in sizes}), cores=None)
-    methods = METHODS
+    methods = tuple(METHODS)
     if isinstance(model, MultiTaskGP):
-        from bayesmtl.gp.fitting import METHODS as methods
+        from bayesmtl.gp.fitting import METHODS as OF_FUNCTIONS
+
+        methods = tuple(OF_FUNCTIONS)
     inference = run.get("inference", "gibbs")
     if not isinstance(inference, str) or inference not in methods:
         raise InvalidModelError(

@@ -3,10 +3,11 @@
 Exempt from mixing is only what is constant by construction: the diagonals of correlations, and what
 the attribute `constant` of a variable names (1: all of it; a JSON list: these labels of its last
 dimension); what stands twice in matrices with the attribute ``symmetric``, and their diagonals with
-``empty_diagonal``; correlations that are exactly zero in all draws, of what nothing links; and
-whole numbers that are the same in all draws, because a discrete posterior can lie on one value. Of
-what is 0 or 1 and says so by ``binary`` only the undecided count, as with pairs of tasks: an edge
-in one of a thousand draws tells nothing of the chains. Everything must be finite.
+``empty_diagonal``; correlations that are exactly zero in all draws, of what nothing links;
+borrowing that is exactly one, of tasks that are always in a cluster of equal weights; and whole
+numbers that are the same in all draws, because a discrete posterior can lie on one value. Of what
+is 0 or 1 and says so by ``binary`` only the undecided count, as with pairs of tasks: an edge in one
+of a thousand draws tells nothing of the chains. Everything must be finite.
 
 Labels of clusters cannot mix. What can is whether two tasks are together, pair by pair.
 """
@@ -81,6 +82,8 @@ def check_variable(variable: xr.DataArray) -> Quantities:
     constant = _constant(variable, dims).ravel()
     if str(variable.name).endswith("_correlation"):
         constant |= (flat == 0.0).all(axis=(0, 1))
+    if variable.name == "borrowing":
+        constant |= (flat == 1.0).all(axis=(0, 1))
     if np.issubdtype(flat.dtype, np.integer):
         constant |= (flat == flat[0, 0]).all(axis=(0, 1))
     if variable.attrs.get("binary", 0):

@@ -153,6 +153,15 @@ def test_declared_constants_and_correlation_diagonals_are_exempt() -> None:
     assert diagnosis.table.loc["sharing", "worst"] == ""
 
 
+def test_borrowing_of_one_is_certain_and_other_constants_are_stuck() -> None:
+    share = np.ones((4, 1000, 3))
+    share[..., 1:] = np.random.default_rng(4).uniform(size=(4, 1000, 2))
+    dims = ("chain", "draw", "task")
+    assert diagnose(with_posterior(make_tree(), borrowing=(dims, share))).passed
+    half = with_posterior(make_tree(), borrowing=(dims, np.minimum(share, 0.5)))
+    assert "for borrowing[" in diagnose(half).verdict
+
+
 def test_symmetric_matrices_count_once_and_rare_edges_not() -> None:
     rng = np.random.default_rng(3)
     matrix = rng.normal(size=(4, 1000, 2, 3, 3))

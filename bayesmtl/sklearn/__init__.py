@@ -1,0 +1,12 @@
+"""scikit-learn estimators, imported when `bayesmtl.sklearn` is first used."""
+
+from bayesmtl.errors import UnsupportedError
+
+try:
+    from bayesmtl.sklearn.estimators import MultiTaskClassifier, MultiTaskRegressor
+except ModuleNotFoundError as error:
+    if not str(error.name).startswith("sklearn"):
+        raise
+    raise UnsupportedError("bm.sklearn needs scikit-learn: `pip install scikit-learn`") from None
+
+__all__ = ["MultiTaskClassifier", "MultiTaskRegressor"]
