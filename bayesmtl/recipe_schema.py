@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bayesmtl.datasets import examples, list_datasets
-from bayesmtl.errors import InvalidDataError, InvalidModelError
+from bayesmtl.errors import BayesMTLError, InvalidModelError
 from bayesmtl.fitting import check_sizes
 from bayesmtl.gp.model import MultiTaskGP
 from bayesmtl.gp.network import SharedNetwork
@@ -93,7 +93,7 @@ def check_recipe(content: Mapping[str, Any], file: str) -> None:
 def _inside(place: str) -> Iterator[None]:
     try:
         yield
-    except (InvalidModelError, InvalidDataError) as error:
+    except BayesMTLError as error:
         raise InvalidModelError(f"{place}: {error}") from None
 
 

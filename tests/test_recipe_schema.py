@@ -99,6 +99,12 @@ def test_what_is_wrong_of_functions(added: str, message: str) -> None:
         check(f"{FUNCTIONS}{added}\n")
 
 
+def test_what_a_model_cannot_do_names_the_file_too() -> None:
+    kinds = '[model.likelihood]\ntype = "Mixed"\ntasks = { a = { type = "Gaussian" } }'
+    with pytest.raises(bm.InvalidModelError, match=r"a.toml, \[model\]: SharedNetwork has one lik"):
+        check(FUNCTIONS.replace("MultiTaskGP", "SharedNetwork") + kinds)
+
+
 def test_graphs_have_one_method() -> None:
     model = '[model]\ntype = "MultiTaskGraphicalModel"\n[fit]\ninference = "gibbs"'
     with pytest.raises(bm.InvalidModelError, match=r"\[fit\] has no setting 'inference'"):

@@ -7,6 +7,8 @@ try:
 except ModuleNotFoundError as error:
     if not str(error.name).startswith("sklearn"):
         raise
-    raise UnsupportedError("bm.sklearn needs scikit-learn: `pip install scikit-learn`") from None
+    raise UnsupportedError(
+        "bm.sklearn needs scikit-learn, which is not installed: `pip install 'bayesmtl[sklearn]'`"
+    ) from None
 
 __all__ = ["MultiTaskClassifier", "MultiTaskRegressor"]
