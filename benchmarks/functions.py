@@ -16,7 +16,12 @@ import xarray as xr
 import bayesmtl as bm
 from bayesmtl.errors import BayesMTLWarning
 from bayesmtl.inference.chains import available_cores
-from bayesmtl.numerics.kernels import kernel_matrix
+from bayesmtl.numerics.kernels import (
+    hilbert_basis,
+    hilbert_frequencies,
+    kernel_matrix,
+    spectral_density,
+)
 from benchmarks.effective import Mixing, correlation_elements, mixing
 from benchmarks.jura import COLUMNS, SoilSettings, compare_soil, read_soil
 from benchmarks.peers.botorch_saas import botorch_missing, run_saas
@@ -42,6 +47,7 @@ _FOUR = np.array(
 )
 _THREE = np.array([[1.0, -0.65, 0.0], [-0.65, 1.0, 0.65], [0.0, 0.65, 1.0]])
 _NOISE_SD, _LENGTH = 0.3, 0.4
+_FINE = 60
 _TARGET_SECONDS = 120.0
 
 
@@ -309,26 +315,31 @@ def _speed(settings: FunctionsSettings) -> None:
 def simulate_many(
     n_rows: int, n_tasks: int, rng: np.random.Generator
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Functions on the unit square, sums of random waves (Rahimi and Recht 2007), and B.
+    """Functions of a Matern 5/2 process on the unit square, and their correlations.
 
-    Frequencies are those of a Matern 5/2 kernel with a length-scale of half a half range.
+    The length-scale is half a half range. They are drawn in a basis of a box twice as wide, finer
+    than any that is fitted.
     """
     loadings = rng.normal(size=(n_tasks, 2))
     covariance = loadings @ loadings.T + 0.3 * np.eye(n_tasks)
     sd = np.sqrt(np.diag(covariance))
     correlation = covariance / np.outer(sd, sd)
-    waves, degrees = 100, 5.0
-    frequency = (
-        rng.normal(size=(2, waves)) / 0.25 * np.sqrt(degrees / rng.chisquare(degrees, waves))
-    )
-    phase = rng.uniform(0.0, 2.0 * np.pi, waves)
-    weights = np.linalg.cholesky(correlation) @ rng.normal(size=(n_tasks, waves))
+    half = np.array([2.0, 2.0])
+    frequencies = hilbert_frequencies((_FINE, _FINE), half)
+    variance = spectral_density("matern52", frequencies, np.array([0.5, 0.5]))
+    normal = np.linalg.cholesky(correlation) @ rng.normal(size=(n_tasks, len(variance)))
+    weights = (normal * np.sqrt(variance)).reshape(n_tasks, _FINE, _FINE)
     x = rng.uniform(size=(n_rows, 2))
     task = rng.integers(0, n_tasks, n_rows)
     y = _NOISE_SD * rng.normal(size=n_rows)
+    along = hilbert_frequencies((_FINE,), half[:1])
     for t in range(n_tasks):
-        mine = task == t
-        y[mine] += np.sqrt(2.0 / waves) * np.cos(x[mine] @ frequency + phase) @ weights[t]
+        mine = np.flatnonzero(task == t)
+        for rows in np.array_split(mine, max(1, len(mine) // 20_000)):
+            first, second = (
+                hilbert_basis(2.0 * x[rows, j : j + 1] - 1.0, along, half[:1]) for j in range(2)
+            )
+            y[rows] += ((first @ weights[t]) * second).sum(axis=1)
     return pd.DataFrame({"task": task, "x1": x[:, 0], "x2": x[:, 1], "y": y}), correlation
 
 

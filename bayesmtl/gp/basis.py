@@ -33,26 +33,28 @@ MOST_INPUTS = 3
 # the box may mirror.
 _LEFT_OUT, _LIKELY_LEFT_OUT, _MIRRORED = 0.01, 0.001, 0.02
 _MOST_FUNCTIONS, _MOST_OF_INPUT = 512, 200
-# Weights of all tasks that are drawn at once; operations of a sweep where tasks share factors.
-_MOST_WEIGHTS, _MOST_OPERATIONS = 1200, 3e9
+# Weights of all tasks that are drawn at once, under a Gaussian and another likelihood; operations
+# of a sweep where tasks share factors.
+_MOST_WEIGHTS, _MOST_OF_ROWS, _MOST_OPERATIONS = 2400, 1200, 3e9
 _MOST_WIDTH = 2.5
 # Rows by which length-scales are guessed, and bounds of their factor either way.
 _PILOT_ROWS, _FACTORS = 300, (1.2, 2.0)
 _STEP, _LEAST_CURVATURE = 1e-4, 0.3
 _ITERATIONS = 200
 _GRID = 200
+_SMALLER = 0.98
 _SAMPLE = 3000
 
 
 class Lengths(NamedTuple):
-    """Where the length-scales may lie, internal units, (input,) each; variance of the noise.
+    """Where the length-scales may lie, internal units, (input,) each, and the noise of the rows.
 
-    The latter as a share of that of a function.
+    Its variance as a share of that of a function; infinite where it was not looked for.
     """
 
     low: np.ndarray
     high: np.ndarray
-    noise: float = np.inf
+    noise: float
 
 
 def likely_lengths(problem: FunctionProblem, rng: np.random.Generator) -> Lengths:
@@ -64,7 +66,7 @@ def likely_lengths(problem: FunctionProblem, rng: np.random.Generator) -> Length
     rows = prior.lengthscale_rows[0]
     if (rows[:, 0] == FIXED).all():
         fixed = rows[:, 1] / prior.lengthscale_unit
-        return Lengths(fixed, fixed)
+        return Lengths(fixed, fixed, np.inf)
     counts = np.bincount(problem.rows.task, minlength=problem.rows.n_tasks)
     most = np.argsort(-counts, kind="stable")[: max(1, _PILOT_ROWS // 25)]
     share = max(1, _PILOT_ROWS // len(most))
@@ -80,11 +82,13 @@ def likely_lengths(problem: FunctionProblem, rng: np.random.Generator) -> Length
     )
     target = LogPosterior(own, DenseMarginal(some, problem.kernel))
     found = maximise(target.or_nothing, own.start(rng), _ITERATIONS)
-    lengthscale = np.clip(own.values(found.x).lengthscale[0], 0.02, 3.0)
+    values = own.values(found.x)
+    lengthscale = np.clip(values.lengthscale[0], 0.02, 3.0)
     free = rows[:, 0] != FIXED
     factor = np.ones(len(lengthscale))
     factor[free] = _factors(target, found.x)[own.n_covariance :][: int(free.sum())]
-    return Lengths(lengthscale / factor, lengthscale * factor)
+    noise = float(np.median(values.noise) ** 2)
+    return Lengths(lengthscale / factor, lengthscale * factor, noise)
 
 
 def _factors(target: LogPosterior, vector: np.ndarray) -> np.ndarray:
@@ -151,10 +155,42 @@ def _count(kernel: str, half_width: float, lengthscale: float, allowed: float) -
     return high
 
 
+def _told_counts(
+    problem: FunctionProblem, lengthscale: np.ndarray, widths: list[float], noise: float
+) -> list[int]:
+    """Functions along each input of which the rows of a task tell more than the prior.
+
+    What they tell of those that are left out would be taken for noise and for other functions.
+    """
+    half = np.array(widths)
+    rows = len(problem.order) / problem.rows.n_tasks
+    out = []
+    for j in range(len(half)):
+        frequencies = np.tile(math.pi / (2.0 * half), (_MOST_OF_INPUT, 1))
+        frequencies[:, j] *= np.arange(1, _MOST_OF_INPUT + 1)
+        variance = spectral_density(problem.kernel, frequencies, lengthscale) / half.prod()
+        out.append(max(3, int((rows * variance > noise).sum())))
+    return out
+
+
+def _within(
+    problem: FunctionProblem, counts: list[int], widths: list[float], most: int
+) -> HilbertBasis:
+    """As many functions as are allowed, in the same proportions."""
+    share = 1.0
+    while True:
+        some = tuple(max(1, int(share * count)) for count in counts)
+        basis = HilbertBasis(problem.kernel, some, tuple(widths))
+        if basis.size <= most or max(some) == 1:
+            return basis
+        share *= _SMALLER
+
+
 def _around_points(
     problem: FunctionProblem,
     lengthscale: np.ndarray,
     basis_size: tuple[int, ...] | None,
+    most: int,
     rng: np.random.Generator,
 ) -> NystroemBasis:
     """Rows that determine the process best, until they leave out little of it."""
@@ -166,7 +202,7 @@ def _around_points(
     inputs = problem.rows.inputs
     if len(inputs) > _SAMPLE:
         inputs = inputs[np.sort(rng.choice(len(inputs), _SAMPLE, replace=False))]
-    most = _most_functions(problem.prior) if basis_size is None else basis_size[0]
+    most = most if basis_size is None else basis_size[0]
 
     def kernel(left: np.ndarray, right: np.ndarray) -> np.ndarray:
         return kernel_matrix(problem.kernel, left, right, lengthscale)
@@ -183,19 +219,33 @@ def _around_points(
     return basis
 
 
-def _most_functions(prior: HyperPrior) -> int:
+def _most_functions(prior: HyperPrior, *, gaussian: bool) -> int:
     """Functions with which a sweep takes less than about a second."""
     if prior.kind == LOW_RANK:
         return min(_MOST_FUNCTIONS, int((_MOST_OPERATIONS / prior.n_tasks) ** (1.0 / 3.0)))
-    return min(_MOST_FUNCTIONS, max(_MOST_WEIGHTS // prior.n_tasks, 1))
+    most = _MOST_WEIGHTS if gaussian else _MOST_OF_ROWS
+    return min(_MOST_FUNCTIONS, max(most // prior.n_tasks, 1))
 
 
 def choose_basis(
-    problem: FunctionProblem, basis_size: tuple[int, ...] | None, rng: np.random.Generator
+    problem: FunctionProblem,
+    basis_size: tuple[int, ...] | None,
+    rng: np.random.Generator,
+    *,
+    gaussian: bool = True,
 ) -> HilbertBasis | NystroemBasis:
     """A box and numbers of functions for the length-scales that the data make likely.
 
     Of many inputs, points at the likeliest length-scales.
+
+    Parameters
+    ----------
+    problem : FunctionProblem
+    basis_size : tuple of int or None
+        Functions along each input, where they are given.
+    rng : numpy.random.Generator
+    gaussian : bool
+        Whether the likelihood is.
 
     Raises
     ------
@@ -210,8 +260,9 @@ def choose_basis(
     n_inputs = len(problem.inputs)
     lengths = likely_lengths(problem, rng)
     likely = np.sqrt(lengths.low * lengths.high)
+    most = _most_functions(problem.prior, gaussian=gaussian)
     if n_inputs > MOST_INPUTS:
-        return _around_points(problem, likely, basis_size, rng)
+        return _around_points(problem, likely, basis_size, most, rng)
     widths = [_half_width(problem.kernel, one) for one in lengths.high.tolist()]
     if basis_size is not None:
         return HilbertBasis(problem.kernel, basis_size, tuple(widths))
@@ -222,19 +273,28 @@ def choose_basis(
         )
         for width, low, middle in zip(widths, lengths.low.tolist(), likely.tolist(), strict=True)
     ]
-    wanted = list(counts)
-    most = _most_functions(problem.prior)
-    while math.prod(counts) > most:
-        counts[int(np.argmax(counts))] -= 1
-    if counts != wanted:
+    fine = HilbertBasis(problem.kernel, tuple(counts), tuple(widths))
+    told = _told_counts(problem, likely, widths, lengths.noise)
+    finer = [max(pair) for pair in zip(counts, told, strict=True)]
+    basis = _within(problem, finer, widths, most)
+    if all(own >= count for own, count in zip(basis.counts, finer, strict=True)):
+        return basis
+    if fine.size > most:
         shares = [
             residual_share(problem.kernel, count, width, low)
-            for count, width, low in zip(counts, widths, lengths.low.tolist(), strict=True)
+            for count, width, low in zip(basis.counts, widths, lengths.low.tolist(), strict=True)
         ]
         warn(
-            f"functions of {n_inputs} inputs as rough as the data suggest need "
-            f"{math.prod(wanted):,} basis functions; {math.prod(counts):,} are used, which leave "
-            f"out {min(sum(shares), 1.0):.0%} of the variance at the shortest likely "
-            "length-scales: use inference='nuts' or 'svgp', or basis_size="
+            f"functions of {n_inputs} inputs as rough as the data suggest need {fine.size:,} basis "
+            f"functions; {basis.size:,} are used, which leave out {min(sum(shares), 1.0):.0%} of "
+            "the variance at the shortest likely length-scales: use inference='nuts' or 'svgp', or "
+            "basis_size="
         )
-    return HilbertBasis(problem.kernel, tuple(counts), tuple(widths))
+    else:
+        of_rows = HilbertBasis(problem.kernel, tuple(finer), tuple(widths)).size
+        warn(
+            f"so many rows tell about {of_rows:,} basis functions, and {basis.size:,} are used: "
+            "intervals of correlations and length-scales may be too short and off; more rows than "
+            "the basis can follow do not help, fit a random sample of them, or set basis_size="
+        )
+    return basis

@@ -180,7 +180,8 @@ def _gibbs(
             "'map' for 'lmc'"
         )
     seed = settings["random_seed"]
-    basis = choose_basis(problem, size, np.random.default_rng(seed))
+    gaussian = isinstance(likelihood, Gaussian)
+    basis = choose_basis(problem, size, np.random.default_rng(seed), gaussian=gaussian)
     n_bytes = 8 * settings["draws"] * settings["chains"] * problem.rows.n_tasks * basis.size
     if n_bytes > _MOST_BYTES:
         raise UnsupportedError(
