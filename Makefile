@@ -25,7 +25,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(COMPILED)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --out benchmarks/RESULTS.md
 
 calibrate: $(COMPILED)
 	$(BIN)/python -m pytest -m calibration

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from benchmarks import (
     clusters,
@@ -26,6 +27,7 @@ from benchmarks import (
 )
 from benchmarks.jura import SoilSettings
 from benchmarks.reporting import machine
+from benchmarks.results import printed, write_section
 
 __all__ = ["main"]
 
@@ -95,7 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     for name in NAMES:
         if name in names:
-            runs[name]()
+            text = printed(runs[name])
+            if chosen.out is not None:
+                write_section(chosen.out, name, text, NAMES)
 
 
 def _functions(chosen: argparse.Namespace, parts: tuple[str, ...]) -> functions.FunctionsSettings:
@@ -114,6 +118,7 @@ def _functions(chosen: argparse.Namespace, parts: tuple[str, ...]) -> functions.
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(NAMES)}")
+    parser.add_argument("--out", type=Path, help="file of results to put what is printed into")
     parser.add_argument("--no-peers", action="store_true", help="run ours only")
     parser.add_argument(
         "--peer-seconds",

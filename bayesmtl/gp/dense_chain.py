@@ -28,8 +28,9 @@ from bayesmtl.relations.covariance.state import TaskCovariancePrior, initial_tas
 
 __all__ = ["DenseChain"]
 
-# Operations up to which the weights of a task are integrated out for its row of the covariance.
-_BY_TASK_LIMIT = 1e8
+# Weights of tasks are integrated out for their rows of the covariance, in every sweep of so many
+# tasks as these operations allow and at least of one, up to so many coefficients.
+_OPERATIONS, _MOST = 1e8, 800
 
 
 class DenseChain:
@@ -74,7 +75,7 @@ class DenseChain:
             scale,
             log_noise,
         )
-        self._by_task = n_tasks * p**3 <= _BY_TASK_LIMIT
+        self._by_task = min(max(int(_OPERATIONS // p**3), 1 if p <= _MOST else 0), n_tasks)
         self._root = None if n_tasks * p <= COLLAPSED_LIMIT else _roots(self.sites.gram)
 
     @property

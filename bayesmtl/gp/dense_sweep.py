@@ -228,7 +228,7 @@ def without_drawn(sites, state, lengths, noise, rng):
 
 
 @kernel
-def given_drawn(sites, state, lengths, noise, learned, task_by_task, rng):
+def given_drawn(sites, state, lengths, noise, learned, by_task, rng):
     """Covariance, noise sds and length-scales given weights that were drawn.
 
     Parameters
@@ -239,19 +239,19 @@ def given_drawn(sites, state, lengths, noise, learned, task_by_task, rng):
     noise : NoisePrior
     learned : bool
         Whether the covariance of the tasks is.
-    task_by_task : bool
-        Whether the row of each task of the covariance is drawn with its weights integrated out too.
+    by_task : int
+        Number of tasks whose row of the covariance is drawn with their weights integrated out too.
     rng : numpy.random.Generator
     """
     first = state.scale.shape[0] - lengths.log_variance.shape[0]
     if learned:
         _covariance_given_drawn(state, first, rng)
         split_covariance(sites, state, draw_told(sites, state, first, rng), rng)
-        if task_by_task:
+        if by_task > 0:
             gram, score = standard_moments(sites, state)
             eye = np.eye(lengths.log_variance.shape[0])
             of_tasks = (state.deviation, state.covariance, state.precision)
-            update_tasks(gram, score, first, eye, *of_tasks, rng)
+            update_tasks(gram, score, first, eye, *of_tasks, by_task, rng)
     square = residual_squares(sites, state)
     update_noise_sds(
         state.log_noise, sites.count, square, noise.rows, noise.units, noise.shared, rng
@@ -281,4 +281,4 @@ def sweep_functions(sites, state, lengths, noise, learned, rng):
     lower, half = factor_dense(gram, score, state.precision, eye, first)
     drawn = place_dense(lower, half, rng.standard_normal(score.size))
     state.deviation[:] = drawn.reshape(score.shape)
-    given_drawn(sites, state, lengths, noise, learned, True, rng)
+    given_drawn(sites, state, lengths, noise, learned, score.shape[0], rng)

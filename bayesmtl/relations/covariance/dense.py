@@ -294,6 +294,7 @@ def _covariance_given_others(sites, dense, prior, state, tasks, rng):
     center = np.dot(dense.design, state.means.T)
     gram, score = standard_sites(dense, sites.precision, state.scale, center)
     features = state.precision[first:, first:].copy()
-    update_tasks(gram, score, first, features, deviation, tasks.covariance, tasks.precision, rng)
+    of_tasks = (deviation, tasks.covariance, tasks.precision)
+    update_tasks(gram, score, first, features, *of_tasks, prior.n_tasks, rng)
     place_deviations_of(state, deviation, 0)
     set_weights(prior, state)

@@ -123,7 +123,7 @@ def _set_conditional(t, others, slopes, omega, covariance):
 
 
 @kernel
-def update_tasks(gram, score, first, features, deviation, covariance, precision, rng):
+def update_tasks(gram, score, first, features, deviation, covariance, precision, most, rng):
     """Update covariance, precision and standardised deviations, task by task, in place.
 
     Parameters
@@ -138,13 +138,15 @@ def update_tasks(gram, score, first, features, deviation, covariance, precision,
         Precision of the standardised deviations of the features.
     deviation : (task, p)
     covariance, precision : (task, task)
+    most : int
+        Number of tasks, chosen at random.
     rng : numpy.random.Generator
     """
     n_tasks, p = score.shape
     psi = np.empty(n_tasks)
     for t in range(n_tasks):
         psi[t] = draw_scale(precision[t, t], n_tasks, rng)
-    for t in rng.permutation(n_tasks):
+    for t in rng.permutation(n_tasks)[:most]:
         others = np.empty(n_tasks - 1, dtype=np.int64)
         for a in range(n_tasks - 1):
             others[a] = a if a < t else a + 1

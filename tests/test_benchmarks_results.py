@@ -1,0 +1,24 @@
+"""The file of results keeps the newest section of each benchmark."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.results import printed, write_section
+
+
+def test_sections_are_replaced_and_keep_their_order(tmp_path: Path) -> None:
+    path, order = tmp_path / "RESULTS.md", ("speed", "school")
+    write_section(path, "school", "of school", order)
+    write_section(path, "speed", "first of speed", order)
+    write_section(path, "speed", "second of speed", order)
+    text = path.read_text()
+    assert text.index("## speed") < text.index("second of speed") < text.index("## school")
+    assert "first of speed" not in text
+    assert text.count("of school") == 1
+    assert "Python 3" in text
+
+
+def test_what_is_printed_is_kept_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(lambda: print("a table")) == "a table\n"
+    assert capsys.readouterr().out == "a table\n"
