@@ -124,7 +124,7 @@ class DenseChain:
         value -= 0.5 * float((own * (state.precision @ own)).sum())
         value -= 0.5 * float((state.deviation[:, :first] ** 2).sum())
         value -= 0.5 * len(own) * float(self.lengths.log_variance.sum())
-        value -= float((self.sites.count * state.log_noise).sum())
+        value -= float((self.sites.rows * state.log_noise).sum())
         square = residual_squares(self.sites, state)
         value -= 0.5 * float((square * np.exp(-2.0 * state.log_noise)).sum())
         return value + log_noise_prior(self.noise, state.log_noise) + self.lengths.log_prior()

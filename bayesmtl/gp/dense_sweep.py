@@ -35,6 +35,9 @@ __all__ = [
 
 _WIDTH = 1.0
 _ROUNDING = 1e-13
+# Information of the rows of a task, in units of the prior's, beyond which sums in double precision
+# lose the latter.
+_MOST_INFORMATION = 1e14
 
 
 class FunctionSites(NamedTuple):
@@ -44,14 +47,14 @@ class FunctionSites(NamedTuple):
     ----------
     gram : (task, p, p)
     moment : (task, p)
-    square, count : (task,)
+    square, rows : (task,)
         Sum of squares of the response, number of rows.
     """
 
     gram: np.ndarray
     moment: np.ndarray
     square: np.ndarray
-    count: np.ndarray
+    rows: np.ndarray
 
 
 class FunctionState(NamedTuple):
@@ -93,6 +96,8 @@ class NoisePrior(NamedTuple):
 @inner_kernel
 def _log_noise(x, args):
     count, square, row, unit = args
+    if count * math.exp(-2.0 * x) > _MOST_INFORMATION:
+        return -np.inf
     prior = log_density(row, unit * math.exp(x))
     return prior + x - count * x - 0.5 * square * math.exp(-2.0 * x)
 
@@ -101,6 +106,8 @@ def _log_noise(x, args):
 def _log_noise_alone(x, args):
     """The weights of the task are integrated out."""
     gram, score, square, count, inner, lower, row, unit = args
+    if count * math.exp(-2.0 * x) > _MOST_INFORMATION:
+        return -np.inf
     prior = log_density(row, unit * math.exp(x))
     return prior + x + log_evidence(x, gram, score, square, count, inner, lower)
 
@@ -152,7 +159,7 @@ def _noise_with_weights(sites, state, prior, first, rng):
             square += state.scale[i] * mean[i] * (image - 2.0 * sites.moment[t, i])
         square = max(square, 0.0) + _ROUNDING * sites.square[t]
         row, unit = prior.rows[t], prior.units[t]
-        args = (gram, score, square, sites.count[t], inner, lower, row, unit)
+        args = (gram, score, square, sites.rows[t], inner, lower, row, unit)
         state.log_noise[t] = _slice_noise_alone(args, state.log_noise[t], _WIDTH, rng)
         weight = math.exp(-2.0 * state.log_noise[t])
         state.deviation[t] = mean + draw_gaussian(inner + weight * gram, weight * score, rng)
@@ -254,7 +261,7 @@ def given_drawn(sites, state, lengths, noise, learned, by_task, rng):
             update_tasks(gram, score, first, eye, *of_tasks, by_task, rng)
     square = residual_squares(sites, state)
     update_noise_sds(
-        state.log_noise, sites.count, square, noise.rows, noise.units, noise.shared, rng
+        state.log_noise, sites.rows, square, noise.rows, noise.units, noise.shared, rng
     )
     if lengths.free.any():
         split_lengths(sites, state, lengths, draw_told(sites, state, first, rng), rng)

@@ -10,7 +10,9 @@ from bayesmtl.design import Design
 from bayesmtl.gp.core import core_problem
 from bayesmtl.gp.data import FunctionProblem, Units
 from bayesmtl.gp.dense_chain import DenseChain
+from bayesmtl.gp.dense_sweep import given_drawn, sweep_functions
 from bayesmtl.gp.weight_space import HilbertBasis
+from bayesmtl.numerics.joint_weights import draw_perturbed
 from tests.gp.cases import LENGTH, NOISE, draw_covariance, function_rows, hyper_prior
 from tests.oracles.geweke import z_scores
 
@@ -154,14 +156,10 @@ def test_joint_distribution(level: float, noise_units: float, gradients: bool) -
 @pytest.mark.mcmc
 def test_planted_faults_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A row too few; length-scales in other units; weights that spread too much."""
-    sweep, given, draw = (
-        dense_chain.sweep_functions,
-        dense_chain.given_drawn,
-        dense_chain.draw_perturbed,
-    )
+    sweep, given, draw = sweep_functions, given_drawn, draw_perturbed
 
     def fewer(sites, *rest):  # type: ignore[no-untyped-def]
-        sweep(sites._replace(count=sites.count - 1.0), *rest)
+        sweep(sites._replace(rows=sites.rows - 1.0), *rest)
 
     def longer(sites, state, lengths, *rest):  # type: ignore[no-untyped-def]
         given(sites, state, lengths._replace(units=2.0 * lengths.units), *rest)

@@ -45,6 +45,7 @@ def dense_posterior(blocks: Blocks) -> tuple[np.ndarray, np.ndarray]:
     """Mean (task p,) and covariance of the deviations."""
     whole = np.zeros((N_TASKS, P, N_TASKS, P))
     first = blocks.first
+    assert blocks.feature_precision is not None
     whole[:, first:, :, first:] = np.einsum(
         "st,ij->sitj", blocks.task_precision, blocks.feature_precision
     )

@@ -49,8 +49,13 @@ def _forward(lower, x):
 
 @inner_kernel
 def _factor(matrix):
-    """Lower Cholesky factor, by loops of our own where these are faster."""
-    return cholesky(matrix) if matrix.shape[0] < _LARGE else np.linalg.cholesky(matrix)
+    """Lower Cholesky factor, by loops of our own where these are faster or LAPACK gives up."""
+    if matrix.shape[0] < _LARGE:
+        return cholesky(matrix)
+    try:
+        return np.linalg.cholesky(matrix)
+    except Exception:
+        return cholesky(matrix)
 
 
 @inner_kernel
