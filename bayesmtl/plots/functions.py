@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from bayesmtl.errors import InvalidDataError, UnsupportedError
 from bayesmtl.plots.common import (
@@ -19,9 +18,8 @@ from bayesmtl.plots.common import (
     quiet_glyphs,
     write_note,
 )
+from bayesmtl.plots.function_values import FunctionData, predict_points, read_functions
 from bayesmtl.posterior.access import is_functional, require_fit
-from bayesmtl.posterior.predict import predict
-from bayesmtl.posterior.settings import fit_settings
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,27 +32,6 @@ _POINTS, _CELLS = 120, 30
 _MOST_PANELS, _COLUMNS = 12, 4
 _FAINT = "#C9C4BC"
 _MOST_DOTS = 600
-
-
-class _Data(NamedTuple):
-    """Rows of the fit, and what predictions read.
-
-    Parameters
-    ----------
-    features : (row, input)
-    task : (row,)
-    response : (row,)
-    labels : (task,)
-    inputs : tuple of str
-    task_column : str
-    """
-
-    features: np.ndarray
-    task: np.ndarray
-    response: np.ndarray
-    labels: np.ndarray
-    inputs: tuple[str, ...]
-    task_column: str
 
 
 @quiet_glyphs()
@@ -109,7 +86,7 @@ def plot_functions(
             "bm.plot_functions draws the functions of bm.MultiTaskGP, and this is a fit of another "
             "model: use bm.plot_weights(idata) or bm.plot_task_relations(idata)"
         )
-    data = _read(idata)
+    data = read_functions(idata)
     chosen = _choose_tasks(data, tasks)
     axis = _choose_input(data, input)
     n_columns = min(_COLUMNS, len(chosen))
@@ -134,7 +111,7 @@ def plot_functions(
     return figure
 
 
-def _reading(data: _Data, axis: int | None, ci_prob: float, left_out: int) -> str:
+def _reading(data: FunctionData, axis: int | None, ci_prob: float, left_out: int) -> str:
     if axis is None:
         what = (
             "How to read: colour is the posterior mean of the expected response; dots are the rows "
@@ -151,28 +128,7 @@ def _reading(data: _Data, axis: int | None, ci_prob: float, left_out: int) -> st
     return what + (f" {left_out} more tasks: choose with tasks=." if left_out else "")
 
 
-def _read(idata: xr.DataTree) -> _Data:
-    constant = get_group(idata, "constant_data")
-    settings = fit_settings(idata)
-    inputs = tuple(str(name) for name in constant["feature"].to_numpy())
-    columns = set(settings.design.encoding["levels"])
-    computed = [name for name in inputs if not name.isidentifier() or name in columns]
-    if computed:
-        raise UnsupportedError(
-            f"the input {computed[0]!r} is computed from columns, which cannot be read back from "
-            "it: fit with the computed values as a column to draw them"
-        )
-    return _Data(
-        constant["features"].to_numpy(),
-        constant["task_index"].to_numpy().astype(np.int64),
-        idata["observed_data"][settings.response].to_numpy().astype(np.float64),
-        constant["task"].to_numpy(),
-        inputs,
-        settings.task,
-    )
-
-
-def _choose_tasks(data: _Data, tasks: Sequence[Any] | None) -> list[int]:
+def _choose_tasks(data: FunctionData, tasks: Sequence[Any] | None) -> list[int]:
     labels = data.labels.tolist()
     if tasks is None:
         counts = np.bincount(data.task, minlength=len(labels))
@@ -186,7 +142,7 @@ def _choose_tasks(data: _Data, tasks: Sequence[Any] | None) -> list[int]:
     return [labels.index(task) for task in tasks]
 
 
-def _choose_input(data: _Data, name: str | None) -> int | None:
+def _choose_input(data: FunctionData, name: str | None) -> int | None:
     """Place of the input of a curve; None for a map of two."""
     if name is not None:
         if name not in data.inputs:
@@ -202,28 +158,10 @@ def _choose_input(data: _Data, name: str | None) -> int | None:
     return None if len(data.inputs) == 2 else 0
 
 
-def _predicted(
-    idata: xr.DataTree,
-    data: _Data,
-    task: int,
-    points: np.ndarray,
-    ci_prob: float,
-    random_seed: int | None,
-) -> pd.DataFrame:
-    frame = pd.DataFrame(points, columns=list(data.inputs))
-    frame[data.task_column] = data.labels[task]
-    sizes = fit_settings(idata).size
-    if sizes is not None:
-        frame[sizes] = 1.0
-    found = predict(idata, frame, as_frame=True, ci_prob=ci_prob, random_seed=random_seed)
-    assert isinstance(found, pd.DataFrame)
-    return found
-
-
 def _draw_curve(
     ax: Axes,
     idata: xr.DataTree,
-    data: _Data,
+    data: FunctionData,
     task: int,
     axis: int,
     drawn: tuple[float, int | None],
@@ -234,7 +172,7 @@ def _draw_curve(
     points[:, axis] = np.linspace(
         data.features[:, axis].min(), data.features[:, axis].max(), _POINTS
     )
-    found = _predicted(idata, data, task, points, *drawn)
+    found = predict_points(idata, data, task, points, *drawn)
     behind = np.flatnonzero(~mine)
     behind = behind[:: max(1, len(behind) // _MOST_DOTS)]
     moved = _in_units(idata, data, task)
@@ -252,7 +190,7 @@ def _draw_curve(
     ax.set_ylim(low - margin, high + margin)
 
 
-def _in_units(idata: xr.DataTree, data: _Data, task: int) -> np.ndarray:
+def _in_units(idata: xr.DataTree, data: FunctionData, task: int) -> np.ndarray:
     """Responses (row,) moved from the level and scale of their task to those of another."""
     constant = get_group(idata, "constant_data")
     scale = constant["response_scale"].to_numpy()
@@ -264,13 +202,18 @@ def _in_units(idata: xr.DataTree, data: _Data, task: int) -> np.ndarray:
 
 
 def _draw_map(
-    figure: Figure, ax: Axes, idata: xr.DataTree, data: _Data, task: int, random_seed: int | None
+    figure: Figure,
+    ax: Axes,
+    idata: xr.DataTree,
+    data: FunctionData,
+    task: int,
+    random_seed: int | None,
 ) -> None:
     low, high = data.features.min(axis=0), data.features.max(axis=0)
     across = np.linspace(low[0], high[0], _CELLS)
     up = np.linspace(low[1], high[1], _CELLS)
     points = np.stack([part.ravel() for part in np.meshgrid(across, up)], axis=1)
-    mean = _predicted(idata, data, task, points, 0.9, random_seed)["mean"].to_numpy()
+    mean = predict_points(idata, data, task, points, 0.9, random_seed)["mean"].to_numpy()
     mine = data.task == task
     values = np.concatenate([mean, data.response[mine]])
     limits = np.quantile(values, [0.01, 0.99])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-__all__ = ["draw_graphs", "plot_graph"]
+__all__ = ["draw_graphs", "place_nodes", "plot_graph"]
 
 MOST_NODES = 30  # drawn as a graph; more as a matrix
 SHOWN = 0.5  # least probability of an edge that is drawn
@@ -151,7 +151,7 @@ def draw_graphs(
         ax.set_axis_off()
     as_graph = n_nodes <= MOST_NODES
     average = np.mean([panel.probability for panel in panels], axis=0)
-    places = _layout(average) if as_graph else np.empty((0, 2))
+    places = place_nodes(average) if as_graph else np.empty((0, 2))
     order = np.arange(n_nodes) if as_graph else order_by_similarity(1.0 - average)
     for panel, ax in zip(panels, axes.ravel(), strict=False):
         if as_graph:
@@ -186,7 +186,7 @@ def _prior_text(prior: NDArray[np.float64] | None) -> str:
     return f"Before the data an edge has the probability {text}."
 
 
-def _layout(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+def place_nodes(probability: NDArray[np.float64]) -> NDArray[np.float64]:
     """Places (node, 2) in which linked nodes are near, the same for every panel."""
     import networkx as nx
 

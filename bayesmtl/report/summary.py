@@ -19,7 +19,7 @@ from bayesmtl.report.clusters import describe_clusters
 from bayesmtl.report.graphs import describe_graph
 from bayesmtl.report.standouts import label_texts, standout_tasks
 
-__all__ = ["Report", "describe_correlations", "summarize_fit"]
+__all__ = ["Report", "describe_correlations", "describe_draws", "describe_noise", "summarize_fit"]
 
 _NO_SPREAD = (float("nan"),) * 3  # an effect of a task feature is the same for every task
 _SHARE_WORDS = {0.8: "nearly all", 0.6: "most", 0.4: "about half", 0.2: "some", 0.0: "little"}
@@ -99,7 +99,7 @@ def summarize_fit(idata: xr.DataTree, n_listed: int = 5) -> Report:
         parts=_parts(posterior),
         members=members,
         population=_population(posterior),
-        noise=_noise(posterior) if has_gaussian_response(idata) else _response(idata),
+        noise=describe_noise(posterior) if has_gaussian_response(idata) else _response(idata),
         different=different,
         uncertain=uncertain,
         difference_unit=relations.attrs.get("difference_unit", "noise standard deviations"),
@@ -109,13 +109,19 @@ def summarize_fit(idata: xr.DataTree, n_listed: int = 5) -> Report:
 def _heading(idata: xr.DataTree) -> str:
     model = json.loads(idata.attrs["model"])
     design = json.loads(idata.attrs["design"])["rows"]
-    inference = json.loads(idata.attrs["inference"])
     n_rows = idata["constant_data"]["n_rows"]
+    return (
+        f"{design['formula']} for each of {n_rows.size:,} tasks ({model['task']}), "
+        f"{int(n_rows.sum()):,} rows, relation {model['relation']['type']}\n{describe_draws(idata)}"
+    )
+
+
+def describe_draws(idata: xr.DataTree) -> str:
+    """How many draws there are, and how they came about."""
+    inference = json.loads(idata.attrs["inference"])
     sizes = idata["posterior"].sizes
     around = " around corrected sites" if inference.get("sites") == "corrected" else ""
     return (
-        f"{design['formula']} for each of {n_rows.size:,} tasks ({model['task']}), "
-        f"{int(n_rows.sum()):,} rows, relation {model['relation']['type']}\n"
         f"{sizes['chain']} x {sizes['draw']:,} draws by {inference['method']}{around} "
         f"in {idata.attrs['sampling_seconds']:.1f} s"
     )
@@ -254,7 +260,8 @@ def _and(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
-def _noise(posterior: xr.Dataset) -> str:
+def describe_noise(posterior: xr.Dataset) -> str:
+    """Scatter of the rows around what is expected of them."""
     if "noise_sd" not in posterior:
         return "known standard errors"
     noise = posterior["noise_sd"]

@@ -1,0 +1,145 @@
+"use strict";
+// Linked nodes: the wider a line the more probable the link; orange and dashed where negative.
+
+const GRAPH_SIDE = 560;
+const WIDEST = 6;
+
+function edgeText(graph, edge) {
+  const names = `${graph.nodes[edge[0]]} and ${graph.nodes[edge[1]]}`;
+  if (edge.length === 2) return `${names}: linked`;
+  return `${names}: link with probability ${fixed(edge[2])}, partial correlation ${fixed(edge[3])}` +
+    ` (90% interval ${interval(edge[4], edge[5], fixed)})`;
+}
+
+function edgeLine(graph, edge, ends) {
+  const [i, j, chance = 1, mean = 1] = edge;
+  const line = svg("line", {
+    class: `edge ${edge.length === 2 ? "quiet-stroke" : mean < 0 ? "point-stroke" : "stroke"}`,
+    x1: ends(i)[0], y1: ends(i)[1], x2: ends(j)[0], y2: ends(j)[1],
+    "stroke-width": edge.length === 2 ? 2 : 0.5 + (WIDEST - 0.5) * chance,
+    "stroke-dasharray": mean < 0 ? "7 4" : null, "data-ends": `${i} ${j}`,
+  }, svg("title", null, edgeText(graph, edge)));
+  return line;
+}
+
+class GraphView {
+  constructor(graph) {
+    this.graph = graph;
+    this.panel = 0;
+    this.least = 0.5;
+    this.node = svg("svg", {
+      viewBox: `0 0 ${GRAPH_SIDE} ${GRAPH_SIDE}`, width: GRAPH_SIDE, height: GRAPH_SIDE,
+      role: "group", "aria-label": "Graph of links; the arrow keys go from node to node",
+    });
+    this.told = el("div", { class: "readout", "aria-live": "polite" });
+    this.place = (i) => [graph.x[i], graph.y[i]].map((at) => 60 + at * (GRAPH_SIDE - 120));
+    this.at = 0;
+    this.draw();
+  }
+
+  edges() {
+    const { edges } = this.graph.panels[this.panel];
+    return edges.filter((edge) => edge.length === 2 || edge[2] >= this.least);
+  }
+
+  draw() {
+    const { graph } = this;
+    const many = graph.nodes.length > 60;
+    const lines = this.edges().map((edge) => edgeLine(graph, edge, this.place));
+    this.circles = graph.nodes.map((name, i) => {
+      const [x, y] = this.place(i);
+      return svg("g", {
+        class: "node", tabindex: i === this.at ? 0 : -1, role: "button", "aria-label": this.describe(i),
+        onfocus: () => this.look(i), onpointerenter: () => this.look(i),
+        onclick: () => this.choose(i), onkeydown: (event) => this.press(event, i),
+      }, svg("circle", { cx: x, cy: y, r: many ? 4 : 8 }),
+      many ? svg("title", null, name)
+        : svg("text", { x, y: y - 13, "text-anchor": "middle" }, shorten(name, 22)));
+    });
+    this.node.replaceChildren(svg("g", null, lines), svg("g", null, this.circles));
+    this.node.onpointerleave = () => this.look(null);
+    this.told.textContent = this.summary();
+  }
+
+  summary() {
+    const shown = this.edges().length;
+    return `${shown} ${shown === 1 ? "link is" : "links are"} drawn. Point at a node to see its own.`;
+  }
+
+  describe(i) {
+    const own = this.edges().filter((edge) => edge[0] === i || edge[1] === i);
+    const others = own.map((edge) => this.graph.nodes[edge[0] === i ? edge[1] : edge[0]]);
+    if (!others.length) return `${this.graph.nodes[i]}: no link`;
+    return `${this.graph.nodes[i]}: linked with ${others.slice(0, 8).join(", ")}` +
+      (others.length > 8 ? ` and ${others.length - 8} more` : "");
+  }
+
+  look(i) {
+    for (const line of this.node.querySelectorAll(".edge")) {
+      const own = i === null || line.dataset.ends.split(" ").includes(String(i));
+      line.classList.toggle("faded", !own);
+    }
+    this.told.textContent = i === null ? this.summary() : this.describe(i);
+  }
+
+  choose(i) {
+    if (!this.graph.of_tasks) return;
+    const task = TASKS.labels.indexOf(this.graph.nodes[i]);
+    if (task >= 0) chooseTask(task);
+  }
+
+  press(event, i) {
+    const n = this.graph.nodes.length;
+    const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+    if (event.key in steps) {
+      event.preventDefault();
+      this.at = (i + steps[event.key] + n) % n;
+      this.circles.forEach((circle, k) => circle.setAttribute("tabindex", k === this.at ? 0 : -1));
+      this.circles[this.at].focus();
+    } else if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      this.choose(i);
+    }
+  }
+}
+
+function graphTable(view) {
+  const { graph } = view;
+  const rows = graph.panels[view.panel].edges.slice(0, 300).map((edge) =>
+    [graph.nodes[edge[0]], graph.nodes[edge[1]], fixed(edge[2]), fixed(edge[3]),
+      edge.length === 2 ? "–" : interval(edge[4], edge[5], fixed)]);
+  const columns = ["", "linked with", "probability", "partial correlation", "90% interval"];
+  const width = graph.panels[view.panel].edges.some((edge) => edge.length > 2) ? 5 : 2;
+  return table("The most probable links first", columns.slice(0, width),
+    rows.map((row) => row.slice(0, width)), [true, true, false, false, false]);
+}
+
+function graphSection(graph) {
+  if (!graph.nodes.length) return paragraphs(graph.note);
+  const view = new GraphView(graph);
+  const controls = el("div", { class: "controls" });
+  const links = el("div");
+  const refresh = () => links.replaceChildren(lazy("The links as a table", () => graphTable(view)));
+  if (graph.panels.length > 1) {
+    controls.append(choice("Task", graph.panels.map((panel, k) => [k, panel.title]), (value) => {
+      view.panel = Number(value);
+      view.draw();
+      refresh();
+    }).node);
+  }
+  const learned = graph.panels.some((panel) => panel.edges.some((edge) => edge.length > 2));
+  if (learned) {
+    const levels = [0.5, 0.1, 0.25, 0.75, 0.9, 0.95];
+    controls.append(choice("Links at least so probable", levels.map((p) => [p, percent(p)]), (value) => {
+      view.least = Number(value);
+      view.draw();
+    }).node);
+  }
+  refresh();
+  const about = learned
+    ? "Two nodes are linked where they go together even when all others are known. The wider the " +
+      "line, the surer the link; blue is positive, orange and dashed negative."
+    : "Two tasks are linked where they borrow from each other directly.";
+  return [...paragraphs(`${about} ${graph.note}`), controls,
+    el("figure", null, view.node, view.told), links];
+}
