@@ -49,6 +49,7 @@ from bayesmtl.relations.graph.neighbours import nearest_neighbours as nearest_ne
 from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph
 from bayesmtl.relations.graph.tree_prior import Tree
 from bayesmtl.relations.sparse.prior import Decomposition
+from bayesmtl.report.page import write_report
 
 __all__ = [
     "BayesMTLError",
@@ -103,6 +104,7 @@ __all__ = [
     "simulate",
     "task_relations",
     "to_long",
+    "write_report",
 ]
 
 __version__ = "0.1.0"

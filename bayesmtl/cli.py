@@ -260,16 +260,27 @@ def predict(  # noqa: PLR0917 (options, not positional arguments)
 def report(
     fit_path: Annotated[Path, typer.Argument(metavar="FIT", help="A saved fit.")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the plots; default: beside the fit.")
+        Path | None,
+        typer.Option(
+            help="report.html, for one page to explore; or a folder of plots; default: a folder "
+            "beside the fit."
+        ),
     ] = None,
 ) -> None:
-    """Print the summary of a saved fit and write its plots."""
-    from bayesmtl.report import print_report, write_plots
+    """Print the summary of a saved fit and write its plots, or a page to explore."""
+    from bayesmtl.report import print_report, write_plots, write_report
 
+    page = out if out is not None and out.suffix.lower() in (".html", ".htm") else None
     folder = out or fit_path.with_name(f"{fit_path.stem}_plots")
-    check_folder(folder)
+    if page is None:
+        check_folder(folder)
+    else:
+        place_of_file(page)
     idata = bm.load(fit_path)
     print_report(idata)
+    if page is not None:
+        typer.echo(f"\nReport in {write_report(idata, page)}")
+        return
     names = ", ".join(path.name for path in write_plots(idata, folder))
     typer.echo(f"\nPlots in {folder}: {names}")
 

@@ -48,7 +48,7 @@ BAND = "#E8DFC8"
 INK = "#333333"
 
 LINE_HEIGHT = 1.25  # of a row of text, in units of its font size
-OPTIMAL_ORDER_LIMIT = 1000  # optimal leaf ordering takes 1 s here and grows with the square
+OPTIMAL_ORDER_LIMIT = 500  # optimal leaf ordering takes 1 s here where tasks lie on a line
 
 
 def difference_unit(relations: xr.Dataset) -> str:

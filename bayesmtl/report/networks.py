@@ -34,7 +34,7 @@ def describe_networks(
         Links of each task, and the surest of them.
     """
     relations = idata["task_relations"].to_dataset()
-    n_rows = idata["constant_data"]["n_rows"]
+    n_rows = idata["constant_data"].to_dataset()["n_rows"]
     n_nodes = relations.sizes["node"]
     model = json.loads(idata.attrs["model"])
     heading = (

@@ -19,7 +19,7 @@ from bayesmtl.report.page.graph import linked_nodes
 from bayesmtl.report.page.maps import relation_maps
 from bayesmtl.report.page.packing import json_number
 from bayesmtl.report.page.tasks import PageTasks, group_or_empty, page_tasks, task_facts
-from bayesmtl.report.page.trust import diagnostics, model_facts, verdict
+from bayesmtl.report.page.trust import diagnostics, model_facts, stored_diagnosis, verdict
 from bayesmtl.report.page.weights import task_weights
 from bayesmtl.report.passages import describe_fit, number_text
 
@@ -54,8 +54,9 @@ def page_content(idata: xr.DataTree) -> dict[str, Any]:
     tasks = page_tasks(idata)
     linear = not (is_functional(idata) or is_graphical(idata))
     relations = group_or_empty(idata, "task_relations")
+    stored = stored_diagnosis(idata)
     return {
-        "verdict": verdict(idata),
+        "verdict": verdict(stored),
         "summary": _told(lambda: _summary(idata)),
         "tasks": task_facts(idata, tasks),
         "sharing": _sharing(idata) if linear else None,
@@ -65,7 +66,7 @@ def page_content(idata: xr.DataTree) -> dict[str, Any]:
         "weights": _told(lambda: task_weights(idata, tasks)) if linear else None,
         "curves": _curves(idata, tasks) if is_functional(idata) else None,
         "fitted": None if is_graphical(idata) else _told(lambda: fitted_values(idata, tasks)),
-        "diagnostics": diagnostics(idata),
+        "diagnostics": diagnostics(idata, stored),
         "model": model_facts(idata),
     }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import networkx as nx
 import numpy as np
 import xarray as xr
 
@@ -125,6 +124,8 @@ def _places(linked: np.ndarray) -> dict[str, list[float]]:
     if len(linked) <= _CAREFUL:
         places = place_nodes(linked)
     else:
+        import networkx as nx
+
         shown = np.where(linked > 0.3, linked, 0.0)
         np.fill_diagonal(shown, 0.0)
         found = nx.spring_layout(nx.from_numpy_array(shown), seed=0)

@@ -12,7 +12,7 @@ from bayesmtl.errors import InvalidModelError
 from bayesmtl.posterior.access import is_functional, is_graphical
 from bayesmtl.posterior.diagnostics import diagnosis_attrs
 
-__all__ = ["diagnostics", "model_facts", "verdict"]
+__all__ = ["diagnostics", "model_facts", "stored_diagnosis", "verdict"]
 
 _MOST_VARIABLES = 60
 _LEADS = {
@@ -22,8 +22,20 @@ _LEADS = {
 }
 
 
-def verdict(idata: xr.DataTree) -> dict[str, Any]:
-    """The stored verdict in plain words, with what to do.
+def stored_diagnosis(idata: xr.DataTree) -> dict[str, str]:
+    """The attributes ``verdict`` and ``diagnostics`` of a fit, computed where they are missing."""
+    if {"verdict", "diagnostics"} <= set(idata.attrs):
+        return {name: str(idata.attrs[name]) for name in ("verdict", "diagnostics")}
+    return diagnosis_attrs(idata)
+
+
+def verdict(stored: dict[str, str]) -> dict[str, Any]:
+    """The verdict in plain words, with what to do.
+
+    Parameters
+    ----------
+    stored
+        Of `stored_diagnosis`.
 
     Returns
     -------
@@ -31,7 +43,6 @@ def verdict(idata: xr.DataTree) -> dict[str, Any]:
         ``status`` ("OK", "CHECK" or "APPROXIMATE"), ``lead`` (a sentence), ``text`` (the verdict)
         and ``todo`` (what is wrong and what to do, one text each).
     """
-    stored = _stored(idata)
     text = stored["verdict"]
     status = next((word for word in _LEADS if text.startswith(word)), "CHECK")
     problems = json.loads(stored["diagnostics"])["problems"]
@@ -46,14 +57,15 @@ def _remedies(problems: list[str]) -> list[str]:
     return [part[:1].upper() + part[1:] for part in dict.fromkeys(parts)]
 
 
-def _stored(idata: xr.DataTree) -> dict[str, str]:
-    if {"verdict", "diagnostics"} <= set(idata.attrs):
-        return {name: str(idata.attrs[name]) for name in ("verdict", "diagnostics")}
-    return diagnosis_attrs(idata)
-
-
-def diagnostics(idata: xr.DataTree) -> dict[str, Any]:
+def diagnostics(idata: xr.DataTree, stored: dict[str, str]) -> dict[str, Any]:
     """R-hat and effective sample sizes, the worst variables first, and divergences.
+
+    Parameters
+    ----------
+    idata
+        A fit.
+    stored
+        Of `stored_diagnosis`.
 
     Returns
     -------
@@ -61,7 +73,7 @@ def diagnostics(idata: xr.DataTree) -> dict[str, Any]:
         ``table`` (a dict a variable), ``divergences`` (None where the method has none), ``chains``
         and ``draws``.
     """
-    rows = json.loads(_stored(idata)["diagnostics"])["table"]
+    rows = json.loads(stored["diagnostics"])["table"]
     moving = [row for row in rows if row["quantities"]]
     moving.sort(key=lambda row: row["ess_bulk"] if row["ess_bulk"] is not None else -1.0)
     sizes = idata["posterior"].sizes

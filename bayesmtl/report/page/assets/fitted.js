@@ -126,5 +126,5 @@ async function curveSection(curves) {
   return [el("p", null, make === curveFigure
     ? "Line and band: the expected response with its 90% interval. Dots: the rows of the task."
     : "Colours: the expected response. Dots: the rows of the task in the colour of what was observed."),
-  ...paragraphs(curves.note, true), el("div", { class: "split" }, figures)];
+  ...paragraphs(curves.note, true), el("div", { class: "panels" }, figures)];
 }

@@ -63,6 +63,7 @@ class GraphView {
 
   summary() {
     const shown = this.edges().length;
+    if (!shown) return "No link is so probable: choose a lower level to see the most probable ones.";
     return `${shown} ${shown === 1 ? "link is" : "links are"} drawn. Point at a node to see its own.`;
   }
 

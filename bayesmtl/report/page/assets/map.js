@@ -79,7 +79,7 @@ function pairText(reading, i, j) {
 function valueText(kind, pair) {
   let text = fixed(pair.mean);
   if (Number.isFinite(pair.lower)) text += ` (90% interval ${interval(pair.lower, pair.upper, fixed)})`;
-  if (Number.isFinite(pair.p)) text += `, P(> 0) ${fixed(pair.p)}`;
+  if (Number.isFinite(pair.p)) text += `, P(> 0) ${chance(pair.p)}`;
   return text;
 }
 

@@ -5,6 +5,7 @@ class TaskMap {
   constructor(maps) {
     this.maps = maps;
     this.n = TASKS.labels.length;
+    this.longest = Math.max(...TASKS.labels.map((label) => label.length));
     this.orderName = orderOptions().some(([name]) => name === "cluster") ? "cluster"
       : TASKS.orders.similarity ? "similarity" : "label";
     this.surely = false;
@@ -58,7 +59,7 @@ class TaskMap {
   // Sizes in CSS pixels: margin of labels, side of the map, side of a cell.
   layout() {
     const width = this.canvas.clientWidth || 600;
-    const room = Math.min(130, Math.round(width * 0.24));
+    const room = Math.min(130, Math.round(width * 0.24), 14 + 7 * this.longest);
     const labelled = (width - room) / this.view.span >= 11;
     const margin = labelled ? room : 4;
     return { width, labelled, margin, side: width - margin - 2, cell: (width - margin - 2) / this.view.span };

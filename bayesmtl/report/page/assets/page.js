@@ -91,6 +91,7 @@ async function build() {
   for (const [k, [name, , make]] of shown.entries()) {
     sections[k].append(...(await make(DATA[name])).filter(Boolean));
   }
+  if (TASKS.labels.length) chooseTask((TASKS.orders.cluster || TASKS.orders.similarity || TASKS.orders.label)[0]);
   document.body.dataset.ready = "true";
 }
 

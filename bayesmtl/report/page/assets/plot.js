@@ -22,7 +22,7 @@ function extent(values, pad = 0.05) {
     high = Math.max(high, value);
   }
   if (low > high) return [0, 1];
-  const room = pad * (high - low) || 0.5 * Math.abs(high) || 0.5;
+  const room = high > low ? pad * (high - low) : 0.5 * Math.abs(high) || 0.5;
   return [low - room, high + room];
 }
 
@@ -75,8 +75,8 @@ function taskDots(area, dots, size = 4, kind = "fill") {
   const opacity = Math.min(1, Math.max(0.35, 60 / placed.length));
   const layer = svg("g", { opacity });
   for (const dot of placed) layer.append(svg("circle", { class: kind, cx: dot.px, cy: dot.py, r: size }));
-  const mark = svg("circle", { class: "point-stroke", r: size + 4, "stroke-width": 2, visibility: "hidden" });
-  area.node.append(layer, mark);
+  const marks = svg("g");
+  area.node.append(layer, marks);
   const nearest = (event) => {
     const box = area.node.getBoundingClientRect();
     const scale = area.node.viewBox.baseVal.width / box.width;
@@ -100,9 +100,8 @@ function taskDots(area, dots, size = 4, kind = "fill") {
     if (dot && dot.task !== undefined) chooseTask(dot.task);
   });
   CHOSEN.listeners.push((task) => {
-    const dot = placed.find((one) => one.task === task);
-    mark.setAttribute("visibility", dot ? "visible" : "hidden");
-    if (dot) fillElement(mark, { cx: dot.px, cy: dot.py }, []);
+    marks.replaceChildren(...placed.filter((dot) => dot.task === task).map((dot) =>
+      svg("circle", { class: "point-stroke", cx: dot.px, cy: dot.py, r: size + 2.5, "stroke-width": 1.7 })));
   });
 }
 

@@ -7,10 +7,11 @@ function summarySection(summary) {
     [el("dt", null, title), el("dd", null, paragraphs(upperFirst(text)))]);
   const tables = summary.tables.map(([title, cells]) =>
     table(title, cells.columns, cells.rows, cells.words));
-  return [el("dl", null, sentences), ...tables.map((one) => el("div", { class: "summary-table" }, one))];
+  return [el("dl", null, sentences), el("div", { class: "tables" }, tables)];
 }
 
 function upperFirst(text) {
+  if (text.startsWith("sd ")) return `Standard deviation ${text.slice(3)}`;
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
@@ -36,13 +37,17 @@ function borrowingFigure() {
   const { rows, borrowing, labels } = TASKS;
   const low = Math.max(1, Math.min(...rows));
   const high = Math.max(...rows);
+  const equal = low === high;
+  const order = labels.map((_, task) => task).sort((a, b) => borrowing[a] - borrowing[b]);
+  const rank = new Map(order.map((task, k) => [task, k + 1]));
   const area = chart({
-    x: [low / 1.2, high * 1.2], y: [0, 1], log: true, xLabel: "rows of the task",
+    ...(equal ? { x: [0, labels.length + 1], xLabel: `tasks in order (each has ${number(high)} rows)` }
+      : { x: [low / 1.2, high * 1.2], log: true, xLabel: "rows of the task" }), y: [0, 1],
     yLabel: "share from other tasks", ticks: { yText: percent }, height: 260,
     label: "Borrowing of each task by its number of rows",
   });
   taskDots(area, labels.map((label, task) => ({
-    x: Math.max(rows[task], low), y: borrowing[task], task,
+    x: equal ? rank.get(task) : Math.max(rows[task], low), y: borrowing[task], task,
     text: `${label}: ${number(rows[task])} rows,\n${percent(borrowing[task])} of its estimate from other tasks`,
   })));
   return el("figure", null, el("h3", null, "How much each task borrows from the others"), area.node);
@@ -77,7 +82,7 @@ function mapControls(map, maps, onkind) {
     el("button", { type: "button", "aria-label": label, onclick: () => map.zoom(factor) }, text));
   return el("div", { class: "controls" },
     kinds.length > 1 ? choice("Measure", kinds, (value) => onkind(maps.kinds[value])).node : null,
-    order.node, sure.node, map.n > 8 ? zoom : null);
+    order.node, sure.node, map.n > 8 ? el("span", { class: "zoom" }, zoom) : null);
 }
 
 function pairsTable(map) {

@@ -34,10 +34,10 @@ class TaskPanel {
     if (!this.source) return [];
     const { kind, neighbours } = this.source;
     const rows = neighbours(task);
+    const width = !kind.lower ? 2 : kind.signed ? 4 : 3;
     const shown = (some) => some.map((row) => [taskButton(row.task), fixed(row.mean),
-      Number.isFinite(row.lower) ? interval(row.lower, row.upper, fixed) : "–",
-      ...(kind.signed ? [fixed(row.p)] : [])]);
-    const columns = ["task", "mean", "90% interval", ...(kind.signed ? ["P(> 0)"] : [])];
+      interval(row.lower, row.upper, fixed), chance(row.p)].slice(0, width));
+    const columns = ["task", "mean", "90% interval", "P(> 0)"].slice(0, width);
     const words = [true, false, false, false];
     const nodes = [table(`Nearest by: ${kind.title.toLowerCase()}`, columns,
       shown(rows.slice(0, NEAREST)), words)];

@@ -51,6 +51,12 @@ function percent(value) {
   return `${Math.round(100 * value)}%`;
 }
 
+// A probability: of few draws neither 0 nor 1 is certain.
+function chance(value) {
+  if (value < 0.005) return "< 0.01";
+  return value > 0.995 ? "> 0.99" : fixed(value);
+}
+
 function interval(low, high, text = number) {
   return `${text(low)} to ${text(high)}`;
 }

@@ -51,7 +51,8 @@ class WeightView {
   draw() {
     if (!this.parts) return;
     const width = Math.max(300, this.axis.clientWidth - 20);
-    const labels = Math.min(LABELS, width * 0.32);
+    const longest = Math.max(...TASKS.labels.map((label) => label.length));
+    const labels = Math.min(LABELS, width * 0.32, 10 + 7 * longest);
     const [low, high] = this.limits();
     const x = (value) => labels + 8 + ((value - low) / (high - low)) * (width - labels - 22);
     this.rows = SORTS[this.sort][1](this.parts, TASKS.labels.map((_, t) => t));
@@ -63,7 +64,7 @@ class WeightView {
       picture.append(svg("rect", { class: "band", x: x(band[0]), y: 0, width: x(band[1]) - x(band[0]), height }));
     }
     this.stripe = svg("rect", { class: "chosen", x: 0, width, height: ROW, visibility: "hidden" });
-    picture.append(this.stripe, ...this.marks(x), ...this.names(labels));
+    picture.append(this.stripe, ...this.marks(x, low, high), ...this.names(labels));
     picture.addEventListener("pointermove", (event) => this.hover(event));
     picture.addEventListener("pointerleave", hideTip);
     picture.addEventListener("click", (event) => {
@@ -76,7 +77,7 @@ class WeightView {
   }
 
   // Few elements for any number of tasks: one path for each kind of mark.
-  marks(x) {
+  marks(x, low, high) {
     const { parts, rows } = this;
     const y = (k) => k * ROW + ROW / 2 + 4;
     const path = (kind, width, from, to, opacity = 1) => {
@@ -94,8 +95,13 @@ class WeightView {
       path("stroke", 5, (t) => parts.low50[t], (t) => parts.high50[t], 0.45),
     ];
     if (parts.alone) {
-      out.push(path("point-stroke", 1, (t) => parts.alone[t], (t) => parts.mean[t], 0.8),
-        dots("hollow", parts.alone, 3.5));
+      const inside = (value) => value >= low && value <= high;
+      const shown = parts.alone.map((value) => Math.max(low, Math.min(high, value)));
+      const arrows = rows.map((t, k) => (!Number.isFinite(parts.alone[t]) || inside(parts.alone[t]) ? ""
+        : `M${x(shown[t])} ${y(k) - 4}l${parts.alone[t] < low ? -7 : 7} 4l${parts.alone[t] < low ? 7 : -7} 4Z`));
+      out.push(path("point-stroke", 1, (t) => shown[t], (t) => parts.mean[t], 0.8),
+        dots("hollow", parts.alone.map((value) => (inside(value) ? value : NaN)), 3.5),
+        svg("path", { class: "point-fill", d: arrows.join("") }));
     }
     out.push(dots("fill", parts.mean, 4));
     return out;
@@ -178,7 +184,7 @@ function weightSection(weights) {
   view.show(0).then(refresh);
   const about = "Blue: the estimate with sharing, with its 50% and 90% intervals. Orange: the estimate " +
     "from the rows of that task alone; the longer the orange line, the more sharing has changed it. " +
-    "Shaded: where a new task would lie (mean and one standard deviation either way).";
+    "An arrow: it lies outside. Shaded: where a new task would lie (mean and one standard deviation either way).";
   return [...paragraphs(about), ...paragraphs(weights.note, true), controls,
     el("figure", null, view.box, view.axis), tables,
     weights.inclusion.length ? inclusionTable(weights.inclusion) : null];
