@@ -1,4 +1,4 @@
-"""`make demo`: fit the shipped radon data, print what came out, write the fits and their plots.
+"""`make demo`: fit the shipped radon data, print what came out, write the fits, plots and a page.
 
 Radon in 919 houses of 85 counties in Minnesota, measured in the basement or on the first floor.
 Each county is a task with its own level and effect of the floor; the uranium of its soil predicts
@@ -14,7 +14,7 @@ import xarray as xr
 from rich.console import Console
 
 import bayesmtl as bm
-from bayesmtl.report import print_clusters, print_report, write_plots
+from bayesmtl.report import print_clusters, print_report, write_plots, write_report
 
 __all__ = ["main"]
 
@@ -27,7 +27,7 @@ def main() -> None:
     idata = _fit(console, {}, relation=bm.Exchangeable(), task_features="~ log_uranium")
     print_report(idata)
     bm.save(idata, _OUT / "fit.zarr")
-    plots = write_plots(idata, _OUT)
+    plots = [*write_plots(idata, _OUT), write_report(idata, _OUT / "report.html")]
     console.print("\nWhich counties belong together?\n", style="bold")
     shorter = {"tune": 300, "draws": 700}
     clustered = _fit(console, shorter, relation=bm.DirichletProcess(), intercept="relation")

@@ -85,6 +85,16 @@ def test_report_puts_plots_beside_the_fit(fitted: tuple[Path, Result]) -> None:
     assert (path.parent / "fit_plots" / "weights.png").is_file()
 
 
+def test_report_as_a_page(fitted: tuple[Path, Result], tmp_path: Path) -> None:
+    path, _ = fitted
+    page = tmp_path / "new" / "report.html"
+    result = run("report", path, "--out", page)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.endswith(f"\nReport in {page}\n")
+    assert page.read_text().startswith("<!doctype html>")
+    assert list(page.parent.iterdir()) == [page]
+
+
 def test_predict_row_for_row(fitted: tuple[Path, Result], tmp_path: Path) -> None:
     path, _ = fitted
     new, out = tmp_path / "new.csv", tmp_path / "pred.csv"
@@ -193,6 +203,7 @@ def test_a_file_comes_before_a_shipped_set(tmp_path: Path, monkeypatch: pytest.M
         (["fit", "radon", "--formula", "radon ~", "--task", "county", "--out", "a.zarr"], "radon"),
         (["report", "nowhere.zarr"], "nowhere.zarr"),
         (["report", "nowhere.zarr", "--out", "taken.zarr"], "cannot write into 'taken.zarr'"),
+        (["report", "nowhere.zarr", "--out", "taken.zarr/a.html"], "cannot write into 'taken.zarr"),
         (["predict", "nowhere.zarr", "new.csv", "--out", "."], "'.' is a folder; name a file"),
         (["predict", "nowhere.zarr", "new.csv", "--seed", "-1"], "'--seed'"),
         (["predict", "nowhere.zarr", "new.csv"], "nowhere.zarr"),

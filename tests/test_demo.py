@@ -25,5 +25,5 @@ def test_demo(
         assert part in text
     assert bm.load("out/fit.zarr")["posterior"].sizes["task"] == 85
     assert "clusters" in bm.load("out/clusters.zarr").children
-    for name in ("weights.png", "clusters.png"):
+    for name in ("weights.png", "report.html", "clusters.png"):
         assert (tmp_path / "out" / name).is_file()

@@ -213,7 +213,8 @@ def test_controls_have_names(clustered: xr.DataTree, browser: Browser, pages: Pa
     browser.open(pages(clustered))
     nameless = browser.run(
         "const controls = 'button, select, input, canvas[tabindex], [role=img]';"
-        "return [...document.querySelectorAll(controls)].filter(x => !(x.getAttribute('aria-label') || x.textContent || x.labels?.length))"
+        "return [...document.querySelectorAll(controls)]"
+        ".filter(x => !(x.getAttribute('aria-label') || x.textContent || x.labels?.length))"
         ".map(x => x.outerHTML)"
     )
     assert nameless == []
