@@ -106,6 +106,13 @@ function startTheme() {
   const button = document.getElementById("theme");
   button.addEventListener("click", () => setTheme(isDark() ? "light" : "dark"));
   button.textContent = isDark() ? "Light theme" : "Dark theme";
+  // Paper is light: maps are painted for it, and then as they were.
+  let before = null;
+  addEventListener("beforeprint", () => {
+    before = isDark() ? "dark" : null;
+    if (before) setTheme("light");
+  });
+  addEventListener("afterprint", () => before && setTheme(before));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) =>
     setTheme(event.matches ? "dark" : "light"));
 }

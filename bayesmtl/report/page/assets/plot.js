@@ -28,7 +28,7 @@ function extent(values, pad = 0.05) {
 
 // A chart with axes: { node, x, y } where x and y place values; log spreads the first axis.
 function chart({ x, y, xLabel, yLabel, label, width = 460, height = 300, log = false, ticks = {} }) {
-  const frame = { left: 54, right: 12, top: 12, bottom: 42 };
+  const frame = { left: 54, right: 24, top: 12, bottom: 42 };
   const turn = log ? Math.log : (value) => value;
   const place = (value, [low, high], from, to) => from + ((value - low) / (high - low || 1)) * (to - from);
   const right = width - frame.right;
