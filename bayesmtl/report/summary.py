@@ -4,22 +4,19 @@ Everything is read from the DataTree alone, so that a loaded fit reports like a 
 """
 
 import json
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesmtl.likelihoods import Mixed
-from bayesmtl.likelihoods.groups import mixed_blocks
 from bayesmtl.posterior.access import has_gaussian_response, require_linear
-from bayesmtl.posterior.settings import fit_settings
 from bayesmtl.report.clusters import describe_clusters
 from bayesmtl.report.graphs import describe_graph
+from bayesmtl.report.noise import by_label, describe_noise, describe_response, draws_interval
 from bayesmtl.report.standouts import label_texts, standout_tasks
 
-__all__ = ["Report", "describe_correlations", "describe_draws", "describe_noise", "summarize_fit"]
+__all__ = ["Report", "describe_correlations", "describe_draws", "summarize_fit"]
 
 _NO_SPREAD = (float("nan"),) * 3  # an effect of a task feature is the same for every task
 _SHARE_WORDS = {0.8: "nearly all", 0.6: "most", 0.4: "about half", 0.2: "some", 0.0: "little"}
@@ -88,6 +85,7 @@ def summarize_fit(idata: xr.DataTree, n_listed: int = 5) -> Report:
     different, uncertain = standout_tasks(idata, n_listed)
     relations = idata["task_relations"].to_dataset()
     clusters, members = describe_clusters(relations, n_listed)
+    gaussian = has_gaussian_response(idata)
     return Report(
         heading=_heading(idata),
         verdict=str(idata.attrs["verdict"]),
@@ -99,7 +97,9 @@ def summarize_fit(idata: xr.DataTree, n_listed: int = 5) -> Report:
         parts=_parts(posterior),
         members=members,
         population=_population(posterior),
-        noise=describe_noise(posterior) if has_gaussian_response(idata) else _response(idata),
+        noise=describe_noise(posterior)
+        if has_gaussian_response(idata)
+        else describe_response(idata),
         different=different,
         uncertain=uncertain,
         difference_unit=relations.attrs.get("difference_unit", "noise standard deviations"),
@@ -127,17 +127,10 @@ def describe_draws(idata: xr.DataTree) -> str:
     )
 
 
-def _interval(draws: xr.DataArray) -> tuple[float, float, float]:
-    """Mean and 90% interval of one quantity."""
-    values = draws.to_numpy()
-    lower, upper = np.quantile(values, [0.05, 0.95])
-    return float(values.mean()), float(lower), float(upper)
-
-
 def _sharing(posterior: xr.Dataset) -> str:
     if "sharing" not in posterior:
         return "not defined for this model"
-    mean, lower, upper = _interval(posterior["sharing"])
+    mean, lower, upper = draws_interval(posterior["sharing"])
     if lower == upper:
         return f"{mean:.2f} by the choice of the relation"
     word = next(word for bound, word in _SHARE_WORDS.items() if mean >= bound)
@@ -195,13 +188,13 @@ def _parts(posterior: xr.Dataset) -> str:
     share = posterior["variance_share"]
     told = [
         f"{name} {mean:.0%} ({lower:.0%} to {upper:.0%})"
-        for name, one in _by_label(share, "part").items()
-        for mean, lower, upper in [_interval(one)]
+        for name, one in by_label(share, "part").items()
+        for mean, lower, upper in [draws_interval(one)]
     ]
     part = posterior["sparse_part"]
     ratio = (part.mean(("chain", "draw")) / part.std(("chain", "draw"))).to_numpy()
     t, j = np.unravel_index(int(np.abs(ratio).argmax()), ratio.shape)
-    mean, lower, upper = _interval(part.isel(task=t, feature=j))
+    mean, lower, upper = draws_interval(part.isel(task=t, feature=j))
     task, feature = label_texts(part["task"])[t], label_texts(part["feature"])[j]
     return (
         f"{', '.join(told)}; surest deviation: {feature} of task {task}, {mean:.3g} "
@@ -213,65 +206,21 @@ def _population(posterior: xr.Dataset) -> pd.DataFrame:
     """One row per coefficient, and one per effect of a task feature on it."""
     rows: list[tuple[object, ...]] = []
     if "intercept_mean" in posterior:
-        mean, sd = _interval(posterior["intercept_mean"]), _interval(posterior["intercept_sd"])
+        mean, sd = (
+            draws_interval(posterior["intercept_mean"]),
+            draws_interval(posterior["intercept_sd"]),
+        )
         rows.append(("Intercept (at the average features)", *mean, *sd))
     if "population_mean" in posterior:
-        means = _by_label(posterior["population_mean"], "feature")
-        sds = _by_label(posterior["population_sd"], "feature")
-        rows += [(name, *_interval(means[name]), *_interval(sds[name])) for name in means]
+        means = by_label(posterior["population_mean"], "feature")
+        sds = by_label(posterior["population_sd"], "feature")
+        rows += [(name, *draws_interval(means[name]), *draws_interval(sds[name])) for name in means]
     if "intercept_task_effects" in posterior:
-        effects = _by_label(posterior["intercept_task_effects"], "task_feature")
-        rows += [(f"Intercept × {z}", *_interval(effects[z]), *_NO_SPREAD) for z in effects]
+        effects = by_label(posterior["intercept_task_effects"], "task_feature")
+        rows += [(f"Intercept × {z}", *draws_interval(effects[z]), *_NO_SPREAD) for z in effects]
     if "task_effects" in posterior:
-        for z, effect in _by_label(posterior["task_effects"], "task_feature").items():
-            by_name = _by_label(effect, "feature")
-            rows += [(f"{f} × {z}", *_interval(by_name[f]), *_NO_SPREAD) for f in by_name]
+        for z, effect in by_label(posterior["task_effects"], "task_feature").items():
+            by_name = by_label(effect, "feature")
+            rows += [(f"{f} × {z}", *draws_interval(by_name[f]), *_NO_SPREAD) for f in by_name]
     columns = ["term", "mean", "mean_lower", "mean_upper", "sd", "sd_lower", "sd_upper"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def _by_label(draws: xr.DataArray, dim: str) -> dict[str, xr.DataArray]:
-    return {label: draws.isel({dim: k}) for k, label in enumerate(label_texts(draws[dim]))}
-
-
-def _response(idata: xr.DataTree) -> str:
-    """The likelihood, and its parameters that all tasks share."""
-    likelihood = fit_settings(idata).likelihood
-    posterior = idata["posterior"].to_dataset()
-    if isinstance(likelihood, Mixed):
-        labels = idata["posterior"]["task"].to_numpy()
-        kinds = sorted({type(one).__name__ for _, one in likelihood.tasks})
-        parts = [f"that of {_and(kinds)} responses"]
-        blocks = mixed_blocks(likelihood, labels)
-    else:
-        parts = [f"that of a {type(likelihood).__name__} response"]
-        blocks = likelihood.parameters  # type: ignore[union-attr]
-    for block in blocks:
-        draws = posterior[block.name]
-        numbers = {"": draws} if block.dim is None else _by_label(draws, block.dim)
-        for label, values in numbers.items():
-            mean, lower, upper = _interval(values)
-            name = f"{block.name} {label}".strip()
-            parts.append(f"{name} {mean:.3g} (90% interval {lower:.3g} to {upper:.3g})")
-    return ", ".join(parts)
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
-
-
-def describe_noise(posterior: xr.Dataset) -> str:
-    """Scatter of the rows around what is expected of them."""
-    if "noise_sd" not in posterior:
-        return "known standard errors"
-    noise = posterior["noise_sd"]
-    if "task" not in noise.dims:
-        mean, lower, upper = _interval(noise)
-        return f"sd {mean:.3g} (90% interval {lower:.3g} to {upper:.3g}), the same for every task"
-    means = noise.mean(("chain", "draw")).to_numpy()
-    labels = label_texts(noise["task"])
-    low, high = int(means.argmin()), int(means.argmax())
-    return (
-        f"sd {np.median(means):.3g} in the median task, from {means[low]:.3g} "
-        f"(task {labels[low]}) to {means[high]:.3g} (task {labels[high]})"
-    )
