@@ -85,7 +85,6 @@ def summarize_fit(idata: xr.DataTree, n_listed: int = 5) -> Report:
     different, uncertain = standout_tasks(idata, n_listed)
     relations = idata["task_relations"].to_dataset()
     clusters, members = describe_clusters(relations, n_listed)
-    gaussian = has_gaussian_response(idata)
     return Report(
         heading=_heading(idata),
         verdict=str(idata.attrs["verdict"]),
