@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 COMPILED := $(VENV)/compiled
 
-.PHONY: demo test lint bench calibrate clean
+.PHONY: demo test lint docs bench calibrate clean
 
 demo: $(COMPILED)
 	$(BIN)/python -m bayesmtl.demo
@@ -24,6 +24,10 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Into site/, without network once .venv is there; a warning, as of a broken link, is an error.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 bench: $(COMPILED)
 	$(BIN)/python -m benchmarks --out benchmarks/RESULTS.md
 
@@ -31,7 +35,7 @@ calibrate: $(COMPILED)
 	$(BIN)/python -m pytest -m calibration
 
 clean:
-	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) out site build dist .pytest_cache .mypy_cache .ruff_cache
 	find bayesmtl tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last, so that an interrupted installation starts again. Commands of
@@ -52,7 +56,7 @@ $(STAMP): pyproject.toml
 	fi
 	@rm -f $@
 	@echo "Installing into $(VENV); the first time this takes minutes (PyTorch is large)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[gp,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[gp,dev,docs]'
 	@touch $@
 
 # Numba notices a changed source, but not a changed function that the source calls: when any
