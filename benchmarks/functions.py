@@ -87,7 +87,7 @@ class FunctionsSettings:
     soil: SoilSettings = field(default_factory=SoilSettings)
     points: int = 40
     draws: int = 1000
-    tune: int = 1000
+    tune: int = 250
     chains: int = 4
     nuts_draws: int = 1000
     nuts_tune: int = 1000
@@ -96,8 +96,8 @@ class FunctionsSettings:
     saas_seconds: float = 600.0
     n_rows: int = 1_000_000
     n_tasks: int = 5
-    row_draws: int = 250
-    row_tune: int = 250
+    row_draws: int = 150
+    row_tune: int = 100
     row_chains: int = 2
     row_basis: int | None = None
     sets: int = 40
