@@ -169,7 +169,8 @@ def _told_counts(
         frequencies = np.tile(math.pi / (2.0 * half), (_MOST_OF_INPUT, 1))
         frequencies[:, j] *= np.arange(1, _MOST_OF_INPUT + 1)
         variance = spectral_density(problem.kernel, frequencies, lengthscale) / half.prod()
-        out.append(max(3, int((rows * variance > noise).sum())))
+        # Of no more functions than there are rows.
+        out.append(max(3, min(int((rows * variance > noise).sum()), int(rows))))
     return out
 
 

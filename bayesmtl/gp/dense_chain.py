@@ -21,7 +21,7 @@ from bayesmtl.gp.lengthscales import COLLAPSED_LIMIT
 from bayesmtl.gp.noise import log_noise_prior, start_noise
 from bayesmtl.gp.recording import record_functions, storage_for
 from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis
-from bayesmtl.numerics.joint_weights import Blocks, draw_perturbed
+from bayesmtl.numerics.joint_weights import Blocks, draw_perturbed, factor_dense, place_dense
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.relations.covariance.density import log_dense
 from bayesmtl.relations.covariance.state import TaskCovariancePrior, initial_tasks
@@ -99,8 +99,16 @@ class DenseChain:
         gram, score = standard_moments(self.sites, state)
         normals = rng.normal(size=(*score.shape, 1))
         rows = np.exp(-state.log_noise)[:, None] * state.scale * (root @ normals)[..., 0]
-        blocks = Blocks(gram, score, state.precision, None, self.problem.prior.block)
-        state.deviation[:] = draw_perturbed(blocks, rows, rng)
+        first = self.problem.prior.block
+        blocks = Blocks(gram, score, state.precision, None, first)
+        try:
+            state.deviation[:] = draw_perturbed(blocks, rows, rng)
+        except FloatingPointError:
+            # Far from the posterior, precisions of tasks may differ too much for the gradients.
+            eye = np.eye(score.shape[1] - first)
+            lower, half = factor_dense(gram, score, state.precision, eye, first)
+            drawn = place_dense(lower, half, rng.normal(size=score.size))
+            state.deviation[:] = drawn.reshape(score.shape)
 
     def storage(self, draws: int) -> FunctionDraws:
         """Empty arrays."""

@@ -37,7 +37,7 @@ _WIDTH = 1.0
 _ROUNDING = 1e-13
 # Information of the rows of a task, in units of the prior's, beyond which sums in double precision
 # lose the latter.
-_MOST_INFORMATION = 1e14
+_MOST_INFORMATION = 1e11
 
 
 class FunctionSites(NamedTuple):

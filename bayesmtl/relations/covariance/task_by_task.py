@@ -168,6 +168,9 @@ def update_tasks(gram, score, first, features, deviation, covariance, precision,
         omega = math.exp(_slice(args, math.log(omega), 1.0, rng))
         whole = features / omega + own
         lower = _factor(whole)
+        if not math.isfinite(lower[-1, -1]):
+            # Beyond double precision: the task keeps its row.
+            continue
         slopes = _draw_slopes(own, linear, lower, rows, psi[others] / omega, rng)
         mean = np.dot(slopes, rows)
         drawn = linear - np.dot(own, mean)
