@@ -53,9 +53,7 @@ def known_relation(name: str | None) -> str | None:
     typer.BadParameter
         With those that it knows.
     """
-    if name is not None and name not in RELATIONS:
-        raise typer.BadParameter(f"{name!r} is none of {', '.join(RELATIONS)}")
-    return name
+    return _known(name, RELATIONS)
 
 
 def known_likelihood(name: str | None) -> str | None:
@@ -66,8 +64,12 @@ def known_likelihood(name: str | None) -> str | None:
     typer.BadParameter
         With those that it knows.
     """
-    if name is not None and name not in LIKELIHOODS:
-        raise typer.BadParameter(f"{name!r} is none of {', '.join(LIKELIHOODS)}")
+    return _known(name, LIKELIHOODS)
+
+
+def _known(name: str | None, names: Mapping[str, Any]) -> str | None:
+    if name is not None and name not in names:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(names)}")
     return name
 
 

@@ -178,7 +178,10 @@ def _within(
     problem: FunctionProblem, counts: list[int], widths: list[float], most: int
 ) -> HilbertBasis:
     """As many functions as are allowed, in the same proportions."""
-    share = 1.0
+    # A grid has less than four times as many functions as are left without its corners.
+    bound = (4.0 * most / math.prod(counts)) ** (1.0 / len(counts))
+    steps = math.floor(math.log(bound) / math.log(_SMALLER)) if bound < 1.0 else 0
+    share = _SMALLER**steps
     while True:
         some = tuple(max(1, int(share * count)) for count in counts)
         basis = HilbertBasis(problem.kernel, some, tuple(widths))

@@ -10,15 +10,16 @@ import numpy as np
 
 from bayesmtl.assembly import Problem
 from bayesmtl.gp.length_state import LengthState
+from bayesmtl.gp.lengthscales import given_weights, given_whitened, grow
 from bayesmtl.numerics.jit import kernel
 from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.relations.covariance.state import DenseTasks, FactorTasks
 from bayesmtl.relations.exchangeable.moves import set_weights
 
-__all__ = ["grow", "move_given_whitened", "move_lengths", "place_weights", "population_terms"]
+__all__ = ["move_given_whitened", "move_lengths", "place_weights"]
 
 
-def population_terms(
+def _population_terms(
     problem: Problem, population: Any, tasks: DenseTasks | FactorTasks
 ) -> tuple[np.ndarray, float]:
     """Squares (basis,) of the standardised weights of each function, and how many they are."""
@@ -31,23 +32,18 @@ def population_terms(
     return square, float(n_tasks + len(tasks.factors))
 
 
-def grow(tasks: Any, log_factor: float) -> None:
-    """Multiply a dense covariance."""
-    if log_factor != 0.0:
-        tasks.covariance[:] *= np.exp(log_factor)
-        tasks.precision[:] *= np.exp(-log_factor)
-
-
 def move_lengths(
     problem: Problem, population: Any, tasks: Any, lengths: LengthState, rng: np.random.Generator
 ) -> None:
     """Length-scales at fixed weights."""
     first = problem.prior.block
-    quadratic, count = population_terms(problem, population, tasks)
+    quadratic, count = _population_terms(problem, population, tasks)
     before = lengths.log_variance.copy()
     own = np.diag(tasks.precision).copy() if lengths.ridge > 0.0 else np.zeros(0)
-    grow(tasks, lengths.given_weights(np.ascontiguousarray(quadratic), count, own, rng))
-    if isinstance(tasks, FactorTasks):
+    grown = given_weights(lengths, np.ascontiguousarray(quadratic), count, own, rng)
+    if isinstance(tasks, DenseTasks):
+        grow(tasks, grown)
+    else:
         tasks.factors[:] *= np.exp(0.5 * (before - lengths.log_variance))
     # At weights that are zero in floating point the deviations would not follow.
     factor = np.exp(0.5 * (before - lengths.log_variance))
@@ -70,7 +66,7 @@ def move_given_whitened(
         level = unpack_tasks(population.weights, prior.n_tasks)[:, :1]
         score = score - level * gram[:, first:, 0]
     linear = (weighted * score).sum(axis=0)
-    lengths.given_whitened(linear, np.ascontiguousarray(inner), rng)
+    given_whitened(lengths, linear, np.ascontiguousarray(inner), rng)
     population.scale[first:] = np.exp(0.5 * lengths.log_variance)
     place_weights(prior, population)
 

@@ -9,6 +9,7 @@ from bayesmtl.gp.data import FunctionProblem
 from bayesmtl.gp.dense_sweep import (
     FunctionSites,
     FunctionState,
+    draw_by_factor,
     given_drawn,
     residual_squares,
     standard_moments,
@@ -18,10 +19,10 @@ from bayesmtl.gp.draws import FunctionDraws
 from bayesmtl.gp.hyperparameters import GIVEN
 from bayesmtl.gp.length_state import start_lengths
 from bayesmtl.gp.lengthscales import COLLAPSED_LIMIT
-from bayesmtl.gp.noise import log_noise_prior, start_noise
+from bayesmtl.gp.noise import log_noise_density, start_noise
 from bayesmtl.gp.recording import record_functions, storage_for
 from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis
-from bayesmtl.numerics.joint_weights import Blocks, draw_perturbed, factor_dense, place_dense
+from bayesmtl.numerics.joint_weights import Blocks, draw_perturbed, gram_roots
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.relations.covariance.density import log_dense
 from bayesmtl.relations.covariance.state import TaskCovariancePrior, initial_tasks
@@ -76,7 +77,7 @@ class DenseChain:
             log_noise,
         )
         self._by_task = min(max(int(_OPERATIONS // p**3), 1 if p <= _MOST else 0), n_tasks)
-        self._root = None if n_tasks * p <= COLLAPSED_LIMIT else _roots(self.sites.gram)
+        self._root = None if n_tasks * p <= COLLAPSED_LIMIT else gram_roots(self.sites.gram)
 
     @property
     def weights(self) -> np.ndarray:
@@ -105,10 +106,7 @@ class DenseChain:
             state.deviation[:] = draw_perturbed(blocks, rows, rng)
         except FloatingPointError:
             # Far from the posterior, precisions of tasks may differ too much for the gradients.
-            eye = np.eye(score.shape[1] - first)
-            lower, half = factor_dense(gram, score, state.precision, eye, first)
-            drawn = place_dense(lower, half, rng.normal(size=score.size))
-            state.deviation[:] = drawn.reshape(score.shape)
+            draw_by_factor(self.sites, state, first, rng)
 
     def storage(self, draws: int) -> FunctionDraws:
         """Empty arrays."""
@@ -132,13 +130,6 @@ class DenseChain:
         value -= 0.5 * float((own * (state.precision @ own)).sum())
         value -= 0.5 * float((state.deviation[:, :first] ** 2).sum())
         value -= 0.5 * len(own) * float(self.lengths.log_variance.sum())
-        value -= float((self.sites.rows * state.log_noise).sum())
         square = residual_squares(self.sites, state)
-        value -= 0.5 * float((square * np.exp(-2.0 * state.log_noise)).sum())
-        return value + log_noise_prior(self.noise, state.log_noise) + self.lengths.log_prior()
-
-
-def _roots(gram: np.ndarray) -> np.ndarray:
-    """R (task, p, p) with ``R R' = gram``, which may be singular."""
-    values, vectors = np.linalg.eigh(gram)
-    return np.asarray(vectors * np.sqrt(np.clip(values, 0.0, None))[:, None, :])
+        value += log_noise_density(self.noise, state.log_noise, self.sites.rows, square)
+        return value + self.lengths.log_prior()

@@ -9,22 +9,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesmtl.gp.lengthscales import ALONG, without_weights
-from bayesmtl.gp.split_moves import draw_told, grow, split_covariance, split_lengths
+from bayesmtl.gp.lengthscales import grow, without_weights
+from bayesmtl.gp.split_moves import draw_told, split_covariance, split_lengths
 from bayesmtl.likelihoods.collapsed_noise import log_evidence
 from bayesmtl.numerics.densities import FIXED, log_density
 from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.joint_weights import factor_dense, place_dense
-from bayesmtl.numerics.matrices import draw_gaussian, draw_inverse_wishart
+from bayesmtl.numerics.matrices import draw_gaussian
 from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.relations.covariance.dense_covariance import standard_sites
-from bayesmtl.relations.covariance.state import HALF_T_DOF
-from bayesmtl.relations.covariance.task_by_task import draw_scale, update_tasks
+from bayesmtl.relations.covariance.task_by_task import draw_covariance, update_tasks
 
 __all__ = [
     "FunctionSites",
     "FunctionState",
     "NoisePrior",
+    "draw_by_factor",
     "given_drawn",
     "residual_squares",
     "standard_moments",
@@ -174,14 +174,9 @@ def standard_moments(sites, state):
 
 @inner_kernel
 def _covariance_given_drawn(state, first, rng):
-    """Huang and Wand 2013, Bayesian Anal. 8, section 4.2, with tasks for variables."""
-    n_tasks, p = state.deviation.shape
     own = state.deviation[:, first:].copy()
     scatter = np.dot(own, own.T)
-    for t in range(n_tasks):
-        scatter[t, t] += draw_scale(state.precision[t, t], n_tasks, rng)
-    dof = HALF_T_DOF + n_tasks - 1.0 + p - first
-    covariance, precision = draw_inverse_wishart(dof, scatter, rng)
+    covariance, precision = draw_covariance(state.precision, scatter, own.shape[1], rng)
     state.covariance[:] = covariance
     state.precision[:] = precision
 
@@ -201,29 +196,6 @@ def residual_squares(sites, state):
     return out
 
 
-@inner_kernel
-def _lengths_without_drawn(sites, state, lengths, rng):
-    """Length-scales with all weights integrated out, alone or along the ridge at random."""
-    ridge = lengths.ridge if rng.random() < ALONG else 0.0
-    grown = without_weights(
-        lengths.logs,
-        lengths.free,
-        lengths.squares,
-        lengths.smoothness,
-        lengths.constant,
-        lengths.rows,
-        lengths.units,
-        lengths.log_variance,
-        sites,
-        np.exp(-2.0 * state.log_noise).reshape((-1, 1)),
-        state.precision,
-        state.scale,
-        ridge,
-        rng,
-    )
-    grow(state, grown)
-
-
 @kernel
 def without_drawn(sites, state, lengths, noise, rng):
     """Noise sds and length-scales with weights integrated out; the weights must be drawn next."""
@@ -231,7 +203,9 @@ def without_drawn(sites, state, lengths, noise, rng):
     if not noise.shared:
         _noise_with_weights(sites, state, noise, first, rng)
     if lengths.free.any():
-        _lengths_without_drawn(sites, state, lengths, rng)
+        precision = np.exp(-2.0 * state.log_noise).reshape((-1, 1))
+        of_tasks = (precision, state.precision, state.scale)
+        grow(state, without_weights(lengths, sites, *of_tasks, rng))
 
 
 @kernel
@@ -268,6 +242,16 @@ def given_drawn(sites, state, lengths, noise, learned, by_task, rng):
 
 
 @kernel
+def draw_by_factor(sites, state, first, rng):
+    """Weights of all tasks at once, by one Cholesky factor of their precision."""
+    gram, score = standard_moments(sites, state)
+    eye = np.eye(score.shape[1] - first)
+    lower, half = factor_dense(gram, score, state.precision, eye, first)
+    drawn = place_dense(lower, half, rng.standard_normal(score.size))
+    state.deviation[:] = drawn.reshape(score.shape)
+
+
+@kernel
 def sweep_functions(sites, state, lengths, noise, learned, rng):
     """One sweep, weights of all tasks drawn by one Cholesky factor.
 
@@ -283,9 +267,5 @@ def sweep_functions(sites, state, lengths, noise, learned, rng):
     """
     first = state.scale.shape[0] - lengths.log_variance.shape[0]
     without_drawn(sites, state, lengths, noise, rng)
-    gram, score = standard_moments(sites, state)
-    eye = np.eye(lengths.log_variance.shape[0])
-    lower, half = factor_dense(gram, score, state.precision, eye, first)
-    drawn = place_dense(lower, half, rng.standard_normal(score.size))
-    state.deviation[:] = drawn.reshape(score.shape)
-    given_drawn(sites, state, lengths, noise, learned, score.shape[0], rng)
+    draw_by_factor(sites, state, first, rng)
+    given_drawn(sites, state, lengths, noise, learned, state.log_noise.shape[0], rng)

@@ -13,7 +13,7 @@ from bayesmtl.gp.data import FunctionProblem
 from bayesmtl.gp.dense_sweep import update_noise_sds
 from bayesmtl.gp.draws import FunctionDraws
 from bayesmtl.gp.length_state import start_lengths
-from bayesmtl.gp.noise import log_noise_prior, start_noise
+from bayesmtl.gp.noise import log_noise_density, start_noise
 from bayesmtl.gp.recording import record_functions, storage_for
 from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis
 from bayesmtl.inference.gibbs import ChainState, gibbs_step, start_chain
@@ -86,8 +86,6 @@ class FactorChain:
             prior, state.population, tasks, state.tasks.prior, 1.0, None
         )
         square = unpack_tasks(state.square, prior.n_tasks)
-        value -= float((self.count * self.log_noise).sum())
-        value -= 0.5 * float((square * np.exp(-2.0 * self.log_noise)).sum())
-        value += log_noise_prior(self.noise, self.log_noise)
+        value += log_noise_density(self.noise, self.log_noise, self.count, square)
         storage.lp[draw] = value + self.lengths.log_prior()
         return storage

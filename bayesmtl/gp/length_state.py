@@ -1,17 +1,15 @@
-"""Length-scales of one chain, and how they move."""
+"""Length-scales of one chain."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from bayesmtl.gp.hyperparameters import HUANG_WAND, HyperPrior
-from bayesmtl.gp.lengthscales import ALONG, given_weights, given_whitened, without_weights
 from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis
 from bayesmtl.numerics.densities import FIXED, log_density
 from bayesmtl.numerics.kernels import SMOOTHNESS, spectral_constant
-from bayesmtl.relations.covariance.state import DenseTasks
 
 __all__ = ["LengthState", "start_lengths"]
 
@@ -47,46 +45,6 @@ class LengthState(NamedTuple):
     rows: np.ndarray
     units: np.ndarray
     ridge: float
-
-    @property
-    def _settings(self) -> tuple[Any, ...]:
-        return (
-            self.free,
-            self.squares,
-            self.smoothness,
-            self.constant,
-            self.rows,
-            self.units,
-            self.log_variance,
-        )
-
-    def given_weights(
-        self, quadratic: np.ndarray, count: float, own: np.ndarray, rng: np.random.Generator
-    ) -> float:
-        """Update at fixed weights; ``quadratic`` (basis,) changes its unit.
-
-        ``own`` (task,) is the diagonal of the inverse covariance where that grows with them;
-        returns the log of the factor by which it does.
-        """
-        of_weights = (quadratic, count, self.ridge, own)
-        return float(given_weights(self.logs, *self._settings, *of_weights, rng))
-
-    def given_whitened(
-        self, linear: np.ndarray, inner: np.ndarray, rng: np.random.Generator
-    ) -> None:
-        """Update at fixed whitened weights."""
-        given_whitened(self.logs, *self._settings, linear, inner, rng)
-
-    def without_weights(
-        self, dense: Any, precision: np.ndarray, tasks: DenseTasks, scale: np.ndarray, rng: Any
-    ) -> float:
-        """Update with the weights integrated out, and the ``scale`` of these; see above.
-
-        In a direction at random, as a move is of either kind: alone, or along the ridge.
-        """
-        ridge = self.ridge if rng.random() < ALONG else 0.0
-        of_tasks = (dense, precision, tasks.precision, scale, ridge)
-        return float(without_weights(self.logs, *self._settings, *of_tasks, rng))
 
     def log_prior(self) -> float:
         """Of the free length-scales, up to a constant."""

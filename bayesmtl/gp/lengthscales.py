@@ -17,12 +17,13 @@ from bayesmtl.relations.covariance.dense_covariance import standard_sites
 from bayesmtl.relations.covariance.state import HALF_T_DOF, HALF_T_SCALE
 
 __all__ = [
-    "ALONG",
     "COLLAPSED_LIMIT",
     "directions",
+    "from_here",
     "given_weights",
     "given_whitened",
-    "log_scaled",
+    "grow",
+    "place_grown",
     "place_lengths",
     "without_weights",
 ]
@@ -30,7 +31,7 @@ __all__ = [
 # Weights of all tasks up to which they are integrated out in every sweep.
 COLLAPSED_LIMIT = 400
 # Share of the moves without weights that are along the ridge.
-ALONG = 0.5
+_ALONG = 0.5
 
 _WIDTH = 1.0
 # Logs of length-scales in half ranges: beyond, no data can speak.
@@ -88,7 +89,7 @@ def place_lengths(x, args):
 
 
 @inner_kernel
-def log_scaled(grown, own):
+def _log_scaled(grown, own):
     """Log prior of a covariance times ``e^grown``, with the Jacobian, up to a constant.
 
     ``own`` (task,) is the diagonal of its inverse; Huang and Wand 2013, Bayesian Anal. 8, eq. 3.
@@ -102,19 +103,24 @@ def log_scaled(grown, own):
 
 
 @inner_kernel
+def place_grown(x, place, ridge, own):
+    """`place_lengths`, the covariance growing by ``ridge`` times x; log prior density of both."""
+    value = place_lengths(x, place)
+    if ridge > 0.0 and value > -np.inf:
+        value += _log_scaled(ridge * x, own)
+    return value
+
+
+@inner_kernel
 def _centred(x, args):
     """Weights normal, ``quadratic`` (m,) their squares in units of the covariance of the tasks.
 
     The covariance grows by ``ridge`` times x.
     """
     place, start, quadratic, n_tasks, ridge, own = args
-    value = place_lengths(x, place)
+    value, grown, out = place_grown(x, place, ridge, own), ridge * x, place[6]
     if value == -np.inf:
         return value
-    grown = ridge * x
-    if ridge > 0.0:
-        value += log_scaled(grown, own)
-    out = place[6]
     for i in range(out.shape[0]):
         change = out[i] - start[i] + grown
         value -= 0.5 * (n_tasks * change + quadratic[i] * math.exp(-change))
@@ -144,13 +150,9 @@ def _noncentred(x, args):
 def _collapsed(x, args):
     """Log evidence of the sites, all weights integrated out."""
     place, dense, precision, task_precision, scale, first, ridge, own = args
-    value = place_lengths(x, place)
+    value, grown, out = place_grown(x, place, ridge, own), ridge * x, place[6]
     if value == -np.inf:
         return value
-    grown = ridge * x
-    if ridge > 0.0:
-        value += log_scaled(grown, own)
-    out = place[6]
     m = out.shape[0]
     # A covariance that grows is the same as weights that do.
     for i in range(m):
@@ -168,35 +170,37 @@ _slice_centred = slice_sampler(_centred)
 _slice_noncentred = slice_sampler(_noncentred)
 
 
+@inner_kernel
+def from_here(lengths, direction, out):
+    """The first argument of `place_lengths`: moves from the current values along a direction."""
+    return (
+        lengths.logs,
+        lengths.logs.copy(),
+        direction,
+        lengths.squares,
+        lengths.smoothness,
+        lengths.constant,
+        out,
+        lengths.rows,
+        lengths.units,
+    )
+
+
 @kernel
-def given_weights(
-    logs,
-    free,
-    squares,
-    smoothness,
-    constant,
-    rows,
-    units,
-    log_variance,
-    quadratic,
-    n_tasks,
-    ridge,
-    own,
-    rng,
-):
-    """Update logs (p,) of the length-scales, and ``log_variance`` (m,), at fixed weights.
+def given_weights(lengths, quadratic, n_tasks, own, rng):
+    """Update length-scales at fixed weights.
 
     ``quadratic`` (m,) holds ``d_i' B^-1 d_i`` of the standardised weights d_i of each function; its
-    unit is the old variance, on return the new one. With a ``ridge`` above zero the covariance B
-    grows too, whose inverse has the diagonal ``own`` (task,): the log of its factor is returned.
+    unit is the old variance, on return the new one. With a ridge above zero the covariance B grows
+    too, whose inverse has the diagonal ``own`` (task,): the log of its factor is returned.
     """
+    log_variance = lengths.log_variance
     out, total = log_variance.copy(), 0.0
     own = own.copy()
-    for direction in directions(free):
-        for along in range(2 if ridge > 0.0 else 1):
-            slope = along * ridge * direction.sum()
-            of_basis = (squares, smoothness, constant, out, rows, units)
-            place = (logs, logs.copy(), direction, *of_basis)
+    for direction in directions(lengths.free):
+        for along in range(2 if lengths.ridge > 0.0 else 1):
+            slope = along * lengths.ridge * direction.sum()
+            place = from_here(lengths, direction, out)
             args = (place, log_variance.copy(), quadratic.copy(), n_tasks, slope, own)
             x = _slice_centred(args, 0.0, _WIDTH, rng)
             place_lengths(x, place)
@@ -211,58 +215,48 @@ def given_weights(
 
 
 @kernel
-def given_whitened(
-    logs, free, squares, smoothness, constant, rows, units, log_variance, linear, inner, rng
-):
-    """Update logs (p,) of the length-scales, and ``log_variance`` (m,), at fixed whitened weights.
+def given_whitened(lengths, linear, inner, rng):
+    """Update length-scales at fixed whitened weights.
 
     ``linear`` (m,) and ``inner`` (m, m) are the quadratic form that the rows make of the sds.
     """
-    out, sd = log_variance.copy(), np.empty_like(log_variance)
-    for direction in directions(free):
-        of_basis = (squares, smoothness, constant, out, rows, units)
-        place = (logs, logs.copy(), direction, *of_basis)
+    out, sd = lengths.log_variance.copy(), np.empty_like(lengths.log_variance)
+    for direction in directions(lengths.free):
+        place = from_here(lengths, direction, out)
         x = _slice_noncentred((place, linear, inner, sd), 0.0, _WIDTH, rng)
         place_lengths(x, place)
-        log_variance[:] = out
+        lengths.log_variance[:] = out
 
 
 @kernel
-def without_weights(
-    logs,
-    free,
-    squares,
-    smoothness,
-    constant,
-    rows,
-    units,
-    log_variance,
-    dense,
-    precision,
-    task_precision,
-    scale,
-    ridge,
-    rng,
-):
-    """Update logs (p,) of the length-scales, ``log_variance`` (m,) and the ``scale`` (1 or 0 + m,).
+def without_weights(lengths, dense, precision, task_precision, scale, rng):
+    """Update length-scales, and the ``scale`` (1 or 0 + m,) of the weights, these integrated out.
 
-    All weights are integrated out and must be drawn next. With a ``ridge`` above zero the move is
-    along it: the covariance, whose inverse is ``task_precision``, grows too; the log of its factor
-    is returned.
+    The weights must be drawn next. In a way at random, the length-scales move alone or, where there
+    is a ridge, along it: the covariance, whose inverse is ``task_precision``, grows too; the log of
+    its factor is returned.
     """
-    out, first = log_variance.copy(), scale.shape[0] - log_variance.shape[0]
+    ridge = lengths.ridge if rng.random() < _ALONG else 0.0
+    out, first = lengths.log_variance.copy(), scale.shape[0] - lengths.log_variance.shape[0]
     task_precision, total = task_precision.copy(), 0.0
-    for direction in directions(free):
+    for direction in directions(lengths.free):
         slope, own = ridge * direction.sum(), np.diag(task_precision).copy()
-        of_basis = (squares, smoothness, constant, out, rows, units)
-        place = (logs, logs.copy(), direction, *of_basis)
+        place = from_here(lengths, direction, out)
         args = (place, dense, precision, task_precision, scale, first, slope, own)
         x = _slice_collapsed(args, 0.0, _WIDTH, rng)
         place_lengths(x, place)
         grown = slope * x
         total += grown
         task_precision *= math.exp(-grown)
-        log_variance[:] = out
+        lengths.log_variance[:] = out
     for i in range(out.shape[0]):
         scale[first + i] = math.exp(0.5 * out[i])
     return total
+
+
+@kernel
+def grow(tasks, log_factor):
+    """Multiply the covariance of the tasks, with its inverse."""
+    if log_factor != 0.0:
+        tasks.covariance[:] *= math.exp(log_factor)
+        tasks.precision[:] *= math.exp(-log_factor)

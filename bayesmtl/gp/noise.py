@@ -1,4 +1,4 @@
-"""Noise sds of functions: where a chain starts, and their prior."""
+"""Noise sds of functions: where a chain starts, and their density."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bayesmtl.gp.dense_sweep import NoisePrior
 from bayesmtl.gp.hyperparameters import HyperPrior
 from bayesmtl.numerics.densities import FIXED, log_density
 
-__all__ = ["log_noise_prior", "start_noise"]
+__all__ = ["log_noise_density", "start_noise"]
 
 
 def start_noise(prior: HyperPrior, rng: np.random.Generator) -> tuple[NoisePrior, np.ndarray]:
@@ -22,9 +22,14 @@ def start_noise(prior: HyperPrior, rng: np.random.Generator) -> tuple[NoisePrior
     return NoisePrior(rows, units, prior.shared_noise), log_noise
 
 
-def log_noise_prior(prior: NoisePrior, log_noise: np.ndarray) -> float:
-    """Log density of the logs (task,) of the noise sds that are learned."""
-    value = 0.0
+def log_noise_density(
+    prior: NoisePrior, log_noise: np.ndarray, rows: np.ndarray, square: np.ndarray
+) -> float:
+    """Log density of the logs (task,) of the noise sds that are learned, and of the rows.
+
+    ``rows`` and ``square`` (task,) are their numbers and their residual sums of squares.
+    """
+    value = -float((rows * log_noise + 0.5 * square * np.exp(-2.0 * log_noise)).sum())
     for row, unit, x in zip(prior.rows, prior.units, log_noise.tolist(), strict=True):
         if row[0] != FIXED:
             value += float(log_density(row, unit * np.exp(x))) + x

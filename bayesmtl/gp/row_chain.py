@@ -11,11 +11,11 @@ from collections.abc import Callable
 import numpy as np
 
 from bayesmtl.assembly import Problem
-from bayesmtl.gp.core_lengths import grow, move_given_whitened, move_lengths, place_weights
+from bayesmtl.gp.core_lengths import move_given_whitened, move_lengths, place_weights
 from bayesmtl.gp.data import FunctionProblem
 from bayesmtl.gp.draws import FunctionDraws
 from bayesmtl.gp.length_state import start_lengths
-from bayesmtl.gp.lengthscales import COLLAPSED_LIMIT
+from bayesmtl.gp.lengthscales import COLLAPSED_LIMIT, grow, without_weights
 from bayesmtl.gp.recording import record_functions, storage_for
 from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis
 from bayesmtl.inference.corrected import CorrectedTuning, corrected_sweep, start_corrected
@@ -92,8 +92,8 @@ class RowChain:
 
         deviation = unpack_tasks(population.deviation, prior.n_tasks)
         q = whiten_dense(*factors(), deviation.ravel())
-        of_tasks = (dense, state.sites.precision, tasks, population.scale)
-        grow(tasks, self.lengths.without_weights(*of_tasks, self.rng))
+        of_tasks = (dense, state.sites.precision, tasks.precision, population.scale)
+        grow(tasks, without_weights(self.lengths, *of_tasks, self.rng))
         placed = place_dense(*factors(), q).reshape(deviation.shape)
         population.deviation[:] = pack_tasks(placed)
         place_weights(prior, population)

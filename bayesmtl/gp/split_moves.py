@@ -9,26 +9,17 @@ import math
 
 import numpy as np
 
-from bayesmtl.gp.lengthscales import directions, log_scaled, place_lengths
+from bayesmtl.gp.lengthscales import directions, from_here, grow, place_grown, place_lengths
 from bayesmtl.numerics.jit import inner_kernel
-from bayesmtl.numerics.matrices import cholesky, draw_inverse_wishart, invert_lower
+from bayesmtl.numerics.matrices import cholesky, invert_lower
 from bayesmtl.numerics.slicing import slice_sampler
-from bayesmtl.relations.covariance.state import HALF_T_DOF
-from bayesmtl.relations.covariance.task_by_task import draw_scale
+from bayesmtl.relations.covariance.task_by_task import draw_covariance
 
-__all__ = ["draw_told", "grow", "split_covariance", "split_lengths"]
+__all__ = ["draw_told", "split_covariance", "split_lengths"]
 
 # Logs of the information of the rows on a standardised weight from which on it is held.
 _LEAST, _MOST = math.log(0.1), math.log(10.0)
 _WIDTH = 1.0
-
-
-@inner_kernel
-def grow(state, log_factor):
-    """Multiply the covariance of the tasks."""
-    if log_factor != 0.0:
-        state.covariance[:] *= math.exp(log_factor)
-        state.precision[:] *= math.exp(-log_factor)
 
 
 @inner_kernel
@@ -68,10 +59,7 @@ def _gain(sites, state, change):
 
 @inner_kernel
 def split_covariance(sites, state, told, rng):
-    """Covariance from the weights that are told; the others follow, accepted by the rows.
-
-    The proposal is the conditional of Huang and Wand 2013, Bayesian Anal. 8, section 4.2.
-    """
+    """Covariance from the weights that are told; the others follow, accepted by the rows."""
     n_tasks, p = state.deviation.shape
     first = p - told.shape[0]
     scatter = np.zeros((n_tasks, n_tasks))
@@ -82,10 +70,7 @@ def split_covariance(sites, state, told, rng):
             for t in range(n_tasks):
                 for u in range(n_tasks):
                     scatter[t, u] += state.deviation[t, first + i] * state.deviation[u, first + i]
-    for t in range(n_tasks):
-        scatter[t, t] += draw_scale(state.precision[t, t], n_tasks, rng)
-    dof = HALF_T_DOF + n_tasks - 1.0 + n_told
-    covariance, precision = draw_inverse_wishart(dof, scatter, rng)
+    covariance, precision = draw_covariance(state.precision, scatter, n_told, rng)
     follow = np.dot(cholesky(covariance), invert_lower(cholesky(state.covariance)))
     change = np.zeros((n_tasks, p))
     moved = state.deviation.copy()
@@ -130,13 +115,9 @@ def _likelihood_of_factors(sites, state, untold, first):
 def _split(x, args):
     """Told weights are normal; the others change by factors of which the rows speak."""
     place, start, quadratic, told, n_tasks, ridge, own, linear, inner, factor = args
-    value = place_lengths(x, place)
+    value, grown, out = place_grown(x, place, ridge, own), ridge * x, place[6]
     if value == -np.inf:
         return value
-    grown = ridge * x
-    if ridge > 0.0:
-        value += log_scaled(grown, own)
-    out = place[6]
     k = 0
     for i in range(out.shape[0]):
         change = out[i] - start[i] + grown
@@ -170,17 +151,7 @@ def split_lengths(sites, state, lengths, told, rng):
         for along in range(2 if lengths.ridge > 0.0 else 1):
             slope = along * lengths.ridge * direction.sum()
             own = np.diag(state.precision).copy()
-            place = (
-                lengths.logs,
-                lengths.logs.copy(),
-                direction,
-                lengths.squares,
-                lengths.smoothness,
-                lengths.constant,
-                out,
-                lengths.rows,
-                lengths.units,
-            )
+            place = from_here(lengths, direction, out)
             start = lengths.log_variance.copy()
             of_told = (quadratic, told, float(n_tasks), slope, own)
             x = _slice_split((place, start, *of_told, linear, inner, factor), 0.0, _WIDTH, rng)

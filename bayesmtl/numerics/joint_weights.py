@@ -23,13 +23,13 @@ __all__ = [
     "DENSE",
     "DENSE_LIMIT",
     "EIGEN",
-    "GIVEN_LIMIT",
     "Blocks",
     "choose_route",
     "conjugate_gradients",
     "draw_eigen",
     "draw_perturbed",
     "factor_dense",
+    "gram_roots",
     "place_dense",
     "solve_columns",
     "whiten_dense",
@@ -38,8 +38,6 @@ __all__ = [
 DENSE, EIGEN, CONJUGATE_GRADIENTS = "dense", "eigen", "conjugate gradients"
 # Coefficients in all, up to which one Cholesky factor is affordable.
 DENSE_LIMIT = 3000
-# Beyond, conjugate gradients are faster; on the dense route means can be drawn with the weights.
-GIVEN_LIMIT = 400
 _SAME = 1e-10
 _TOLERANCE = 1e-9
 _JITTER = 1e-5
@@ -68,8 +66,8 @@ class Blocks(NamedTuple):
     first: int
 
 
-def choose_route(gram: np.ndarray, first: int, limit: int = DENSE_LIMIT) -> str:
-    """How to draw jointly, given the sites' G (task, p, p); dense up to ``limit`` coefficients."""
+def choose_route(gram: np.ndarray, first: int) -> str:
+    """How to draw jointly, given the sites' G (task, p, p)."""
     n_tasks, p, _ = gram.shape
     reference = gram[np.argmax(np.trace(gram, axis1=1, axis2=2))]
     size = np.sqrt(np.outer(np.diag(reference), np.diag(reference)))
@@ -77,7 +75,7 @@ def choose_route(gram: np.ndarray, first: int, limit: int = DENSE_LIMIT) -> str:
     apart = np.abs(reference[:first, first:]) <= _SAME * size[:first, first:]
     if n_tasks > 1 and same.all() and apart.all():
         return EIGEN
-    return DENSE if n_tasks * p <= limit else CONJUGATE_GRADIENTS
+    return DENSE if n_tasks * p <= DENSE_LIMIT else CONJUGATE_GRADIENTS
 
 
 @kernel
@@ -159,6 +157,12 @@ def draw_eigen(blocks: Blocks, noise: np.ndarray, normals: np.ndarray) -> np.nda
     drawn = rotated / precision + normals[:, first:] / np.sqrt(precision)
     out[:, first:] = (task_vectors @ drawn @ vectors.T @ half.T) / root_noise[:, None]
     return out
+
+
+def gram_roots(gram: np.ndarray) -> np.ndarray:
+    """R (task, p, p) with ``R R' = gram``, which may be singular."""
+    values, vectors = np.linalg.eigh(gram)
+    return np.asarray(vectors * np.sqrt(np.clip(values, 0.0, None))[:, None, :])
 
 
 def draw_perturbed(

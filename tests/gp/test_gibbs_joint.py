@@ -122,7 +122,8 @@ def scores(
     seen = []
     with pytest.MonkeyPatch.context() as patched:
         if gradients:
-            patched.setattr(dense_chain, "COLLAPSED_LIMIT", 0)
+            for limit in ("COLLAPSED_LIMIT", "_OPERATIONS", "_MOST"):
+                patched.setattr(dense_chain, limit, 0)
         chain = DenseChain(problem, functions, BASIS, 0, rng)
     for i in range(n_chains):
         place(chain, world, i)

@@ -124,5 +124,4 @@ def test_the_route_depends_on_designs_and_size() -> None:
     gram[2] *= 1.001
     assert choose_route(gram, 0) == DENSE
     assert choose_route(np.concatenate([gram] * 300), 0) == CONJUGATE_GRADIENTS
-    assert choose_route(gram, 0, limit=11) == CONJUGATE_GRADIENTS
     assert choose_route(gram[:1], 0) == DENSE

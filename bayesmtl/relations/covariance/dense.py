@@ -16,20 +16,18 @@ from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.joint_weights import (
     CONJUGATE_GRADIENTS,
     DENSE,
-    DENSE_LIMIT,
     EIGEN,
-    GIVEN_LIMIT,
     Blocks,
     choose_route,
     draw_eigen,
     draw_perturbed,
     factor_dense,
+    gram_roots,
     place_dense,
     solve_columns,
 )
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.relations.covariance.dense_covariance import (
-    covariance_given_weights,
     standard_sites,
     structure_given_weights,
 )
@@ -49,18 +47,9 @@ from bayesmtl.relations.exchangeable.moves import (
 )
 from bayesmtl.relations.exchangeable.population import update_means_of
 from bayesmtl.relations.exchangeable.rows import row_pass
-from bayesmtl.relations.exchangeable.state import (
-    DIAGONAL,
-    PopulationPrior,
-    PopulationState,
-    learns,
-)
+from bayesmtl.relations.exchangeable.state import PopulationPrior, PopulationState
 
 __all__ = ["DenseSites", "dense_sites", "draw_weights", "sweep_dense"]
-
-# Operations up to which the weights of a task are integrated out for its row of the covariance,
-# where nothing else is learned.
-_ROWS_LIMIT = 1e7
 
 
 class DenseSites(NamedTuple):
@@ -99,12 +88,8 @@ def dense_sites(
 ) -> tuple[DenseSites, Route]:
     """Unpack the sites and choose the route, if it is not given."""
     gram = unpack_symmetric(sites.gram, prior.n_tasks)
-    limit = DENSE_LIMIT if learns(prior) else GIVEN_LIMIT
-    route = route or choose_route(gram, prior.block, limit)
-    root = None
-    if route == CONJUGATE_GRADIENTS:
-        values, vectors = np.linalg.eigh(gram)
-        root = vectors * np.sqrt(np.clip(values, 0.0, None))[:, None, :]
+    route = route or choose_route(gram, prior.block)
+    root = gram_roots(gram) if route == CONJUGATE_GRADIENTS else None
     dense = DenseSites(
         gram,
         unpack_tasks(sites.moment, prior.n_tasks),
@@ -154,17 +139,6 @@ def _draw_with_means(dense, precision, prior, state, task_precision, normals, rn
     return place_dense(lower, half, normals.reshape(-1)).reshape((n_tasks, p))
 
 
-@kernel
-def _draw_given_means(dense, precision, prior, state, task_precision, normals):
-    """Draw the standardised deviations (task, p) given the means."""
-    first, (n_tasks, p) = prior.block, dense.moment.shape
-    center = np.dot(dense.design, state.means.T)
-    gram, score = standard_sites(dense, precision, state.scale, center)
-    features = state.precision[first:, first:].copy()
-    lower, half = factor_dense(gram, score, task_precision, features, first)
-    return place_dense(lower, half, normals.reshape(-1)).reshape((n_tasks, p))
-
-
 def draw_weights(
     dense: DenseSites,
     route: Route,
@@ -176,7 +150,7 @@ def draw_weights(
 ) -> np.ndarray:
     """Draw the standardised deviations (task, p) of all tasks in one block.
 
-    On the dense route the means, where they are learned, are drawn with them, in place.
+    On the dense route the means are drawn with them, in place.
 
     Parameters
     ----------
@@ -191,8 +165,8 @@ def draw_weights(
     """
     normals = rng.normal(size=dense.moment.shape)
     if route.name == DENSE:
-        of = (dense, precision, prior, state, tasks.precision, normals)
-        return np.asarray(_draw_with_means(*of, rng) if learns(prior) else _draw_given_means(*of))
+        drawn = _draw_with_means(dense, precision, prior, state, tasks.precision, normals, rng)
+        return np.asarray(drawn)
     first, center = prior.block, dense.design @ state.means.T
     gram, score = standard_sites(dense, precision, state.scale, center)
     features = state.precision[first:, first:].copy()
@@ -241,11 +215,8 @@ def sweep_dense(
     """
     deviation = draw_weights(dense, route, sites.precision, prior, state, tasks, rng)
     learned = task_prior.kind == "full"
-    if learns(prior) or prior.covariance != DIAGONAL:
-        part = (sites, dense, prior, state, tasks, deviation, learned, noise_variance, step)
-        _given_weights(*part, rng)
-    else:
-        _covariance_alone(sites, dense, prior, state, tasks, deviation, learned, rng)
+    part = (sites, dense, prior, state, tasks, deviation, learned, noise_variance, step)
+    _given_weights(*part, rng)
     if task_prior.structure is not None:
         structure = task_prior.structure
         structure_given_deviations(
@@ -273,17 +244,6 @@ def _given_weights(
         update_joint(sites, prior, state, noise_variance, rng)
     if learned:
         exchange_dense(prior, state, tasks, noise_variance, rng)
-
-
-@kernel
-def _covariance_alone(sites, dense, prior, state, tasks, deviation, learned, rng):
-    """The covariance of tasks where nothing of the population is learned."""
-    place_deviations_of(state, deviation, 0)
-    set_weights(prior, state)
-    if learned:
-        covariance_given_weights(prior, state, tasks, rng)
-        if prior.n_tasks * state.scale.shape[0] ** 3 <= _ROWS_LIMIT:
-            _covariance_given_others(sites, dense, prior, state, tasks, rng)
 
 
 @inner_kernel

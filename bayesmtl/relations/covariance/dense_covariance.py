@@ -7,7 +7,7 @@ and with them what the sites say of it.
 import numpy as np
 
 from bayesmtl.numerics.jit import inner_kernel, kernel
-from bayesmtl.numerics.matrices import cholesky, draw_inverse_wishart, invert_lower
+from bayesmtl.numerics.matrices import cholesky, invert_lower
 from bayesmtl.relations.covariance.innovations import (
     by_task,
     place_deviations_of,
@@ -15,15 +15,14 @@ from bayesmtl.relations.covariance.innovations import (
 )
 from bayesmtl.relations.covariance.root import move_root
 from bayesmtl.relations.covariance.specific import own_moments
-from bayesmtl.relations.covariance.state import HALF_T_DOF, HALF_T_SCALE, DenseTasks
-from bayesmtl.relations.covariance.task_by_task import draw_scale
+from bayesmtl.relations.covariance.state import HALF_T_SCALE, DenseTasks
+from bayesmtl.relations.covariance.task_by_task import draw_covariance, draw_scale
 from bayesmtl.relations.covariance.task_rows import update_task_rows
 from bayesmtl.relations.exchangeable.moves import set_weights, standardise
 from bayesmtl.relations.exchangeable.updates import update_expansion
 
 __all__ = [
     "covariance_given_innovations",
-    "covariance_given_weights",
     "expand_tasks",
     "scale_tasks",
     "standard_sites",
@@ -49,11 +48,8 @@ def standard_sites(dense, precision, scale, center):
 
 
 @inner_kernel
-def covariance_given_weights(prior, state, tasks, rng):
-    """Huang and Wand 2013, Bayesian Anal. 8, section 4.2, with tasks for variables.
-
-    A feature whose scale is zero says nothing.
-    """
+def _covariance_given_weights(prior, state, tasks, rng):
+    """Covariance of the tasks; a feature whose scale is zero says nothing."""
     first, p = prior.block, state.scale.shape[0]
     deviation = by_task(state.deviation, prior.n_tasks, first, p)
     precision = state.precision[first:, first:].copy()
@@ -65,10 +61,7 @@ def covariance_given_weights(prior, state, tasks, rng):
             precision[i, :] = 0.0
             precision[:, i] = 0.0
     scatter = np.dot(np.dot(deviation, precision), deviation.T)
-    for t in range(prior.n_tasks):
-        scatter[t, t] += draw_scale(tasks.precision[t, t], prior.n_tasks, rng)
-    dof = HALF_T_DOF + prior.n_tasks - 1.0 + d
-    covariance, inverse = draw_inverse_wishart(dof, scatter, rng)
+    covariance, inverse = draw_covariance(tasks.precision, scatter, d, rng)
     tasks.covariance[:] = covariance
     tasks.precision[:] = inverse
 
@@ -80,7 +73,7 @@ def structure_given_weights(dense, prior, state, tasks, learned, noise_variance,
     ``step`` (2,) is that of `move_root`.
     """
     if learned:
-        covariance_given_weights(prior, state, tasks, rng)
+        _covariance_given_weights(prior, state, tasks, rng)
         move_root(prior, state, tasks, dense.design, step, rng)
     inverse = invert_lower(cholesky(tasks.covariance))
     weights = by_task(state.weights, prior.n_tasks, prior.block, state.scale.shape[0])

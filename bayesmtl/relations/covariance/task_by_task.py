@@ -11,13 +11,22 @@ import math
 import numpy as np
 
 from bayesmtl.numerics.jit import inner_kernel, kernel
-from bayesmtl.numerics.matrices import cholesky, draw_gaussian, inverse_spd, solve_upper
+from bayesmtl.numerics.matrices import (
+    cholesky,
+    draw_gaussian,
+    draw_inverse_wishart,
+    inverse_spd,
+    solve_upper,
+)
 from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.relations.covariance.state import HALF_T_DOF, HALF_T_SCALE
 
-__all__ = ["draw_scale", "update_tasks"]
+__all__ = ["draw_covariance", "draw_scale", "update_tasks"]
 
 _LARGE = 48
+# Least variance of a task given the others, as a share of what they explain: below it the
+# covariance is singular in double precision, and outside the support.
+_SINGULAR = 1e-12
 
 
 @inner_kernel
@@ -25,6 +34,20 @@ def draw_scale(inverse, n_tasks, rng):
     """Scale psi of the inverse-Wishart prior of a task, by its element of the precision."""
     rate = HALF_T_DOF * inverse + 1.0 / HALF_T_SCALE**2
     return 2.0 * HALF_T_DOF * rng.standard_gamma(0.5 * (HALF_T_DOF + n_tasks)) / rate
+
+
+@inner_kernel
+def draw_covariance(precision, scatter, count, rng):
+    """A covariance of the tasks, and its inverse, given ``count`` features with such a scatter.
+
+    Huang and Wand 2013, Bayesian Anal. 8, section 4.2, with tasks for variables; ``precision``
+    (task, task) is the inverse of the covariance before.
+    """
+    n_tasks = precision.shape[0]
+    whole = scatter.copy()
+    for t in range(n_tasks):
+        whole[t, t] += draw_scale(precision[t, t], n_tasks, rng)
+    return draw_inverse_wishart(HALF_T_DOF + n_tasks - 1.0 + count, whole, rng)
 
 
 @inner_kernel
@@ -115,16 +138,24 @@ def _conditional(t, others, covariance):
 
 
 @inner_kernel
+def _explained(slopes, others, covariance):
+    """Variance that the others explain."""
+    variance = 0.0
+    for a in range(others.shape[0]):
+        for b in range(others.shape[0]):
+            variance += slopes[a] * covariance[others[a], others[b]] * slopes[b]
+    return variance
+
+
+@inner_kernel
 def _set_conditional(t, others, slopes, omega, covariance):
     """Inverse of `_conditional`; the covariance of the others stays."""
-    variance = omega
     for a in range(others.shape[0]):
         total = 0.0
         for b in range(others.shape[0]):
             total += covariance[others[a], others[b]] * slopes[b]
         covariance[t, others[a]] = covariance[others[a], t] = total
-        variance += slopes[a] * total
-    covariance[t, t] = variance
+    covariance[t, t] = omega + _explained(slopes, others, covariance)
 
 
 @kernel
@@ -168,10 +199,10 @@ def update_tasks(gram, score, first, features, deviation, covariance, precision,
         omega = math.exp(_slice(args, math.log(omega), 1.0, rng))
         whole = features / omega + own
         lower = _factor(whole)
-        if not math.isfinite(lower[-1, -1]):
-            # Beyond double precision: the task keeps its row.
-            continue
         slopes = _draw_slopes(own, linear, lower, rows, psi[others] / omega, rng)
+        if not omega > _SINGULAR * _explained(slopes, others, covariance):
+            # The task keeps its row.
+            continue
         mean = np.dot(slopes, rows)
         drawn = linear - np.dot(own, mean)
         _forward(lower, drawn)
