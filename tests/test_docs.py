@@ -1,6 +1,7 @@
 """Every Python block of the README and the documentation runs, in the order of its page."""
 
 import re
+import runpy
 import warnings
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,16 @@ def test_few_blocks_are_not_run() -> None:
 def test_every_public_name_is_in_the_reference() -> None:
     described = set(re.findall(r"^::: bayesmtl\.(\w+)$", (ROOT / "docs/api.md").read_text(), re.M))
     assert described == set(bm.__all__) - {"__version__"}
+
+
+def test_hooks_fill_in_the_recipes_and_turn_formulas_into_mathml() -> None:
+    hooks = runpy.run_path(str(ROOT / "docs/hooks.py"))
+    page = (ROOT / "docs/recipes.md").read_text()
+    filled = hooks["on_page_markdown"](page)
+    for name in bm.list_recipes()["name"]:
+        assert f"| `{name}` | " in filled
+    assert hooks["on_page_markdown"]("no table") == "no table"
+    html = hooks["on_page_content"]('a <span class="arithmatex">\\(x &lt; y^2\\)</span> b')
+    assert html.startswith("a <math")
+    assert "<msup><mi>y</mi><mn>2</mn></msup>" in html
+    assert 'display="inline"' in html

@@ -12,7 +12,8 @@ from bayesmtl.gp.data import FunctionProblem, noise_prior
 from bayesmtl.gp.dense import DenseMarginal
 from bayesmtl.gp.hyperparameters import HUANG_WAND, LOW_RANK, HyperPrior
 from bayesmtl.gp.posterior import LogPosterior
-from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis
+from bayesmtl.gp.projected import AnyBasis, ProjectedBasis, project
+from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis, WeightMarginal, basis_sites
 from bayesmtl.inference.approximations import maximise
 from bayesmtl.numerics.bases import pivoted_centers
 from bayesmtl.numerics.densities import FIXED
@@ -32,18 +33,20 @@ MOST_INPUTS = 3
 # the shortest likely length-scale, and at the likeliest. Largest kernel value that the boundary of
 # the box may mirror.
 _LEFT_OUT, _LIKELY_LEFT_OUT, _MIRRORED = 0.01, 0.001, 0.02
-_MOST_FUNCTIONS, _MOST_OF_INPUT = 512, 200
+_MOST_FUNCTIONS, _MOST_FINE, _MOST_OF_INPUT = 512, 2000, 200
 # Weights of all tasks that are drawn at once, under a Gaussian and another likelihood; operations
 # of a sweep where tasks share factors.
 _MOST_WEIGHTS, _MOST_OF_ROWS, _MOST_OPERATIONS = 2400, 1200, 3e9
 _MOST_WIDTH = 2.5
-# Rows by which length-scales are guessed, and bounds of their factor either way.
-_PILOT_ROWS, _FACTORS = 300, (1.2, 2.0)
+# Rows by which length-scales are guessed, at so many scales, and bounds of their factor either way.
+_PILOT_ROWS, _SCALES, _FACTORS = 300, 3, (1.2, 2.0)
 _STEP, _LEAST_CURVATURE = 1e-4, 0.3
 _ITERATIONS = 200
 _GRID = 200
 _SMALLER = 0.98
-_SAMPLE = 3000
+_SAMPLE, _SAMPLE_OF_TASK = 3000, 100_000
+# Projections at most, and the change of the logs of length-scales that ends them.
+_PROJECTIONS, _SETTLED = 6, 0.05
 
 
 class Lengths(NamedTuple):
@@ -102,8 +105,17 @@ def _factors(target: LogPosterior, vector: np.ndarray) -> np.ndarray:
 
 
 def _some(problem: FunctionProblem, task: int, share: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows of a task: at random, and around one of them, where short length-scales show too."""
     mine = np.flatnonzero(problem.rows.task == task)
-    return np.sort(rng.choice(mine, min(share, len(mine)), replace=False))
+    if len(mine) <= share:
+        return mine
+    inputs, part = problem.rows.inputs, -(-share // _SCALES)
+    center, chosen = inputs[rng.choice(mine)], []
+    for scale in np.linspace(0.0, 1.0, _SCALES).tolist():
+        some = rng.choice(mine, int(part * (len(mine) / part) ** scale), replace=False)
+        distance = ((inputs[some] - center) ** 2).sum(axis=1)
+        chosen.append(some[np.argsort(distance, kind="stable")[:part]])
+    return np.unique(np.concatenate(chosen))
 
 
 def _standard(response: np.ndarray, task: np.ndarray) -> np.ndarray:
@@ -157,7 +169,7 @@ def _count(kernel: str, half_width: float, lengthscale: float, allowed: float) -
 
 def _told_counts(
     problem: FunctionProblem, lengthscale: np.ndarray, widths: list[float], noise: float
-) -> list[int]:
+) -> tuple[int, ...]:
     """Functions along each input of which the rows of a task tell more than the prior.
 
     What they tell of those that are left out would be taken for noise and for other functions.
@@ -171,7 +183,19 @@ def _told_counts(
         variance = spectral_density(problem.kernel, frequencies, lengthscale) / half.prod()
         # Of no more functions than there are rows.
         out.append(max(3, min(int((rows * variance > noise).sum()), int(rows))))
-    return out
+    return tuple(out)
+
+
+def _needed(problem: FunctionProblem, lengths: Lengths, widths: list[float]) -> list[int]:
+    """Functions along each input for the length-scales."""
+    n_inputs, likely = len(widths), np.sqrt(lengths.low * lengths.high)
+    return [
+        max(
+            _count(problem.kernel, width, low, _LEFT_OUT / n_inputs),
+            _count(problem.kernel, width, middle, _LIKELY_LEFT_OUT / n_inputs),
+        )
+        for width, low, middle in zip(widths, lengths.low.tolist(), likely.tolist(), strict=True)
+    ]
 
 
 def _within(
@@ -237,7 +261,7 @@ def choose_basis(
     rng: np.random.Generator,
     *,
     gaussian: bool = True,
-) -> HilbertBasis | NystroemBasis:
+) -> AnyBasis:
     """A box and numbers of functions for the length-scales that the data make likely.
 
     Of many inputs, points at the likeliest length-scales.
@@ -270,35 +294,72 @@ def choose_basis(
     widths = [_half_width(problem.kernel, one) for one in lengths.high.tolist()]
     if basis_size is not None:
         return HilbertBasis(problem.kernel, basis_size, tuple(widths))
-    counts = [
-        max(
-            _count(problem.kernel, width, low, _LEFT_OUT / n_inputs),
-            _count(problem.kernel, width, middle, _LIKELY_LEFT_OUT / n_inputs),
-        )
-        for width, low, middle in zip(widths, lengths.low.tolist(), likely.tolist(), strict=True)
-    ]
-    fine = HilbertBasis(problem.kernel, tuple(counts), tuple(widths))
-    told = _told_counts(problem, likely, widths, lengths.noise)
-    finer = [max(pair) for pair in zip(counts, told, strict=True)]
+    counts = _needed(problem, lengths, widths)
+    told = HilbertBasis(
+        problem.kernel, _told_counts(problem, likely, widths, lengths.noise), tuple(widths)
+    )
+    finer = [max(pair) for pair in zip(counts, told.counts, strict=True)]
+    if told.size > most:
+        fine = _within(problem, finer, widths, _MOST_FINE)
+        if fine.size < told.size:
+            _warn_of_rows(most)
+        return _principal(problem, fine, likely, lengths.noise, most, rng)
     basis = _within(problem, finer, widths, most)
-    if all(own >= count for own, count in zip(basis.counts, finer, strict=True)):
-        return basis
-    if fine.size > most:
+    if any(own < count for own, count in zip(basis.counts, counts, strict=True)):
+        needed = HilbertBasis(problem.kernel, tuple(counts), tuple(widths)).size
         shares = [
             residual_share(problem.kernel, count, width, low)
             for count, width, low in zip(basis.counts, widths, lengths.low.tolist(), strict=True)
         ]
         warn(
-            f"functions of {n_inputs} inputs as rough as the data suggest need {fine.size:,} basis "
+            f"functions of {n_inputs} inputs as rough as the data suggest need {needed:,} basis "
             f"functions; {basis.size:,} are used, which leave out {min(sum(shares), 1.0):.0%} of "
             "the variance at the shortest likely length-scales: use inference='nuts' or 'svgp', or "
             "basis_size="
         )
-    else:
-        of_rows = HilbertBasis(problem.kernel, tuple(finer), tuple(widths)).size
-        warn(
-            f"so many rows tell about {of_rows:,} basis functions, and {basis.size:,} are used: "
-            "intervals of correlations and length-scales may be too short and off; more rows than "
-            "the basis can follow do not help, fit a random sample of them, or set basis_size="
-        )
     return basis
+
+
+def _principal(
+    problem: FunctionProblem,
+    fine: HilbertBasis,
+    lengthscale: np.ndarray,
+    noise: float,
+    most: int,
+    rng: np.random.Generator,
+) -> ProjectedBasis:
+    """Functions of which the rows tell, at length-scales that the best known task makes likely.
+
+    These and the functions are found in turn.
+    """
+    rows = problem.rows
+    mine = np.flatnonzero(rows.task == np.bincount(rows.task).argmax())
+    chosen = np.sort(rng.choice(mine, min(_SAMPLE_OF_TASK, len(mine)), replace=False))
+    own, one = _alone(problem.prior, 1), np.zeros(len(chosen), dtype=rows.task.dtype)
+    some = rows._replace(
+        inputs=rows.inputs[chosen],
+        task=one,
+        response=_standard(rows.response[chosen], one),
+        n_tasks=1,
+        level_sd=np.ones(1),
+    )
+    vector = own.start(rng)
+    for _ in range(_PROJECTIONS):
+        basis, n_told = project(fine, rows, lengthscale, noise, most, rng)
+        target = LogPosterior(own, WeightMarginal(basis_sites(some, basis), basis))
+        vector = maximise(target.or_nothing, vector, _ITERATIONS).x
+        values, last = own.values(vector), lengthscale
+        lengthscale = values.lengthscale[0]
+        noise = float(values.noise[0] ** 2 / values.covariance[0, 0, 0])
+        if np.abs(np.log(lengthscale / last)).max() < _SETTLED:
+            break
+    if n_told > basis.size:
+        _warn_of_rows(basis.size)
+    return basis
+
+
+def _warn_of_rows(size: int) -> None:
+    warn(
+        f"so many rows tell of more functions than the {size:,} that are used: what these leave "
+        "out counts as noise; fewer tasks or inference='svgp' can follow more"
+    )

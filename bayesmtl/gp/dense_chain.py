@@ -20,8 +20,8 @@ from bayesmtl.gp.hyperparameters import GIVEN
 from bayesmtl.gp.length_state import start_lengths
 from bayesmtl.gp.lengthscales import COLLAPSED_LIMIT
 from bayesmtl.gp.noise import log_noise_density, start_noise
+from bayesmtl.gp.projected import AnyBasis
 from bayesmtl.gp.recording import record_functions, storage_for
-from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis
 from bayesmtl.numerics.joint_weights import Blocks, draw_perturbed, gram_roots
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.relations.covariance.density import log_dense
@@ -46,7 +46,7 @@ class DenseChain:
         self,
         problem: Problem,
         functions: FunctionProblem,
-        basis: HilbertBasis | NystroemBasis,
+        basis: AnyBasis,
         tune: int,
         rng: np.random.Generator,
     ) -> None:

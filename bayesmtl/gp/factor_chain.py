@@ -14,8 +14,8 @@ from bayesmtl.gp.dense_sweep import update_noise_sds
 from bayesmtl.gp.draws import FunctionDraws
 from bayesmtl.gp.length_state import start_lengths
 from bayesmtl.gp.noise import log_noise_density, start_noise
+from bayesmtl.gp.projected import AnyBasis
 from bayesmtl.gp.recording import record_functions, storage_for
-from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis
 from bayesmtl.inference.gibbs import ChainState, gibbs_step, start_chain
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.numerics.lanes import pack_tasks, unpack_symmetric, unpack_tasks
@@ -34,7 +34,7 @@ class FactorChain:
         self,
         problem: Problem,
         functions: FunctionProblem,
-        basis: HilbertBasis | NystroemBasis,
+        basis: AnyBasis,
         tune: int,
         rng: np.random.Generator,
     ) -> None:

@@ -22,6 +22,7 @@ from bayesmtl.gp.hyperparameters import LOW_RANK
 from bayesmtl.gp.kronecker import KroneckerMarginal
 from bayesmtl.gp.posterior import HyperDraws, LogPosterior, approximate, sample_nuts
 from bayesmtl.gp.problem import Marginal
+from bayesmtl.gp.projected import ProjectedBasis, with_untold
 from bayesmtl.gp.result import FunctionRecord, build_function_tree
 from bayesmtl.gp.sparse import SparseSettings
 from bayesmtl.gp.sparse_fits import fit_functions
@@ -181,7 +182,9 @@ def _gibbs(
         )
     seed = settings["random_seed"]
     gaussian = isinstance(likelihood, Gaussian)
-    basis = choose_basis(problem, size, np.random.default_rng(seed), gaussian=gaussian)
+    rng = np.random.default_rng(seed)
+    sampled = choose_basis(problem, size, rng, gaussian=gaussian)
+    basis = sampled.fine if isinstance(sampled, ProjectedBasis) else sampled
     n_bytes = 8 * settings["draws"] * settings["chains"] * problem.rows.n_tasks * basis.size
     if n_bytes > _MOST_BYTES:
         raise UnsupportedError(
@@ -189,10 +192,15 @@ def _gibbs(
             f"and {basis.size:,} basis functions take {n_bytes / 2**30:,.0f} GiB, more than "
             f"{_MOST_BYTES / 2**30:.0f} GiB: use fewer draws, or basis_size="
         )
-    draws, core, interrupted = sample_functions(problem, basis, likelihood, **settings)
+    draws, core, interrupted = sample_functions(problem, sampled, likelihood, **settings)
+    about: dict[str, Any]
     if isinstance(basis, HilbertBasis):
-        return _Outcome(draws, interrupted, {}, {"basis_size": list(basis.counts)}, basis, core)
-    about: dict[str, Any] = {"basis_size": [basis.size]}
+        about = {"basis_size": list(basis.counts)}
+        if isinstance(sampled, ProjectedBasis):
+            draws = with_untold(draws, sampled, rng)
+            about["projected_size"] = sampled.size
+        return _Outcome(draws, interrupted, {}, about, basis, core)
+    about = {"basis_size": [basis.size]}
     if (problem.prior.lengthscale_rows[..., 0] != FIXED).any():
         about["point_estimates"] = ["lengthscale"]
     return _Outcome(draws, interrupted, {}, about, basis, core)

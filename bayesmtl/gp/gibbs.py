@@ -14,8 +14,8 @@ from bayesmtl.gp.dense_chain import DenseChain
 from bayesmtl.gp.draws import FunctionDraws, join_functions
 from bayesmtl.gp.factor_chain import FactorChain
 from bayesmtl.gp.hyperparameters import LOW_RANK
+from bayesmtl.gp.projected import AnyBasis
 from bayesmtl.gp.row_chain import RowChain
-from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis
 from bayesmtl.inference.sampling import finish_chains
 from bayesmtl.likelihoods import Likelihood
 
@@ -24,7 +24,7 @@ __all__ = ["sample_functions"]
 
 def sample_functions(
     functions: FunctionProblem,
-    basis: HilbertBasis | NystroemBasis,
+    basis: AnyBasis,
     likelihood: Likelihood,
     *,
     draws: int,

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesmtl.gp.hyperparameters import HUANG_WAND, HyperPrior
-from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis
+from bayesmtl.gp.projected import AnyBasis
+from bayesmtl.gp.weight_space import NystroemBasis
 from bayesmtl.numerics.densities import FIXED, log_density
 from bayesmtl.numerics.kernels import SMOOTHNESS, spectral_constant
 
@@ -52,9 +53,7 @@ class LengthState(NamedTuple):
         return float(sum(log_density(r, u * np.exp(x)) + x for r, u, x, free in parts if free))
 
 
-def start_lengths(
-    prior: HyperPrior, basis: HilbertBasis | NystroemBasis, rng: np.random.Generator
-) -> LengthState:
+def start_lengths(prior: HyperPrior, basis: AnyBasis, rng: np.random.Generator) -> LengthState:
     """A dispersed start, or the values that are fixed."""
     rows, units = prior.lengthscale_rows[0], prior.lengthscale_unit
     if isinstance(basis, NystroemBasis):

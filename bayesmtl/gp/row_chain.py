@@ -16,8 +16,8 @@ from bayesmtl.gp.data import FunctionProblem
 from bayesmtl.gp.draws import FunctionDraws
 from bayesmtl.gp.length_state import start_lengths
 from bayesmtl.gp.lengthscales import COLLAPSED_LIMIT, grow, without_weights
+from bayesmtl.gp.projected import AnyBasis
 from bayesmtl.gp.recording import record_functions, storage_for
-from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis
 from bayesmtl.inference.corrected import CorrectedTuning, corrected_sweep, start_corrected
 from bayesmtl.inference.corrected_state import attempt
 from bayesmtl.inference.nuisance import log_parameters, noise_variance
@@ -39,7 +39,7 @@ class RowChain:
         self,
         problem: Problem,
         functions: FunctionProblem,
-        basis: HilbertBasis | NystroemBasis,
+        basis: AnyBasis,
         tune: int,
         rng: np.random.Generator,
     ) -> None:

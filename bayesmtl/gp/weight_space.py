@@ -19,6 +19,7 @@ from bayesmtl.gp.weight_kernels import assemble_weights, weight_moments
 from bayesmtl.numerics.kernels import (
     hilbert_basis,
     hilbert_frequencies,
+    hilbert_sums,
     kernel_matrix,
     log_spectral_density,
     spectral_slopes,
@@ -48,6 +49,11 @@ class Basis(Protocol):
 
     def columns(self, inputs: np.ndarray) -> np.ndarray:
         """Their values (row, basis) at inputs (row, input)."""
+
+    def sums(
+        self, inputs: np.ndarray, response: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Over rows, of products of them (basis, basis), with the response, and alone (basis,)."""
 
     def log_variance(self, lengthscale: np.ndarray) -> np.ndarray:
         """Logs of the variances (basis,) of their weights."""
@@ -91,6 +97,14 @@ class HilbertBasis(NamedTuple):
         """Values (row, basis) at inputs (row, input)."""
         return hilbert_basis(inputs, self.frequencies, np.array(self.half_widths))
 
+    def sums(
+        self, inputs: np.ndarray, response: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Over rows, of products of them (basis, basis), with the response, and alone (basis,)."""
+        half = np.array(self.half_widths)
+        numbers = np.rint(self.frequencies * 2.0 * half / np.pi).astype(np.intp)
+        return hilbert_sums(inputs, response, numbers, half)
+
     def log_variance(self, lengthscale: np.ndarray) -> np.ndarray:
         """Log spectral density (basis,)."""
         return log_spectral_density(self.kernel, self.frequencies, lengthscale)
@@ -130,6 +144,19 @@ class NystroemBasis(NamedTuple):
         lower = np.linalg.cholesky(own)
         return np.ascontiguousarray(solve_triangular(lower, cross, lower=True).T)
 
+    def sums(
+        self, inputs: np.ndarray, response: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Over rows, of products of them (basis, basis), with the response, and alone (basis,)."""
+        gram, (moment, total) = np.zeros((self.size, self.size)), np.zeros((2, self.size))
+        for start in range(0, len(inputs), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            columns = self.columns(inputs[part])
+            gram += columns.T @ columns
+            moment += columns.T @ response[part]
+            total += columns.sum(axis=0)
+        return gram, moment, total
+
     def log_variance(self, lengthscale: np.ndarray) -> np.ndarray:
         """Zeros (basis,): the length-scales are part of the functions."""
         return np.zeros(self.size)
@@ -163,23 +190,22 @@ class BasisSites(NamedTuple):
 
 
 def basis_sites(rows: FunctionRows, basis: Basis) -> BasisSites:
-    """Sums over rows that are sorted by task, a block at a time."""
-    n, m = rows.n_tasks, basis.size
-    moment, total = np.zeros((2, n, m))
-    count, response, square = np.zeros((3, n))
-    out = BasisSites(np.zeros((n, m, m)), moment, total, count, response, square, rows.level_sd)
+    """Sums over rows that are sorted by task."""
+    n = rows.n_tasks
     first = np.searchsorted(rows.task, np.arange(n + 1))
-    for t in range(n):
-        for start in range(first[t], first[t + 1], _BLOCK):
-            part = slice(start, min(start + _BLOCK, first[t + 1]))
-            columns, values = basis.columns(rows.inputs[part]), rows.response[part]
-            out.gram[t] += columns.T @ columns
-            moment[t] += columns.T @ values
-            total[t] += columns.sum(axis=0)
-            count[t] += len(values)
-            response[t] += values.sum()
-            square[t] += values @ values
-    return out
+    parts = [slice(first[t], first[t + 1]) for t in range(n)]
+    sums = [basis.sums(rows.inputs[part], rows.response[part]) for part in parts]
+    response = [rows.response[part] for part in parts]
+    gram, moment, total = (np.array(own) for own in zip(*sums, strict=True))
+    return BasisSites(
+        gram=gram,
+        moment=moment,
+        total=total,
+        rows=np.diff(first).astype(np.float64),
+        response=np.array([own.sum() for own in response]),
+        square=np.array([own @ own for own in response]),
+        level_sd=rows.level_sd,
+    )
 
 
 class _Solved(NamedTuple):

@@ -32,6 +32,8 @@ CONSTANT = 1e-9
 ENDS = ("0\nseparate\nestimates", "0.25", "0.5", "0.75", "1\none common\nmodel")
 N_EXTREMES = 3
 MAX_NAMED = 30
+# Of all names together, up to which they stand upright.
+_LEVEL_CHARACTERS = 60
 TITLE_PAD = 24  # points: room for the legend between title and axes
 
 
@@ -219,12 +221,9 @@ def _use_rank_axis(
     ax.set_xlabel(f"tasks in order of borrowing (each has {each})")
     ax.set_xlim(0.4, len(order) + 0.6)
     if len(order) <= MAX_NAMED:
-        style: dict[str, Any] = {
-            "rotation": 45,
-            "ha": "right",
-            "rotation_mode": "anchor",
-            "fontsize": 7,
-        }
+        style: dict[str, Any] = {"fontsize": 9}
+        if sum(map(len, texts)) > _LEVEL_CHARACTERS:
+            style = {"rotation": 45, "ha": "right", "rotation_mode": "anchor", "fontsize": 7}
         ax.set_xticks(range(1, len(order) + 1), [texts[i] for i in order], **style)
     return rank
 

@@ -11,6 +11,7 @@ from bayesmtl.numerics.kernels import (
     KERNELS,
     hilbert_basis,
     hilbert_frequencies,
+    hilbert_sums,
     kernel_and_slope,
     kernel_values,
     scaled_distances,
@@ -69,3 +70,18 @@ def test_basis_of_two_inputs_gives_the_kernel(name: str, slack: float) -> None:
     found = (basis * spectral_density(name, frequencies, length)) @ basis.T
     exact = kernel_values(name, scaled_distances(inputs, inputs, length))
     assert np.abs(found - exact).max() < slack
+
+
+@pytest.mark.parametrize("counts", [(7,), (5, 3), (2, 4, 3)])
+def test_sums_of_the_basis_are_those_of_its_columns(counts: tuple[int, ...]) -> None:
+    rng, p = np.random.default_rng(1), len(counts)
+    half = np.array([1.2, 1.7, 2.5])[:p]
+    # More rows than are held at once.
+    inputs, response = rng.uniform(-1.0, 1.0, (20_000, p)), rng.normal(3.0, 1.0, 20_000)
+    frequencies = hilbert_frequencies(counts, half)
+    numbers = np.stack(np.meshgrid(*[np.arange(1, k + 1) for k in counts], indexing="ij"), axis=-1)
+    gram, moment, total = hilbert_sums(inputs, response, numbers.reshape(-1, p), half)
+    columns = hilbert_basis(inputs, frequencies, half)
+    np.testing.assert_allclose(gram, columns.T @ columns, atol=1e-9)
+    np.testing.assert_allclose(moment, columns.T @ response, atol=1e-9)
+    np.testing.assert_allclose(total, columns.sum(axis=0), atol=1e-9)

@@ -112,6 +112,13 @@ def test_equal_rows_put_the_tasks_in_order(make_fit: MakeFit) -> None:
     assert many.get_xscale() == "linear"
 
 
+@pytest.mark.parametrize(("n_tasks", "angle"), [(3, 0.0), (25, 45.0)])
+def test_names_of_few_tasks_stand_upright(make_fit: MakeFit, n_tasks: int, angle: float) -> None:
+    names = [f"task {i}" for i in range(n_tasks)]
+    ticks = plot_sharing(make_fit(names, equal_rows=True)).axes[1].get_xticklabels()
+    assert [tick.get_rotation() for tick in ticks] == [angle] * n_tasks
+
+
 def test_what_exists_is_drawn(make_fit: MakeFit) -> None:
     assert len(plot_sharing(without(make_fit(range(4)), "sharing")).axes) == 1
     assert len(plot_sharing(without(make_fit(range(4)), "borrowing")).axes) == 1
