@@ -220,7 +220,7 @@ def test_methods_that_do_not_work_say_what_does(kind: str) -> None:
                 one.fit(data, progressbar=False)
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 @pytest.mark.parametrize("kind", ["full", "low_rank"])
 @pytest.mark.filterwarnings("ignore::bayesmtl.BayesMTLWarning")
 def test_nuts_agrees(kind: str) -> None:
@@ -253,7 +253,7 @@ def yes_or_no(correlation: np.ndarray, *, n_rows: int = 40, n_features: int = 3)
 SIGNED = np.array([[1.0, 0.8, -0.8], [0.8, 1.0, -0.8], [-0.8, -0.8, 1.0]])
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 @pytest.mark.parametrize("kind", ["full", "low_rank"])
 @pytest.mark.filterwarnings("ignore::bayesmtl.BayesMTLWarning")
 def test_nuts_agrees_on_yes_or_no(kind: str) -> None:
@@ -271,7 +271,7 @@ def test_nuts_agrees_on_yes_or_no(kind: str) -> None:
             assert agree(one[..., s, t] ** power, other[..., s, t] ** power, 4.2), (s, t, power)
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 @pytest.mark.parametrize("likelihood", [bm.Bernoulli(), bm.Poisson()], ids=str)
 def test_uncorrelated_tasks_of_rows_are_exchangeable(likelihood: Any) -> None:
     data = yes_or_no(np.eye(4), n_rows=15, n_features=2)

@@ -237,7 +237,7 @@ def test_a_new_graded_task_takes_the_thresholds_of_its_likelihood(fitted: xr.Dat
         bm.predict(fitted, new[:1], given=new[:1].assign(y="huge"), likelihood={"p": kinds["p"]})
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 @pytest.mark.parametrize("kind", ["pain", "score"])
 def test_given_rows_say_what_a_fit_with_them_would(kind: str) -> None:
     data, settings = rows(), {"draws": 1500, "tune": 500}
@@ -295,7 +295,7 @@ def test_every_relation(relation: Any, intercept: Any) -> None:
         assert float(cuts.std()) > 0.05
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 @pytest.mark.parametrize("method", ["advi", "fullrank_advi"])
 def test_approximations_find_weights_and_thresholds(
     model: bm.Model, fitted: xr.DataTree, method: str
@@ -307,7 +307,7 @@ def test_approximations_find_weights_and_thresholds(
         assert float(distance.max()) < 1.0, name
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 def test_the_graph_has_the_same_posterior() -> None:
     """With row weights."""
     data = rows().assign(w=np.tile([0.5, 1.5], len(KINDS) * N // 2))

@@ -107,7 +107,7 @@ def test_evidence_needs_fixed_structures(relation: Any) -> None:
         model.log_evidence(grouped(4, 1))
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 @pytest.mark.parametrize("name", ["known", "lengths", "levels"])
 def test_gibbs_is_nuts(name: str) -> None:
     model = bm.Model("y ~ x0 + x1", "task", RELATIONS[name])

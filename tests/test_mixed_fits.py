@@ -156,6 +156,7 @@ def test_a_new_task_has_the_likelihood_it_is_given(fitted: xr.DataTree) -> None:
     assert noise[..., 600:].std() == pytest.approx(0.5, rel=0.05)
 
 
+@pytest.mark.calibration
 @pytest.mark.parametrize("kind", ["b", "c", "d", "f", "s"])
 def test_given_rows_say_what_a_fit_with_them_would(kind: str) -> None:
     data, settings = rows(), {"draws": 1000, "tune": 500}
@@ -325,7 +326,7 @@ def test_no_exact_sites_nor_evidence(model: bm.Model) -> None:
         model.log_evidence(rows())
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 def test_the_graph_has_the_same_posterior() -> None:
     """With row weights and an offset; a method on the graph, and the sampler."""
     data = rows().assign(o=0.1, w=np.tile([0.5, 1.5], len(KINDS) * N // 2))
@@ -343,7 +344,7 @@ def test_the_graph_has_the_same_posterior() -> None:
         assert float(np.abs(np.log(one.std(("chain", "draw")) / sd)).max()) < 0.25, name
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 def test_tasks_of_different_kinds_help_each_other() -> None:
     """Three tasks that share their weights: errors together against each alone."""
     settings = benchmark.MixedSettings(
@@ -357,6 +358,7 @@ def test_tasks_of_different_kinds_help_each_other() -> None:
     assert together < 0.8 * alone
 
 
+@pytest.mark.calibration
 @pytest.mark.parametrize("method", ["advi", "fullrank_advi"])
 def test_approximations_find_the_weights(fitted: xr.DataTree, method: str) -> None:
     approximate = fit(bm.Model("y ~ x", "task", likelihood=KINDS), rows(), inference=method)

@@ -14,14 +14,16 @@ N_TASKS, N_ROWS, CYCLES = 2, 6, 4
 BASIS = HilbertBasis("matern52", (4,), (1.6,))
 
 
-def function_problem(level: float, noise_units: float) -> FunctionProblem:
-    rows = function_rows(N_TASKS, N_ROWS)._replace(level_sd=np.full(N_TASKS, level))
+def function_problem(
+    level: float, noise_units: float, n_tasks: int = N_TASKS, n_rows: int = N_ROWS
+) -> FunctionProblem:
+    rows = function_rows(n_tasks, n_rows)._replace(level_sd=np.full(n_tasks, level))
     n = len(rows.task)
-    tasks = np.array(["a", "b"], dtype=object)
+    tasks = np.array(list("abc")[:n_tasks], dtype=object)
     table = Rows(rows.inputs, rows.response, rows.task, tasks, np.arange(n), {}, 0)
-    units = Units(np.zeros(1), np.ones(1), np.zeros(N_TASKS), np.ones(N_TASKS))
+    units = Units(np.zeros(1), np.ones(1), np.zeros(n_tasks), np.ones(n_tasks))
     design = Design("y ~ x", "y", ("x",), True, {"levels": {}, "state": {}})
-    prior = hyper_prior(N_TASKS, noise_units=noise_units)
+    prior = hyper_prior(n_tasks, noise_units=noise_units)
     return FunctionProblem(
         table, rows, np.arange(n), units, prior, ("x",), design, "matern52", None
     )
@@ -30,17 +32,23 @@ def function_problem(level: float, noise_units: float) -> FunctionProblem:
 class World:
     """Exact draws, one chain each."""
 
-    def __init__(self, functions: FunctionProblem, n: int, rng: np.random.Generator) -> None:
-        unit = functions.prior.noise_unit
-        self.covariance = np.array([draw_covariance(N_TASKS, rng) for _ in range(n)])
+    def __init__(
+        self,
+        functions: FunctionProblem,
+        n: int,
+        rng: np.random.Generator,
+        basis: HilbertBasis = BASIS,
+    ) -> None:
+        unit, n_tasks = functions.prior.noise_unit, functions.rows.n_tasks
+        self.covariance = np.array([draw_covariance(n_tasks, rng) for _ in range(n)])
         self.logs = np.log(LENGTH.sample(n, rng))
-        self.log_noise = np.log(NOISE.sample((n, N_TASKS), rng) / unit)
-        normal = rng.normal(size=(n, N_TASKS, BASIS.size))
-        variance = np.array([BASIS.log_variance(np.exp([x])) for x in self.logs])
+        self.log_noise = np.log(NOISE.sample((n, n_tasks), rng) / unit)
+        normal = rng.normal(size=(n, n_tasks, basis.size))
+        variance = np.array([basis.log_variance(np.exp([x])) for x in self.logs])
         self.weights = (
             np.linalg.cholesky(self.covariance) @ normal * np.exp(0.5 * variance[:, None])
         )
-        self.level = functions.rows.level_sd * rng.normal(size=(n, N_TASKS))
+        self.level = functions.rows.level_sd * rng.normal(size=(n, n_tasks))
 
     def statistics(self) -> dict[str, np.ndarray]:
         return statistics(self.covariance, self.logs, self.log_noise, self.weights, self.level)

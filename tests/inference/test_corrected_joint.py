@@ -8,7 +8,7 @@ from tests.oracles.geweke import joint_scores
 from tests.oracles.geweke_rows import CASES, exact_draws, successive_rows
 from tests.oracles.geweke_selection import selected_bernoulli
 
-CHAINS, CYCLES = 300, 20
+CHAINS, CYCLES = 200, 12
 
 
 @pytest.mark.mcmc

@@ -11,7 +11,7 @@ from tests.oracles.generative import simulate
 from tests.oracles.geweke import joint_scores, successive_conditional
 from tests.oracles.geweke_case import Case
 
-CHAINS, CYCLES = 300, 25
+CHAINS, CYCLES = 200, 15
 CASES = [
     geweke_joint.joint_default,
     geweke_joint.joint_task_features,

@@ -162,7 +162,7 @@ def test_density_that_is_not_finite(monkeypatch: pytest.MonkeyPatch) -> None:
         NORMAL.fit(DATA, inference="laplace", **RUN)
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 @IGNORE
 @pytest.mark.parametrize(("response", "likelihood"), [("b", bm.Bernoulli()), ("c", bm.Poisson())])
 def test_near_the_posterior_of_other_likelihoods(response: str, likelihood: Any) -> None:
