@@ -15,7 +15,7 @@ from bayesmtl.gp.weight_space import HilbertBasis
 from tests.gp.joint import World, function_problem
 from tests.oracles.calibration import p_values
 
-FITS, DRAWS, KEPT = 200, 2500, 100
+FITS, DRAWS, KEPT, SEED = 200, 500, 100, 5
 BASIS = HilbertBasis("matern52", (10,), (1.8,))
 
 
@@ -49,7 +49,7 @@ def quantities(
 
 def ranks(likelihood: Any, level: float) -> dict[str, np.ndarray]:
     """(fit,) ranks from 0 to 1 of each quantity."""
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(SEED)
     gaussian = isinstance(likelihood, bm.Gaussian)
     functions = function_problem(level, 1.2, 3, 12)
     rows = functions.rows
