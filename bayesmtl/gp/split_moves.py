@@ -23,20 +23,37 @@ _WIDTH = 1.0
 
 
 @inner_kernel
+def _information(sites, state, first):
+    """Logs (m,) of what the rows of a task say, on average, of a weight."""
+    n_tasks, p = sites.moment.shape
+    out = np.zeros(p - first)
+    for i in range(first, p):
+        for t in range(n_tasks):
+            out[i - first] += sites.gram[t, i, i] * math.exp(-2.0 * state.log_noise[t]) / n_tasks
+    return np.log(out)
+
+
+@inner_kernel
 def draw_told(sites, state, first, rng):
     """Which functions (m,) are held by their weights, with a threshold at random.
 
     It depends on noise sds and length-scales, not on weights or covariance.
     """
-    n_tasks, p = sites.moment.shape
-    threshold = math.exp(_LEAST + (_MOST - _LEAST) * rng.random())
-    told = np.empty(p - first, dtype=np.bool_)
-    for i in range(first, p):
-        information = 0.0
-        for t in range(n_tasks):
-            information += sites.gram[t, i, i] * math.exp(-2.0 * state.log_noise[t])
-        told[i - first] = information * state.scale[i] ** 2 > threshold * n_tasks
-    return told
+    threshold = _LEAST + (_MOST - _LEAST) * rng.random()
+    return _information(sites, state, first) + 2.0 * np.log(state.scale[first:]) > threshold
+
+
+@inner_kernel
+def _log_chance(told, information, log_variance):
+    """Log probability of `draw_told` at length-scales, up to a constant."""
+    low, high = _LEAST, _MOST
+    for i in range(told.shape[0]):
+        own = information[i] + log_variance[i]
+        if told[i]:
+            high = min(high, own)
+        else:
+            low = max(low, own)
+    return math.log(high - low) if high > low else -np.inf
 
 
 @inner_kernel
@@ -113,9 +130,14 @@ def _likelihood_of_factors(sites, state, untold, first):
 
 @inner_kernel
 def _split(x, args):
-    """Told weights are normal; the others change by factors of which the rows speak."""
-    place, start, quadratic, told, n_tasks, ridge, own, linear, inner, factor = args
+    """Told weights are normal; the others change by factors of which the rows speak.
+
+    Which are told was drawn at the old length-scales, and the new ones must allow for it.
+    """
+    place, start, quadratic, told, information, n_tasks, ridge, own, linear, inner, factor = args
     value, grown, out = place_grown(x, place, ridge, own), ridge * x, place[6]
+    if value > -np.inf:
+        value += _log_chance(told, information, out)
     if value == -np.inf:
         return value
     k = 0
@@ -146,6 +168,7 @@ def split_lengths(sites, state, lengths, told, rng):
     quadratic = (dev * np.dot(state.precision, dev)).sum(axis=0)
     untold = np.flatnonzero(~told)
     linear, inner = _likelihood_of_factors(sites, state, untold, first)
+    information = _information(sites, state, first)
     out, factor = lengths.log_variance.copy(), np.ones(untold.shape[0])
     for direction in directions(lengths.free):
         for along in range(2 if lengths.ridge > 0.0 else 1):
@@ -153,7 +176,7 @@ def split_lengths(sites, state, lengths, told, rng):
             own = np.diag(state.precision).copy()
             place = from_here(lengths, direction, out)
             start = lengths.log_variance.copy()
-            of_told = (quadratic, told, float(n_tasks), slope, own)
+            of_told = (quadratic, told, information, float(n_tasks), slope, own)
             x = _slice_split((place, start, *of_told, linear, inner, factor), 0.0, _WIDTH, rng)
             place_lengths(x, place)
             grown = slope * x

@@ -1,5 +1,6 @@
 """Functions and rows drawn in turn have the distribution that their priors give them."""
 
+import arviz as az
 import numpy as np
 import pytest
 
@@ -9,8 +10,12 @@ from bayesmtl.gp.core import core_problem
 from bayesmtl.gp.data import FunctionProblem
 from bayesmtl.gp.dense_chain import DenseChain
 from bayesmtl.gp.dense_sweep import given_drawn, sweep_functions
+from bayesmtl.gp.hyperparameters import GIVEN
+from bayesmtl.gp.posterior import LogPosterior
+from bayesmtl.gp.weight_space import WeightMarginal, basis_sites
 from bayesmtl.numerics.joint_weights import draw_perturbed
-from tests.gp.joint import BASIS, CYCLES, World, function_problem, statistics
+from bayesmtl.priors import table_row
+from tests.gp.joint import BASIS, CYCLES, N_TASKS, World, function_problem, statistics
 from tests.oracles.geweke import z_scores
 
 
@@ -110,3 +115,35 @@ def test_planted_faults_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
             patched.setattr(dense_chain, name, fault)
             found = scores(0.8, 400, gradients=name != "sweep_functions")
             assert max(map(abs, found.values())) > 6.0, name
+
+
+@pytest.mark.mcmc
+@pytest.mark.parametrize("gradients", [False, True])
+def test_length_scales_have_the_posterior_of_a_grid(gradients: bool) -> None:
+    """Long chains, as a bias of a move adds up that a few sweeps do not show."""
+    rng = np.random.default_rng(4)
+    functions = function_problem(0.0, 1.0)
+    prior = functions.prior._replace(
+        kind=GIVEN, noise_rows=np.tile(table_row(0.4), (N_TASKS, 1)), noise_unit=np.ones(N_TASKS)
+    )
+    functions = functions._replace(prior=prior)
+    target = LogPosterior(prior, WeightMarginal(basis_sites(functions.rows, BASIS), BASIS))
+    grid = np.linspace(-4.0, 3.0, 701)
+    logs = np.array([target.or_nothing(np.array([x]))[0] for x in grid])
+    weight = np.exp(logs - logs.max()) / np.exp(logs - logs.max()).sum()
+    mean = float(weight @ grid)
+    sd = float(np.sqrt(weight @ (grid - mean) ** 2))
+    with pytest.MonkeyPatch.context() as patched:
+        if gradients:
+            patched.setattr(dense_chain, "COLLAPSED_LIMIT", 0)
+        problem = core_problem(functions, BASIS, bm.Gaussian())
+        chain = DenseChain(problem, functions, BASIS, 0, rng)
+    drawn = np.empty(12_000)
+    for i in range(len(drawn)):
+        chain.advance(i)
+        drawn[i] = chain.lengths.logs[0]
+    drawn = drawn[1000:]
+    error = drawn.std() / np.sqrt(float(az.ess(drawn[None])))
+    assert abs(drawn.mean() - mean) < 4.0 * error, (drawn.mean(), mean, error)
+    assert drawn.std() == pytest.approx(sd, rel=0.06)
+    assert error < 0.02 * sd
