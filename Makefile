@@ -15,7 +15,7 @@ demo: $(COMPILED)
 	$(BIN)/python -m bayesmtl.demo
 
 # In two processes with one thread for linear algebra each, as two cores are what there is at least.
-# Calibration, and samplers compared with each other, take two hours on one core: `make calibrate`.
+# Calibration, and samplers compared with each other, take longer than all tests: `make calibrate`.
 test: $(COMPILED)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m "not calibration" -n 2 --dist loadfile
 

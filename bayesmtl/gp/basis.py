@@ -12,6 +12,7 @@ from bayesmtl.gp.data import FunctionProblem, noise_prior
 from bayesmtl.gp.dense import DenseMarginal
 from bayesmtl.gp.hyperparameters import HUANG_WAND, LOW_RANK, HyperPrior
 from bayesmtl.gp.posterior import LogPosterior
+from bayesmtl.gp.problem import FunctionRows
 from bayesmtl.gp.projected import AnyBasis, ProjectedBasis, project
 from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis, WeightMarginal, basis_sites
 from bayesmtl.inference.approximations import maximise
@@ -44,7 +45,8 @@ _STEP, _LEAST_CURVATURE = 1e-4, 0.3
 _ITERATIONS = 200
 _GRID = 200
 _SMALLER = 0.98
-_SAMPLE, _SAMPLE_OF_TASK = 3000, 100_000
+# Rows that choose points, and those that choose principal functions.
+_SAMPLE, _MANY = 3000, 100_000
 # Projections at most, and the change of the logs of length-scales that ends them.
 _PROJECTIONS, _SETTLED = 6, 0.05
 
@@ -74,15 +76,9 @@ def likely_lengths(problem: FunctionProblem, rng: np.random.Generator) -> Length
     most = np.argsort(-counts, kind="stable")[: max(1, _PILOT_ROWS // 25)]
     share = max(1, _PILOT_ROWS // len(most))
     chosen = np.concatenate([_some(problem, t, share, rng) for t in np.sort(most)])
-    task = np.searchsorted(np.sort(most), problem.rows.task[chosen])
-    own = _alone(prior, len(most))
-    some = problem.rows._replace(
-        inputs=problem.rows.inputs[chosen],
-        task=task,
-        response=_standard(problem.rows.response[chosen], task),
-        n_tasks=len(most),
-        level_sd=np.ones(len(most)),
-    )
+    # A task that only a given covariance names has no rows.
+    some = _standard_rows(problem.rows, chosen)
+    own = _alone(prior, some.n_tasks)
     target = LogPosterior(own, DenseMarginal(some, problem.kernel))
     found = maximise(target.or_nothing, own.start(rng), _ITERATIONS)
     values = own.values(found.x)
@@ -118,11 +114,26 @@ def _some(problem: FunctionProblem, task: int, share: int, rng: np.random.Genera
     return np.unique(np.concatenate(chosen))
 
 
-def _standard(response: np.ndarray, task: np.ndarray) -> np.ndarray:
-    count = np.bincount(task)
+def _standard_rows(rows: FunctionRows, chosen: np.ndarray) -> FunctionRows:
+    """Some rows, and the tasks that these are of, with standardised responses."""
+    tasks, task, count = np.unique(rows.task[chosen], return_inverse=True, return_counts=True)
+    response = rows.response[chosen]
     centred = response - (np.bincount(task, response) / count)[task]
     sd = np.sqrt(np.bincount(task, centred**2) / count)
-    return centred / np.where(sd > 0.0, sd, 1.0)[task]
+    return rows._replace(
+        inputs=rows.inputs[chosen],
+        task=task,
+        response=centred / np.where(sd > 0.0, sd, 1.0)[task],
+        n_tasks=len(tasks),
+        level_sd=np.ones(len(tasks)),
+    )
+
+
+def _at_random(candidates: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """All candidates, or as many of them as are allowed, in their order."""
+    if len(candidates) <= most:
+        return candidates
+    return np.asarray(candidates[np.sort(rng.choice(len(candidates), most, replace=False))])
 
 
 def _alone(prior: HyperPrior, n_tasks: int) -> HyperPrior:
@@ -227,9 +238,7 @@ def _around_points(
             f"basis_size of more than {MOST_INPUTS} inputs is one number, that of all functions, "
             f"got {basis_size}"
         )
-    inputs = problem.rows.inputs
-    if len(inputs) > _SAMPLE:
-        inputs = inputs[np.sort(rng.choice(len(inputs), _SAMPLE, replace=False))]
+    inputs = _at_random(problem.rows.inputs, _SAMPLE, rng)
     most = most if basis_size is None else basis_size[0]
 
     def kernel(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -301,9 +310,14 @@ def choose_basis(
     finer = [max(pair) for pair in zip(counts, told.counts, strict=True)]
     if told.size > most:
         fine = _within(problem, finer, widths, _MOST_FINE)
-        if fine.size < told.size:
-            _warn_of_rows(most)
-        return _principal(problem, fine, likely, lengths.noise, most, rng)
+        principal, n_told = _principal(problem, fine, likely, lengths.noise, most, rng)
+        if n_told > principal.size or fine.size < told.size:
+            warn(
+                f"so many rows tell of more functions than the {principal.size:,} that are used: "
+                "what these leave out counts as noise; fewer tasks or inference='svgp' can follow "
+                "more"
+            )
+        return principal
     basis = _within(problem, finer, widths, most)
     if any(own < count for own, count in zip(basis.counts, counts, strict=True)):
         needed = HilbertBasis(problem.kernel, tuple(counts), tuple(widths)).size
@@ -327,39 +341,25 @@ def _principal(
     noise: float,
     most: int,
     rng: np.random.Generator,
-) -> ProjectedBasis:
-    """Functions of which the rows tell, at length-scales that the best known task makes likely.
+) -> tuple[ProjectedBasis, int]:
+    """Principal functions at length-scales that the best known task makes likely; see `project`.
 
     These and the functions are found in turn.
     """
     rows = problem.rows
+    inputs = _at_random(rows.inputs, _MANY, rng)
+    gram = fine.sums(inputs, np.zeros(len(inputs)))[0] * len(rows.inputs) / len(inputs)
     mine = np.flatnonzero(rows.task == np.bincount(rows.task).argmax())
-    chosen = np.sort(rng.choice(mine, min(_SAMPLE_OF_TASK, len(mine)), replace=False))
-    own, one = _alone(problem.prior, 1), np.zeros(len(chosen), dtype=rows.task.dtype)
-    some = rows._replace(
-        inputs=rows.inputs[chosen],
-        task=one,
-        response=_standard(rows.response[chosen], one),
-        n_tasks=1,
-        level_sd=np.ones(1),
-    )
+    some = _standard_rows(rows, _at_random(mine, _MANY, rng))
+    own, sites = _alone(problem.prior, 1), basis_sites(some, fine)
     vector = own.start(rng)
     for _ in range(_PROJECTIONS):
-        basis, n_told = project(fine, rows, lengthscale, noise, most, rng)
-        target = LogPosterior(own, WeightMarginal(basis_sites(some, basis), basis))
+        basis, n_told = project(fine, gram / rows.n_tasks, lengthscale, noise, most)
+        target = LogPosterior(own, WeightMarginal(basis.reduced(sites), basis))
         vector = maximise(target.or_nothing, vector, _ITERATIONS).x
         values, last = own.values(vector), lengthscale
         lengthscale = values.lengthscale[0]
         noise = float(values.noise[0] ** 2 / values.covariance[0, 0, 0])
         if np.abs(np.log(lengthscale / last)).max() < _SETTLED:
             break
-    if n_told > basis.size:
-        _warn_of_rows(basis.size)
-    return basis
-
-
-def _warn_of_rows(size: int) -> None:
-    warn(
-        f"so many rows tell of more functions than the {size:,} that are used: what these leave "
-        "out counts as noise; fewer tasks or inference='svgp' can follow more"
-    )
+    return basis, n_told

@@ -7,18 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesmtl.gp.draws import FunctionDraws
-from bayesmtl.gp.problem import FunctionRows
-from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis
+from bayesmtl.gp.weight_space import BasisSites, HilbertBasis, NystroemBasis
 from bayesmtl.numerics.kernels import (
-    SMOOTHNESS,
     log_spectral_density,
-    spectral_density,
+    spectral_frequencies,
     spectral_slopes,
 )
 
 __all__ = ["AnyBasis", "ProjectedBasis", "project", "with_untold"]
 
-_SAMPLE = 100_000
 # What the rows tell of a function that is kept, as a share of what the prior does.
 _LEAST_TOLD = 0.01
 
@@ -63,9 +60,18 @@ class ProjectedBasis(NamedTuple):
         self, inputs: np.ndarray, response: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Over rows, of products of them (basis, basis), with the response, and alone (basis,)."""
-        gram, moment, total = self.fine.sums(inputs, response)
+        return self._mixed(*self.fine.sums(inputs, response))
+
+    def reduced(self, sites: BasisSites) -> BasisSites:
+        """The same from sums of the fine basis."""
+        gram, moment, total = self._mixed(sites.gram, sites.moment, sites.total)
+        return sites._replace(gram=gram, moment=moment, total=total)
+
+    def _mixed(
+        self, gram: np.ndarray, moment: np.ndarray, total: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         mixing = self.mixing
-        return mixing.T @ gram @ mixing, mixing.T @ moment, mixing.T @ total
+        return mixing.T @ gram @ mixing, moment @ mixing, total @ mixing
 
     def log_variance(self, lengthscale: np.ndarray) -> np.ndarray:
         """Logs of the variances (basis,) of their weights."""
@@ -80,27 +86,22 @@ AnyBasis = HilbertBasis | NystroemBasis | ProjectedBasis
 
 
 def project(
-    fine: HilbertBasis,
-    rows: FunctionRows,
-    lengthscale: np.ndarray,
-    noise: float,
-    most: int,
-    rng: np.random.Generator,
+    fine: HilbertBasis, gram: np.ndarray, lengthscale: np.ndarray, noise: float, most: int
 ) -> tuple[ProjectedBasis, int]:
-    """The principal functions at the rows, and of how many the rows of a task tell.
+    """The principal functions at rows, and of how many these tell.
 
     Parameters
     ----------
     fine : HilbertBasis
-    rows : FunctionRows
+    gram : (fine basis, fine basis)
+        Sums of products over the rows of a task, on average.
     lengthscale : (input,)
         Internal units.
     noise : float
         Variance of the noise as a share of that of a function.
     most : int
-        Functions that are kept at most; otherwise those of which the rows tell a tenth of what the
+        Functions that are kept at most, of those of which the rows tell a hundredth of what the
         prior does.
-    rng : numpy.random.Generator
 
     Returns
     -------
@@ -108,30 +109,15 @@ def project(
     told : int
         Functions of which the rows of a task tell more than the prior.
     """
-    inputs, n = rows.inputs, len(rows.inputs)
-    if n > _SAMPLE:
-        inputs = inputs[np.sort(rng.choice(n, _SAMPLE, replace=False))]
-    gram = fine.sums(inputs, np.zeros(len(inputs)))[0] * (n / rows.n_tasks / len(inputs))
-    sd = np.sqrt(spectral_density(fine.kernel, fine.frequencies, lengthscale))
+    sd = np.exp(0.5 * fine.log_variance(lengthscale))
     values, vectors = np.linalg.eigh(sd[:, None] * gram * sd)
     values, vectors = values[::-1] / noise, vectors[:, ::-1]
-    kept = min(most, int((values > _LEAST_TOLD).sum()))
-    vectors = vectors[:, :kept]
-    slopes = (vectors**2).T @ spectral_slopes(fine.kernel, fine.frequencies, lengthscale)
-    frequencies = _frequencies(fine.kernel, slopes, lengthscale)
-    own = np.sqrt(spectral_density(fine.kernel, frequencies, lengthscale))
+    vectors = vectors[:, : min(most, int((values > _LEAST_TOLD).sum()))]
+    slopes = (vectors**2).T @ fine.log_variance_slopes(lengthscale)
+    frequencies = spectral_frequencies(fine.kernel, slopes, lengthscale)
+    own = np.exp(0.5 * log_spectral_density(fine.kernel, frequencies, lengthscale))
     mixing = sd[:, None] * vectors / own
     return ProjectedBasis(fine, mixing, frequencies, lengthscale), int((values > 1.0).sum())
-
-
-def _frequencies(kernel: str, slopes: np.ndarray, lengthscale: np.ndarray) -> np.ndarray:
-    """The inverse of `spectral_slopes`."""
-    if kernel == "rbf":
-        return np.sqrt(1.0 - slopes) / lengthscale
-    nu, p = SMOOTHNESS[kernel], len(lengthscale)
-    shares = (1.0 - slopes) / (2.0 * nu + p)
-    square = 2.0 * nu * shares / (1.0 - shares.sum(axis=1, keepdims=True))
-    return np.sqrt(square) / lengthscale
 
 
 def with_untold(
@@ -140,8 +126,7 @@ def with_untold(
     """Draws of the weights in the fine basis: what rows tell nothing of has its prior."""
     assert draws.weights is not None
     fine, mixing = basis.fine, basis.mixing
-    at = spectral_density(fine.kernel, fine.frequencies, basis.lengthscale)
-    own = spectral_density(fine.kernel, basis.frequencies, basis.lengthscale)
+    own, at = (np.exp(one.log_variance(basis.lengthscale)) for one in (basis, fine))
     coordinates = (mixing * own).T / at
     out = np.empty((*draws.weights.shape[:-1], fine.size))
     for index in np.ndindex(draws.lp.shape):

@@ -24,6 +24,7 @@ __all__ = [
     "scaled_distances",
     "spectral_constant",
     "spectral_density",
+    "spectral_frequencies",
     "spectral_slopes",
 ]
 
@@ -127,6 +128,16 @@ def spectral_slopes(name: str, frequencies: np.ndarray, lengthscale: np.ndarray)
         return 1.0 - square
     nu, p = SMOOTHNESS[name], frequencies.shape[1]
     return 1.0 - (2.0 * nu + p) * square / (2.0 * nu + square.sum(axis=1, keepdims=True))
+
+
+def spectral_frequencies(name: str, slopes: np.ndarray, lengthscale: np.ndarray) -> np.ndarray:
+    """Frequencies (m, p) that have these `spectral_slopes`, their inverse."""
+    if name == "rbf":
+        return np.sqrt(1.0 - slopes) / lengthscale
+    nu, p = SMOOTHNESS[name], len(lengthscale)
+    shares = (1.0 - slopes) / (2.0 * nu + p)
+    square = 2.0 * nu * shares / (1.0 - shares.sum(axis=1, keepdims=True))
+    return np.sqrt(square) / lengthscale
 
 
 def hilbert_frequencies(counts: Sequence[int], half_widths: np.ndarray) -> np.ndarray:

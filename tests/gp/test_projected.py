@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from bayesmtl.gp.draws import FunctionDraws
-from bayesmtl.gp.problem import FunctionRows
 from bayesmtl.gp.projected import ProjectedBasis, project, with_untold
 from bayesmtl.gp.weight_space import HilbertBasis
 from bayesmtl.numerics.kernels import KERNELS
@@ -13,17 +12,11 @@ LENGTHSCALE = np.array([0.5, 0.8])
 
 
 def _projected(kernel: str = "matern52", *, most: int = 200, n_rows: int = 300) -> ProjectedBasis:
-    rng = np.random.default_rng(0)
-    rows = FunctionRows(
-        inputs=rng.uniform(-1.0, 1.0, (n_rows, 2)),
-        task=np.repeat(np.arange(3), n_rows // 3),
-        response=rng.normal(size=n_rows),
-        n_tasks=3,
-        level_sd=np.zeros(3),
-    )
-    return project(HilbertBasis(kernel, (16, 14), (1.8, 2.2)), rows, LENGTHSCALE, 0.01, most, rng)[
-        0
-    ]
+    """At the rows of three tasks."""
+    inputs = np.random.default_rng(0).uniform(-1.0, 1.0, (n_rows, 2))
+    fine = HilbertBasis(kernel, (16, 14), (1.8, 2.2))
+    gram = fine.sums(inputs, np.zeros(n_rows))[0] / 3.0
+    return project(fine, gram, LENGTHSCALE, 0.01, most)[0]
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -28,11 +28,13 @@ def place(chain: RowChain, world: World, i: int) -> None:
     place_weights(chain.problem.prior, population)
 
 
-def respond(chain: RowChain, rng: np.random.Generator) -> None:
+def respond(
+    chain: RowChain, columns: np.ndarray, task: np.ndarray, rng: np.random.Generator
+) -> None:
     """Draw rows given the state, in place of the rows of the chain."""
     rows, state = chain.problem.row_data, chain.state
     weights = unpack_tasks(state.population.weights, chain.problem.prior.n_tasks)
-    eta = (chain.columns * weights[chain.task]).sum(axis=1)  # type: ignore[attr-defined]
+    eta = (columns * weights[task]).sum(axis=1)
     rows = rows._replace(response=(rng.random(len(eta)) < expit(eta)).astype(float))
     chain.problem = chain.problem._replace(row_data=rows)
     assert chain.problem.row_kernels is not None
@@ -52,12 +54,11 @@ def scores(n_chains: int) -> dict[str, float]:
     world = World(functions, n_chains, rng)
     known = World(functions, 10_000, rng).statistics()
     chain = RowChain(problem, functions, BASIS, 0, rng)
-    chain.columns, chain.task = BASIS.columns(rows.inputs), rows.task  # type: ignore[attr-defined]
-    seen = []
+    columns, seen = BASIS.columns(rows.inputs), []
     for i in range(n_chains):
         place(chain, world, i)
         for _ in range(CYCLES):
-            respond(chain, rng)
+            respond(chain, columns, rows.task, rng)
             chain.advance(1)
             tasks, weights = chain.state.tasks, chain.state.population.weights
             assert isinstance(tasks, DenseTasks)
