@@ -7,11 +7,13 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+FRESH := $(VENV)/fresh
 COMPILED := $(VENV)/compiled
 
 .PHONY: demo test lint docs bench calibrate clean
 
-demo: $(COMPILED)
+# Compiles what it calls, which takes less time than all kernels.
+demo: $(FRESH)
 	$(BIN)/python -m bayesmtl.demo
 
 # In two processes with one thread for linear algebra each, as two cores are what there is at least.
@@ -60,9 +62,12 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 # Numba notices a changed source, but not a changed function that the source calls: when any
-# kernel is newer than the last compilation, all are compiled again.
-$(COMPILED): $(STAMP) $(shell grep -rlE --include='*.py' 'numba.njit|numerics.jit import' bayesmtl)
+# kernel has changed, all are compiled again.
+$(FRESH): $(STAMP) $(shell grep -rlE --include='*.py' 'numba.njit|numerics.jit import' bayesmtl)
 	@find bayesmtl -name '*.nb[ci]' -delete
+	@touch $@
+
+$(COMPILED): $(FRESH)
 	@echo "Compiling the kernels"
 	@$(BIN)/python -m bayesmtl.warmup
 	@touch $@

@@ -13,6 +13,7 @@ import xarray as xr
 from bayesmtl.assembly import Prepared, Problem
 from bayesmtl.errors import InvalidModelError, UnsupportedError, warn
 from bayesmtl.inference.chains import available_cores
+from bayesmtl.inference.compilation import told_of_compilation
 from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.options import NutsOptions, Options
 from bayesmtl.inference.support import require_supported
@@ -82,6 +83,7 @@ def run_settings(
     }
 
 
+@told_of_compilation
 def run(
     prepared: Prepared,
     likelihood: Likelihood,

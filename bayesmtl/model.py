@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -24,6 +25,7 @@ from bayesmtl.likelihoods.groups import merge_columns
 from bayesmtl.likelihoods.mixed import common_likelihood
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
 from bayesmtl.relations.graph.tree_prior import Tree
+from bayesmtl.relations.graph.trees import tree_to_json
 from bayesmtl.relations.sparse.prior import Decomposition
 from bayesmtl.scaling import INTERCEPT
 from bayesmtl.specification import Columns, part_from_dict, part_to_dict, story
@@ -407,7 +409,7 @@ class Model:
         )
         method_options = read_options(inference, options)
         prepared = self.prepare(data)
-        return run(
+        fitted = run(
             prepared,
             common_likelihood(self.likelihood),
             model=self.to_dict(),
@@ -416,6 +418,10 @@ class Model:
             options=method_options,
             settings=settings,
         )
+        if isinstance(self.relation, Tree):
+            known = self.relation.read_from(data, self.task).tree
+            fitted.attrs["tree"] = json.dumps(tree_to_json(known))
+        return fitted
 
     def constant_sharing(self, prepared: Prepared) -> float | None:
         """0 where tasks share nothing, 1 where all; without features the intercept decides."""

@@ -19,7 +19,7 @@ from benchmarks.own import TimedFit, timed_fit
 from benchmarks.partitions import Partitions, Sticks, compare_partitions
 from benchmarks.peers.nuts import Boxed
 from benchmarks.peers.stick_breaking import run_sticks
-from benchmarks.reporting import heading, load_average, print_table
+from benchmarks.reporting import heading, headline, load_average, print_table
 
 __all__ = ["ClustersSettings", "compare", "run"]
 
@@ -219,6 +219,7 @@ def _sweeps(settings: ClustersSettings) -> None:
         "alone, so the first sweep can take much longer than the others; set-up makes one more."
     )
     print_table(SWEEP_COLUMNS, rows)
+    headline(f"seconds a sweep of partitions, {settings.sweep_tasks:,} tasks", rows[-1][3])
 
 
 def _mixing(settings: ClustersSettings) -> None:
@@ -243,6 +244,8 @@ def _mixing(settings: ClustersSettings) -> None:
         rows.append(_mixing_row("Rats", found))
         lines += _rats(found.tree)
     print_table(MIXING_COLUMNS, rows)
+    for name, rhat, *_ in rows:
+        headline(f"R-hat of the number of clusters, {name}", rhat)
     print("\n".join(lines), flush=True)
 
 

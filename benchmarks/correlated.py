@@ -44,7 +44,7 @@ from benchmarks.data import (
 )
 from benchmarks.landmine import rows_per_task
 from benchmarks.own import fit_and_predict
-from benchmarks.reporting import heading, load_average, print_table
+from benchmarks.reporting import heading, headline, load_average, print_table
 
 __all__ = [
     "COLLECTIONS",
@@ -328,6 +328,10 @@ def _print_scores(
             )
         )
     print_table((COLUMNS[0], collection.score_name, *COLUMNS[2:]), rows)
+    base_row, own = (next(r for r in rows if r[0].startswith(n)) for n in (EXCHANGEABLE, "Matrix"))
+    size_name = f", {size} rows" if size else ""
+    what = f"{collection.score_name}, {example.name}{size_name}, {own[0]}"
+    headline(what, own[1], EXCHANGEABLE, base_row[1])
 
 
 def task_map(tree: xr.DataTree) -> str:

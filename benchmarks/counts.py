@@ -21,7 +21,7 @@ from benchmarks.data import Example, formula_of, generalised, read_digits
 from benchmarks.effective import mixing
 from benchmarks.own import timed_fit
 from benchmarks.peers.polya_gamma import polya_gamma_missing, run_polya_gamma
-from benchmarks.reporting import heading, load_average, print_table
+from benchmarks.reporting import heading, headline, load_average, print_table
 
 __all__ = ["PARTS", "CountsSettings", "digits", "logistic", "poisson", "run"]
 
@@ -115,6 +115,8 @@ def logistic(settings: CountsSettings) -> None:
         drawn = found.coefficients
         rows.append(_sweep_row("Polya-Gamma", drawn[..., 0], drawn, found.seconds))
     print_table(SWEEP_COLUMNS, rows)
+    other = rows[-1] if len(rows) > 2 else ("", "")
+    headline(f"ESS a sweep of the intercept, rare event, {rows[0][0]}", rows[0][1], *other[:2])
 
 
 def poisson(settings: CountsSettings) -> None:
@@ -123,7 +125,9 @@ def poisson(settings: CountsSettings) -> None:
         settings.n_rows, settings.n_features, share=settings.mean_count, family="poisson"
     )
     _heading(f"counts of mean {example.frame['y'].mean():.2f}", settings)
-    print_table(SWEEP_COLUMNS, _own_rows(example, bm.Poisson(), settings))
+    rows = _own_rows(example, bm.Poisson(), settings)
+    print_table(SWEEP_COLUMNS, rows)
+    headline(f"ESS a sweep of the intercept, low counts, {rows[0][0]}", rows[0][1])
 
 
 def _heading(what: str, settings: CountsSettings) -> None:
@@ -199,6 +203,8 @@ def digits(example: Example, settings: CountsSettings) -> None:
     for name, steps in (("standardised", (StandardScaler(),)), ("as they are", ())):
         rows.append(_ridge_digits(name, steps, train, test, features))
     print_table(DIGIT_COLUMNS, rows)
+    best = max(rows[1:], key=lambda row: float(str(row[1])))
+    headline("accuracy, %, digits", rows[0][1], f"{best[0]}, tuned", best[1])
 
 
 def _own_digits(

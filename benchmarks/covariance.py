@@ -21,7 +21,7 @@ from benchmarks.effective import Mixing, correlation_elements, mixing
 from benchmarks.own import timed_fit
 from benchmarks.peers.matrix_normal import KEPT, matrix_normal
 from benchmarks.peers.nuts import MINIMUM_DRAWS, NutsRun, sample_in_box
-from benchmarks.reporting import heading, load_average, print_table
+from benchmarks.reporting import heading, headline, load_average, print_table
 from benchmarks.scaling import sweep_seconds
 
 __all__ = ["PARTS", "CovarianceSettings", "model_of", "rates", "run", "sweeps"]
@@ -164,6 +164,8 @@ def rates(settings: CovarianceSettings, noise_sd: float) -> None:
                     + (" (priors differ)." if kept == KEPT else " (same priors)."),
                     flush=True,
                 )
+                what = f"worst ESS a second of task correlations, noise sd {noise_sd:g}"
+                headline(what, ours.worst, f"{name}, nutpie", found.worst)
     print_table(RATE_COLUMNS, rows)
 
 
@@ -309,3 +311,5 @@ def sweeps(settings: CovarianceSettings) -> None:
             )
         )
     print_table(SWEEP_COLUMNS, rows)
+    for name, tasks, _, _, cpu, *_ in rows:
+        headline(f"ms a sweep, {name}, {tasks} tasks", cpu)

@@ -25,7 +25,7 @@ from scipy.special import logsumexp
 
 import bayesmtl as bm
 from benchmarks.data import SHARED_DATA
-from benchmarks.reporting import heading, load_average, print_table
+from benchmarks.reporting import heading, headline, load_average, print_table
 
 __all__ = ["CurveSettings", "Curves", "compare", "methods", "read_rats", "read_sleep", "run"]
 
@@ -169,5 +169,9 @@ def run(settings: CurveSettings) -> None:
             f"of each task held out, {settings.chains} chains x ({settings.tune} + "
             f"{settings.draws})"
         )
-        print_table(COLUMNS, compare(curves, settings))
+        rows = compare(curves, settings)
+        print_table(COLUMNS, rows)
+        for features, relation, _, gain, *_ in rows[1:]:
+            what = f"gain in log density over a line, {curves.name}, {features}, {relation}"
+            headline(what, gain)
         print(load_average(), flush=True)

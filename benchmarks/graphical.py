@@ -30,7 +30,7 @@ import bayesmtl as bm
 from bayesmtl.graphical.gibbs import graph_sweep
 from bayesmtl.graphical.state import initial_state
 from benchmarks.data import SHARED_DATA
-from benchmarks.reporting import heading, load_average, print_table
+from benchmarks.reporting import heading, headline, load_average, print_table
 
 __all__ = [
     "METHODS",
@@ -304,6 +304,10 @@ def _edges(settings: GraphicalSettings, peers: bool) -> None:
         ),
         rows,
     )
+    for name, precision, _, density, *_ in rows:
+        if name != JOINT:
+            headline("average precision of edges", rows[0][1], name, precision)
+            headline("log density of a row, graphs", rows[0][3], name, density)
 
 
 def _mean_sd(values: np.ndarray) -> str:
@@ -352,6 +356,9 @@ def _soil(soil: pd.DataFrame, size: int, settings: GraphicalSettings, peers: boo
         seconds = float(np.mean([one.seconds for one in found]))
         rows.append((name, _mean_sd(density), _gain(level - density, name == JOINT), seconds))
     print_table(("method", "log density", "joint horseshoe better by", "s"), rows)
+    for name, value, *_ in rows:
+        if name != JOINT:
+            headline(f"log density of a soil sample, {size} fitted", rows[0][1], name, value)
 
 
 def _links(soil: pd.DataFrame, settings: GraphicalSettings) -> None:
@@ -407,3 +414,6 @@ def _sweeps(settings: GraphicalSettings) -> None:
             cells.append(1000.0 * (time.perf_counter() - started) / count)
         rows.append((f"{n_tasks} x {n_variables}", *cells))
     print_table(("tasks x variables", "horseshoe ms", "spike_slab ms"), rows)
+    for sizes, *cells in rows:
+        for prior, cell in zip(("horseshoe", "spike_slab"), cells, strict=True):
+            headline(f"ms a sweep over graphs, {sizes}, {prior}", cell)

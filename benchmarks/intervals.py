@@ -12,7 +12,7 @@ import xarray as xr
 
 import bayesmtl as bm
 from benchmarks.data import Example, formula_of
-from benchmarks.reporting import heading, print_table
+from benchmarks.reporting import heading, headline, print_table
 
 __all__ = ["IntervalSettings", "run"]
 
@@ -99,6 +99,8 @@ def run(settings: IntervalSettings) -> None:
     )
     print_table(COLUMNS, rows)
     print_table(FIT_COLUMNS, fits)
+    for name, true, *_, held, other in rows:
+        headline(f"90% intervals hold, %, correlation {true:g}, {name}", held, "cavi", other)
 
 
 def _example(settings: IntervalSettings, seed: int) -> Example:

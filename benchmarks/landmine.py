@@ -36,7 +36,7 @@ from benchmarks.own import TimedFit, timed_fit
 from benchmarks.partitions import SPEED_COLUMNS, Partitions, Sticks, compare_partitions
 from benchmarks.peers.logistic import run_hierarchy, run_logistic_sticks
 from benchmarks.peers.nuts import MINIMUM_DRAWS, Boxed
-from benchmarks.reporting import heading, load_average, print_table
+from benchmarks.reporting import heading, headline, load_average, print_table
 
 __all__ = [
     "PARTS",
@@ -190,7 +190,12 @@ def accuracy(example: Example, settings: LandmineSettings) -> None:
                 scores.setdefault(name, []).append(score)
             line = ", ".join(f"{name} {score.auc:.3f}" for name, score in found.items())
             print(f"draw {i + 1}: {line}", flush=True)
-        print_table(ACCURACY_COLUMNS, [_accuracy_row(name, scores) for name in scores])
+        rows = {name: _accuracy_row(name, scores) for name in scores}
+        print_table(ACCURACY_COLUMNS, list(rows.values()))
+        best = max(LOGISTIC_BASELINES, key=lambda name: float(str(rows[name][1])))
+        for name in OURS:
+            what = f"mean AUC, {collection.name}, {name}"
+            headline(what, rows[name][1], f"{best}, tuned", rows[best][1])
         print(
             "'over' are mean differences on the same rows and, in brackets, on how many of the "
             f"draws ours was better; load {load_average()}",
@@ -306,6 +311,8 @@ def speed(example: Example, settings: LandmineSettings) -> None:
         ]
     heading("Landmine, speed: worst bulk ESS per second over means, sds and weights")
     print_table(SPEED_COLUMNS, lines)
+    for other, ours, theirs, *_, note in lines:
+        headline("worst ESS a second, hierarchical logistic", ours, f"{other}, {note}", theirs)
 
 
 def _lengths(settings: LandmineSettings) -> str:
@@ -430,6 +437,8 @@ def terrains(example: Example, settings: LandmineSettings) -> None:
         fit = _fit(model, example, settings, settings.seed)
         rows.append(_terrain_row(name, fit))
     print_table(TERRAIN_COLUMNS, rows)
+    for name, _, rand, *_ in rows:
+        headline(f"adjusted Rand index of clusters and terrains, {name}", rand)
     print(
         "'equal weights' as for the clusters above; 'default' is bm.DirichletProcess() with a "
         "separate intercept. 'fit s' is\nfrom the data to the partition. PyMC's mixture of "

@@ -11,7 +11,7 @@ import pandas as pd
 
 import bayesmtl as bm
 from bayesmtl.errors import BayesMTLWarning
-from benchmarks.reporting import heading, print_table
+from benchmarks.reporting import heading, headline, print_table
 
 __all__ = ["COLUMNS", "LIKELIHOODS", "PARTS", "MixedSettings", "compare", "run", "simulate"]
 
@@ -72,7 +72,10 @@ def run(settings: MixedSettings) -> None:
                 + "; ± its standard error over data sets.",
                 flush=True,
             )
-            print_table(COLUMNS, compare(settings, related=part == "related"))
+            rows = compare(settings, related=part == "related")
+            print_table(COLUMNS, rows)
+            for row in rows[1:]:
+                headline(f"RMSE of weights, {part}, {rows[0][0]}", rows[0][4], str(row[0]), row[4])
 
 
 def simulate(

@@ -29,7 +29,7 @@ from scipy.special import logsumexp
 
 import bayesmtl as bm
 from benchmarks.data import SHARED_DATA
-from benchmarks.reporting import heading, load_average, print_table
+from benchmarks.reporting import heading, headline, load_average, print_table
 
 __all__ = ["NeighbourSettings", "Schools", "compare", "read_exam", "read_hsb", "run"]
 
@@ -216,5 +216,9 @@ def run(settings: NeighbourSettings) -> None:
             f"{schools.name}: {settings.n_splits} splits, {settings.neighbours} nearest schools, "
             f"{settings.chains} chains x ({settings.tune} + {settings.draws})"
         )
-        print_table(COLUMNS, compare(schools, settings))
+        rows = compare(schools, settings)
+        print_table(COLUMNS, rows)
+        for size, method, _, gain, *_ in rows:
+            if gain:
+                headline(f"gain in log density over {PLAIN}, {size} rows, {method}", gain)
         print(load_average(), flush=True)

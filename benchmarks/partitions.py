@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.effective import Mixing, mixing
 from benchmarks.peers.nuts import MINIMUM_DRAWS, Boxed, NutsRun
-from benchmarks.reporting import heading, load_average, print_table
+from benchmarks.reporting import heading, headline, load_average, print_table
 
 __all__ = ["OWN_COLUMNS", "SPEED_COLUMNS", "Partitions", "Sticks", "compare_partitions"]
 
@@ -105,6 +105,8 @@ def compare_partitions(
         ]
     heading(f"{name}: worst bulk ESS per second over undecided pairs and the number of clusters")
     print_table(SPEED_COLUMNS, lines)
+    for other, ours, theirs, *_, note in lines:
+        headline(f"worst ESS a second of partitions, {name}", ours, f"{other}, {note}", theirs)
 
 
 def _peer(

@@ -11,8 +11,18 @@ from pathlib import Path
 
 from bayesmtl.inference.chains import available_cores
 
-__all__ = ["heading", "load_average", "machine", "print_table", "resident_bytes"]
+__all__ = [
+    "HEADLINE",
+    "heading",
+    "headline",
+    "load_average",
+    "machine",
+    "print_table",
+    "resident_bytes",
+]
 
+# Starts a line of which the table of all benchmarks is made, as `headline` prints it.
+HEADLINE = "=> "
 _PACKAGES = (
     "bayesmtl",
     "numpy",
@@ -30,6 +40,12 @@ _PACKAGES = (
 def heading(text: str) -> None:
     """Print a line that starts a section."""
     print(f"\n== {text}", flush=True)
+
+
+def headline(what: str, ours: object, other: str = "", theirs: object = "") -> None:
+    """Print a figure of ours, and what it is to be seen beside, for the table of all benchmarks."""
+    beside = (other, _cell(theirs)) if other else ()
+    print(HEADLINE + " | ".join((what, _cell(ours), *beside)), flush=True)
 
 
 def load_average() -> str:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.reporting import machine
+from benchmarks.reporting import HEADLINE, machine
 
 __all__ = ["printed", "write_section"]
 
-_TITLE = "# Results of the benchmarks\n\nWritten by `make bench`; times are of one run each.\n"
+_TITLE = (
+    "# Results of the benchmarks\n\nWritten by `make bench`; times are of one run each. Below the "
+    "table stands all that each benchmark printed, with machine and versions.\n"
+)
+_COLUMNS = ("benchmark", "measured", "bayesmtl", "beside", "its figure", "on")
 _SECTION = "\n## "
 
 
@@ -61,4 +65,18 @@ def write_section(path: Path, name: str, text: str, order: Sequence[str]) -> Non
     head = f"{datetime.now(UTC):%Y-%m-%d}\n{machine()}"
     sections[name] = f"\n```\n{head}\n\n{text.strip()}\n```\n"
     known = [one for one in order if one in sections]
-    path.write_text(_TITLE + "".join(f"{_SECTION}{one}\n{sections[one]}" for one in known))
+    below = "".join(f"{_SECTION}{one}\n{sections[one]}" for one in known)
+    path.write_text(_TITLE + _table({one: sections[one] for one in known}) + below)
+
+
+def _table(sections: Mapping[str, str]) -> str:
+    """Headlines of all sections."""
+    rows = [_COLUMNS, ("---",) * len(_COLUMNS)]
+    for name, text in sections.items():
+        lines = text.strip().splitlines()
+        for line in lines:
+            if line.startswith(HEADLINE):
+                cells = line.removeprefix(HEADLINE).split(" | ")
+                nothing = [""] * (len(_COLUMNS) - 2 - len(cells))
+                rows.append((f"[{name}](#{name})", *cells, *nothing, lines[1]))
+    return "".join(f"\n| {' | '.join(row)} |" for row in rows) + "\n" if len(rows) > 2 else ""

@@ -15,7 +15,7 @@ from bayesmtl.assembly import Problem
 from bayesmtl.inference.chains import available_cores
 from bayesmtl.inference.gibbs import sample_gibbs
 from benchmarks.data import formula_of, school_like
-from benchmarks.reporting import heading, load_average, print_table, resident_bytes
+from benchmarks.reporting import heading, headline, load_average, print_table, resident_bytes
 
 __all__ = ["Measurement", "ScalingSettings", "measure", "run", "sweep_seconds"]
 
@@ -229,6 +229,8 @@ def run(settings: ScalingSettings) -> None:
             found = _measure(settings, *sizes, full=full, long=settings.long)
             rows.append(_task_row(n_tasks, found))
         print_table(TASK_COLUMNS, rows)
+        kind = "full" if full else "diagonal"
+        headline(f"seconds a sweep, {rows[-1][0]} tasks, {kind} covariance", rows[-1][2])
 
     heading(
         f"scaling with rows: {settings.row_tasks} tasks, {settings.row_features} features, full "
@@ -251,6 +253,8 @@ def run(settings: ScalingSettings) -> None:
             )
         )
     print_table(ROW_COLUMNS, table)
+    more, fewer = table[-1], table[0]
+    headline(f"ms a sweep, {more[0]} rows", more[2], f"the same, {fewer[0]} rows", fewer[2])
 
 
 def _task_row(n_tasks: int, found: Measurement) -> tuple[object, ...]:

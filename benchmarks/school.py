@@ -12,7 +12,7 @@ import bayesmtl as bm
 from benchmarks.baselines import BASELINES, Rows, cross_validated, explained_variance
 from benchmarks.data import SPLITS, Example, read_school
 from benchmarks.own import fit_and_predict
-from benchmarks.reporting import heading, load_average, print_table
+from benchmarks.reporting import heading, headline, load_average, print_table
 
 __all__ = ["SchoolSettings", "compare", "run"]
 
@@ -83,7 +83,12 @@ def compare(example: Example, splits: tuple[str, ...], settings: SchoolSettings)
             tuned = "/".join(f"{value:g}" for value in best)
             explained = explained_variance(held.response, predicted)
             scores.setdefault(name, []).append((explained, float("nan"), seconds, tuned))
-    print_table(COLUMNS, [_line(name, found) for name, found in scores.items()])
+    lines = {name: _line(name, found) for name, found in scores.items()}
+    print_table(COLUMNS, list(lines.values()))
+    best = max(BASELINES, key=lambda name: float(str(lines[name][1])))
+    for name in OURS:
+        headline(f"variance explained, %, {name}", lines[name][1], f"{best}, tuned", lines[best][1])
+        headline(f"90% intervals hold, %, {name}", lines[name][3])
     print(f"load {load_average()}")
 
 

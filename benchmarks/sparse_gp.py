@@ -18,7 +18,7 @@ from bayesmtl.gp.inducing import choose_inducing
 from bayesmtl.gp.variational import SparseSettings, SparseStart, fit_sparse, sparse_predict
 from benchmarks.data import Example, formula_of, read_sarcos
 from benchmarks.peers.gpytorch_lmc import BY_HAND, STRATEGY, epoch_of
-from benchmarks.reporting import heading, load_average, print_table
+from benchmarks.reporting import heading, headline, load_average, print_table
 
 __all__ = ["PARTS", "SparseGPSettings", "compare_epochs", "run", "sarcos"]
 
@@ -74,9 +74,10 @@ def run(settings: SparseGPSettings) -> None:
             f"{settings.n_inducing} inducing points, batches of {settings.batch_size}, float64, "
             f"load {load_average()}"
         )
-        print_table(
-            ("latent kernels", "peer", "seconds", "ours", "ratio"), compare_epochs(settings)
-        )
+        rows = compare_epochs(settings)
+        print_table(("latent kernels", "peer", "seconds", "ours", "ratio"), rows)
+        for kernels, peer, theirs, ours, _ in rows:
+            headline(f"seconds an epoch, latent kernels: {kernels}", ours, str(peer), theirs)
     if "torques" in settings.parts:
         example = read_sarcos()
         if example is None:
@@ -85,7 +86,12 @@ def run(settings: SparseGPSettings) -> None:
         heading(f"torques of SARCOS: nMSE % on {100 * settings.test_share:.0f}% of the states")
         names = sorted(example.frame["task"].unique())
         columns = ("model", *names, "mean", "90% intervals hold", "seconds")
-        print_table(columns, sarcos(example, settings))
+        rows = sarcos(example, settings)
+        print_table(columns, rows)
+        linear = rows[-1]
+        for row in rows[:-1]:
+            headline(f"nMSE %, SARCOS, {row[0]}", row[-3], str(linear[0]), linear[-3])
+            headline(f"90% intervals hold, SARCOS, {row[0]}", row[-2])
 
 
 def compare_epochs(settings: SparseGPSettings) -> list[tuple[object, ...]]:

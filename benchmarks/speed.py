@@ -12,7 +12,7 @@ from benchmarks.effective import Mixing
 from benchmarks.own import run_own
 from benchmarks.peers.mcmcpack import mcmcpack_missing, run_mcmcpack
 from benchmarks.peers.nuts import MINIMUM_DRAWS, run_nuts
-from benchmarks.reporting import heading, load_average, print_table
+from benchmarks.reporting import heading, headline, load_average, print_table
 
 __all__ = ["SpeedSettings", "run"]
 
@@ -88,6 +88,8 @@ def run(settings: SpeedSettings) -> None:
             rows.append((example.name, "-", rate, float("nan"), float("nan"), "-", "not run"))
     heading("speed: worst bulk ESS per second over means, sds, correlations and noise")
     print_table(COLUMNS, rows)
+    for data, peer, ours, theirs, _, _, note in rows:
+        headline(f"worst ESS a second, {data} data", ours, f"{peer}, {note}", theirs)
 
 
 def _own(example: Example, settings: SpeedSettings) -> float:

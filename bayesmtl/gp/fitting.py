@@ -27,6 +27,7 @@ from bayesmtl.gp.result import FunctionRecord, build_function_tree
 from bayesmtl.gp.sparse import SparseSettings
 from bayesmtl.gp.sparse_fits import fit_functions
 from bayesmtl.gp.weight_space import HilbertBasis
+from bayesmtl.inference.compilation import told_of_compilation
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.numerics.densities import FIXED
@@ -60,6 +61,7 @@ class _Outcome:
     sparse: Any = None
 
 
+@told_of_compilation
 def run(
     problem: FunctionProblem,
     likelihood: Likelihood,

@@ -14,12 +14,14 @@ from bayesmtl.graphical.data import GraphRows
 from bayesmtl.graphical.result import GraphRecord, build_graph_tree
 from bayesmtl.graphical.sampling import sample_graphs, simulate_prior
 from bayesmtl.graphical.state import GraphProblem
+from bayesmtl.inference.compilation import told_of_compilation
 
 __all__ = ["run"]
 
 _MOST_BYTES = 1 << 33
 
 
+@told_of_compilation
 def run(
     problem: GraphProblem,
     rows: GraphRows,

@@ -67,9 +67,10 @@ def plot_task_relations(
 ) -> Figure:
     """Draw how much every pair of tasks differs and correlates, similar tasks side by side.
 
-    The tasks are ordered by hierarchical clustering of their posterior mean differences. Below
-    the diagonal stands the posterior mean of each pair; above it the value closest to 0 in the
-    90% interval, so that a relation which the data do not settle fades to the colour of 0.
+    The tasks are ordered by hierarchical clustering of the posterior means of their correlations
+    ``"task_correlation"`` where these are drawn, of the first panel elsewhere. Below the diagonal
+    stands the posterior mean of each pair; above it the value closest to 0 in the 90% interval, so
+    that a relation which the data do not settle fades to the colour of 0.
 
     Parameters
     ----------
@@ -158,17 +159,16 @@ def _draw_dense(
     relations: xr.Dataset, kind: str | None, reason: str, figsize: tuple[float, float] | None
 ) -> Figure:
     """Draw the heat maps of all pairs."""
-    measure = "difference" if "difference" in relations else "task_correlation"
-    mean = np.asarray(relations[measure].sel(statistic="mean"), dtype=np.float64)
-    mean = mean if measure == "difference" else 1.0 - mean
-    order = order_by_similarity(mean)
+    kinds = [kind] if kind else [name for name in KINDS if name in relations][-2:]
+    alike = kinds[-1] if kinds[-1] == "task_correlation" else kinds[0]
+    mean = np.asarray(relations[alike].sel(statistic="mean"), dtype=np.float64)
+    order = order_by_similarity(mean if alike == "difference" else np.maximum(1.0 - mean, 0.0))
     texts = label_texts(relations["task"].to_numpy()[order])
     n_tasks = len(order)
     if n_tasks < 2:
         figure, axes = new_figure(1, 1, figsize or (6.0, 2.5))
         state(axes[0, 0], f"There is one task only ({texts[0]}): it has no relations to show.")
         return figure
-    kinds = [kind] if kind else [name for name in KINDS if name in relations][-2:]
     maps = [_read_map(relations, name, order) for name in kinds]
     figure, axes = new_figure(1, len(maps), figsize or _default_size(n_tasks, len(maps), texts))
     for panel, ax in zip(maps, axes[0], strict=True):

@@ -9,6 +9,8 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.plots.graph import place_nodes
+from bayesmtl.relations.graph.trees import ArrangedTree, tree_from_json
+from bayesmtl.report.graphs import describe_graph
 from bayesmtl.report.page.packing import json_number
 from bayesmtl.report.page.tasks import PageTasks, group_or_empty
 from bayesmtl.report.standouts import label_texts
@@ -36,12 +38,18 @@ def linked_nodes(idata: xr.DataTree, tasks: PageTasks) -> dict[str, Any] | None:
     dict or None
         ``nodes`` (labels), their places ``x`` and ``y`` from 0 to 1, and ``panels``: each a
         ``title`` and ``edges`` (two nodes, probability, mean, lower and upper of the partial
-        correlation; of a known graph two nodes alone). ``of_tasks`` says that the nodes are the
-        tasks. Too many nodes: a ``note`` alone. None where nothing is a graph.
+        correlation; of a known graph two nodes alone). ``of_tasks`` says that nodes are tasks, and
+        ``leaves``, of a tree alone, how many: there the links go from parents to children. Too many
+        nodes: a ``note`` alone. None where nothing is a graph.
     """
     relations = group_or_empty(idata, "task_relations")
     if "edge_probability" in relations:
         return _learned(relations, tasks)
+    if "tree" in idata.attrs:
+        fitted = idata["posterior"]["task"].to_numpy()[tasks.places]
+        tree = tree_from_json(json.loads(idata.attrs["tree"]))
+        arranged = tree.arranged(fitted, "the tree of the fit")
+        return _tree(arranged, tasks.labels, describe_graph(relations))
     known = _known_adjacency(idata)
     return None if known is None else _known(known)
 
@@ -112,6 +120,37 @@ def _known(graph: dict[str, Any]) -> dict[str, Any]:
     places = _places(linked / max(linked.max(), 1e-9))
     panels = [{"title": "", "edges": edges}]
     return {"nodes": names, **places, "panels": panels, "note": note, "of_tasks": True}
+
+
+def _tree(tree: ArrangedTree, labels: list[str], note: str) -> dict[str, Any]:
+    """The tasks below each other, and to their left the nodes that they descend from."""
+    own = zip(tree.task.tolist(), tree.names, strict=True)
+    names = [labels[task] if task >= 0 else name for task, name in own]
+    if len(names) > _MOST_NODES:
+        return _too_many(len(names))
+    across, down = np.zeros(len(names)), np.zeros(len(names))
+    children: dict[int, list[int]] = {}
+    for node, parent in enumerate(tree.parents.tolist()):
+        step = 1.0 if tree.lengths is None else tree.lengths[node]
+        if parent >= 0:
+            across[node] = across[parent] + step
+            children.setdefault(parent, []).append(node)
+    rows, waiting = iter(range(len(names))), [0]
+    while waiting:
+        node = waiting.pop()
+        waiting.extend(reversed(children.get(node, [])))
+        down[node] = -1.0 if node in children else next(rows)
+    for node in sorted(children, reverse=True):
+        down[node] = down[children[node]].mean()
+    return {
+        "nodes": names,
+        "x": np.round(across / max(across.max(), 1e-9), 4).tolist(),
+        "y": np.round(down / (len(labels) - 1), 4).tolist(),
+        "panels": [{"title": "", "edges": [[p, k] for p, some in children.items() for k in some]}],
+        "note": f"{note[:1].upper()}{note[1:]}." if note else "",
+        "of_tasks": True,
+        "leaves": len(labels),
+    }
 
 
 def _too_many(n_nodes: int) -> dict[str, Any]:

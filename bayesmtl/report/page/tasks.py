@@ -18,8 +18,8 @@ __all__ = ["MAP_LIMIT", "PageTasks", "group_or_empty", "page_tasks", "task_facts
 MAP_LIMIT = 1_200  # tasks, beyond which a page holds the nearest of each instead of all pairs
 _TASK_LIMIT = 5_000
 _DISTANCES = (
-    ("difference", False),
     ("task_correlation", True),
+    ("difference", False),
     ("partial_correlation_similarity", True),
 )
 

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
+import bayesmtl as bm
 from bayesmtl.report.page import graph as module
 from bayesmtl.report.page.graph import linked_nodes
 from bayesmtl.report.page.tasks import page_tasks
+from tests.report.page.conftest import quiet_fit
 
 ManyTasks = Callable[[int], xr.DataTree]
 
@@ -86,3 +89,30 @@ def test_too_many_graphs(networks: xr.DataTree, monkeypatch: pytest.MonkeyPatch)
 
 def test_no_graph(clustered: xr.DataTree) -> None:
     assert linked_nodes(clustered, page_tasks(clustered)) is None
+
+
+def test_a_tree_has_the_tasks_in_order_at_the_right(rows: pd.DataFrame) -> None:
+    labels = sorted(rows["task"].unique())
+    last = ",".join(f"'{label}':1" for label in labels[3:])
+    newick = f"(('{labels[2]}':1,'{labels[0]}':3)group:1,('{labels[1]}':1,absent:1):2,{last});"
+    fit = quiet_fit(bm.Model("y ~ x1", task="task", relation=bm.Tree(newick)), rows)
+    found = read(fit)
+    place = dict(zip(found["nodes"], zip(found["x"], found["y"], strict=True), strict=True))
+    order = sorted((label for label in place if label in labels), key=lambda label: place[label][1])
+    assert order == [labels[2], labels[0], labels[1], *labels[3:]]
+    assert place[labels[0]] == (1.0, pytest.approx(1 / (len(labels) - 1), abs=1e-4))
+    assert place["group"] == (0.25, pytest.approx(0.5 / (len(labels) - 1), abs=1e-4))
+    assert "absent" not in place
+    assert found["leaves"] == len(labels)
+    named = [[found["nodes"][node] for node in edge] for edge in found["panels"][0]["edges"]]
+    assert ["group", labels[0]] in named
+    assert len(named) == len(found["nodes"]) - 1
+    assert found["note"].startswith("Share of the variance of the weights: along the tree")
+
+
+def test_columns_that_nest_tasks_are_a_tree(rows: pd.DataFrame) -> None:
+    labels = sorted(rows["task"].unique())
+    part = rows.assign(half=rows["task"].map(lambda label: "b" if label > labels[3] else "a"))
+    found = read(quiet_fit(bm.Model("y ~ x1", task="task", relation=bm.Tree(["half"])), part))
+    assert {"a", "b"} < set(found["nodes"])
+    assert sorted(set(found["x"])) == [0.0, 0.5, 1.0]

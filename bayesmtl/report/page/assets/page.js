@@ -68,7 +68,7 @@ const PARTS = [
   ["summary", "In short", summarySection],
   ["sharing", "Sharing", sharingSection],
   ["maps", "How the tasks relate", mapSection],
-  ["graph", "Graph", graphSection],
+  ["graph", DATA.graph && DATA.graph.leaves ? "Tree" : "Graph", graphSection],
   ["clusters", "Clusters", clusterSection],
   ["curves", "Functions", curveSection],
   ["weights", "Weights", weightSection],
