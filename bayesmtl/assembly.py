@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +15,6 @@ from bayesmtl.cautions import (
 )
 from bayesmtl.data import Rows
 from bayesmtl.design import Design
-from bayesmtl.errors import InvalidDataError, InvalidModelError
 from bayesmtl.likelihoods import (
     Bernoulli,
     Likelihood,
@@ -24,69 +22,32 @@ from bayesmtl.likelihoods import (
     resolve_likelihood,
     response_levels,
 )
-from bayesmtl.likelihoods.gaussian import Gaussian, Sites, gaussian_sites
-from bayesmtl.likelihoods.groups import (
-    TaskGroups,
-    group_kernels,
-    group_parameters,
-    group_rows,
-    group_sites,
-    learn_groups,
-    sub_rows,
-)
+from bayesmtl.likelihoods.gaussian import Gaussian, Sites
+from bayesmtl.likelihoods.groups import TaskGroups
 from bayesmtl.likelihoods.levels import Levels
 from bayesmtl.likelihoods.mixed import Mixed, all_ordinal
-from bayesmtl.likelihoods.parameters import rescale
-from bayesmtl.likelihoods.pilot import pilot_sites
-from bayesmtl.likelihoods.protocol import RowLikelihood, refuse_rows
-from bayesmtl.likelihoods.reference import reference_of, total_exposure
-from bayesmtl.likelihoods.rows import NO_PARAMETERS, RowKernels, RowParameters, sort_rows
-from bayesmtl.numerics.lanes import pack_tasks
-from bayesmtl.priors import Prior, PriorLike, table_row
-from bayesmtl.relations.clusters.prior import DirichletProcess, FiniteMixture, PitmanYor
+from bayesmtl.likelihoods.reference import reference_of
+from bayesmtl.likelihoods.rows import RowKernels, RowParameters
+from bayesmtl.population import fix_mean, population_prior, resolve_blocks
 from bayesmtl.relations.clusters.state import PartitionPrior, partition_prior
-from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
 from bayesmtl.relations.covariance.state import TaskCovariancePrior
 from bayesmtl.relations.exchangeable.horseshoe import global_scales
-from bayesmtl.relations.exchangeable.prior import Block, Exchangeable, Features, Independent, Pooled
+from bayesmtl.relations.exchangeable.prior import Block
 from bayesmtl.relations.exchangeable.selection import (
     SelectionPrior,
     own_prior,
     selection_prior,
     under_selection,
 )
-from bayesmtl.relations.exchangeable.state import (
-    DIAGONAL,
-    HUANG_WAND,
-    JOINT,
-    NORMAL,
-    OTHER,
-    SEPARATE,
-    SET,
-    PopulationPrior,
-)
-from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph
-from bayesmtl.relations.graph.tree_prior import Tree
+from bayesmtl.relations.exchangeable.state import DIAGONAL, PopulationPrior
+from bayesmtl.relations.graph.prior import SparseGraph
+from bayesmtl.relations.kinds import Clusters, Common, Correlated, Relation
 from bayesmtl.relations.sparse.prior import Decomposition
 from bayesmtl.relations.sparse.state import SparsePrior
+from bayesmtl.row_parts import gaussian_parts, mixed_parts, row_column, row_parts, row_weights
 from bayesmtl.scaling import INTERCEPT, Scaling, learn_scaling, response_scaling, robust_unit
 
-__all__ = [
-    "Clusters",
-    "Common",
-    "Correlated",
-    "Prepared",
-    "Problem",
-    "Relation",
-    "assemble",
-    "resolve_blocks",
-]
-
-Clusters = DirichletProcess | PitmanYor | FiniteMixture
-Correlated = MatrixNormal | LowRank | SparseGraph | KnownGraph | Tree
-Common = Independent | Pooled | Exchangeable | Clusters | Correlated
-Relation = Common | Decomposition
-_COVARIANCE = {"diagonal": DIAGONAL, "huang_wand": HUANG_WAND, "separate": SEPARATE}
+__all__ = ["Prepared", "Problem", "assemble"]
 
 
 class Problem(NamedTuple):
@@ -208,98 +169,6 @@ class Prepared(NamedTuple):
     columns: dict[str, Any]
 
 
-def resolve_blocks(
-    relation: Common,
-    intercept: Common | None,
-    features: Sequence[str],
-    scaling: Scaling,
-) -> list[Block]:
-    """Priors of the coefficients with all defaults filled in, the separate intercept first."""
-    effect_unit = tuple((1.0 / scaling.task_feature_scale).tolist())
-    blocks = []
-    if intercept is not None:
-        center, unit = (scaling.response_center,), (scaling.response_scale,)
-        blocks.append(intercept.resolve(Features((INTERCEPT,), center, unit, effect_unit)))
-    location = tuple(scaling.response_center if name == INTERCEPT else 0.0 for name in features)
-    unit = tuple((scaling.response_scale / scaling.feature_scale).tolist())
-    blocks.append(relation.resolve(Features(tuple(features), location, unit, effect_unit)))
-    return blocks
-
-
-def _fix_mean(blocks: list[Block], features: tuple[str, ...], owner: Common) -> None:
-    """Set the mean of the intercepts to 0: thresholds take its place.
-
-    Raises
-    ------
-    InvalidModelError
-        When the model sets another one.
-    """
-    means = blocks[0].mean[0 if len(blocks) > 1 else features.index(INTERCEPT)]
-    chosen = owner.mean is not None
-    if isinstance(owner.mean, Mapping):
-        chosen = INTERCEPT in owner.mean
-    if chosen and means[0] != 0.0:
-        raise InvalidModelError(
-            "bm.Ordinal() has thresholds in place of the mean of the intercepts, which is 0: leave "
-            f"it out, or give the other means by name, mean={{feature: ...}}; got {means[0]}"
-        )
-    means[0] = 0.0
-
-
-def _mean_kind(value: PriorLike | None) -> int:
-    if value is None:
-        return JOINT
-    if isinstance(value, Prior):
-        return NORMAL if value.family == "Normal" else OTHER
-    return SET
-
-
-def _population_prior(
-    blocks: list[Block], features: Sequence[str], scaling: Scaling, task_features: np.ndarray
-) -> PopulationPrior:
-    """Tables of the resolved priors, in internal units."""
-    n_tasks = task_features.shape[0]
-    standard = (task_features - scaling.task_feature_center) / scaling.task_feature_scale
-    z = np.column_stack([np.ones(n_tasks), standard])
-    means = [row for block in blocks for row in block.mean]
-    scales = [scale for block in blocks for scale in block.scale]
-    p, q = len(scales), z.shape[1]
-    extra = p - len(features)
-    unit = np.concatenate(
-        [
-            np.full(extra, scaling.response_scale),
-            scaling.response_scale / scaling.feature_scale,
-        ]
-    )
-    location = np.zeros((p, q))
-    names = [INTERCEPT] * extra + list(features)
-    location[:, 0] = [scaling.response_center if name == INTERCEPT else 0.0 for name in names]
-    mean_unit = np.column_stack([unit, *(unit / scale for scale in scaling.task_feature_scale)])
-    last = blocks[-1]
-    row_length = table_row(0.0).size
-    flat = [table_row(0.0 if value is None else value) for row in means for value in row]
-    return PopulationPrior(
-        mean_prior=np.array(flat).reshape(p, q, row_length),
-        mean_location=location,
-        mean_unit=mean_unit.reshape(p, q),
-        mean_kind=np.array([_mean_kind(value) for row in means for value in row], dtype=np.int64),
-        scale_prior=np.array([table_row(0.0 if s is None else s) for s in scales]).reshape(
-            p, row_length
-        ),
-        scale_unit=unit,
-        joint=np.array([scale is None for scale in scales], dtype=np.bool_),
-        r2_prior=table_row(last.r2),
-        shared_prior=table_row(last.shared),
-        covariance=_COVARIANCE[last.covariance],
-        block=extra,
-        half_t_scale=np.ones(p),
-        correlation_shape=last.correlation_shape,
-        task_features=pack_tasks(z),
-        task_cross=z.T @ z,
-        n_tasks=n_tasks,
-    )
-
-
 def assemble(
     rows: Rows,
     features: tuple[str, ...],
@@ -342,7 +211,7 @@ def assemble(
     separate = intercept is not None
     any_intercept = separate or INTERCEPT in features
     common_part, share = _parted(relation)
-    offset, weight = _column(rows, columns["offset"], 0.0), _weights(rows, columns["weights"])
+    offset, weight = row_column(rows, columns["offset"], 0.0), row_weights(rows, columns["weights"])
     size = _size(rows, columns)
     if not isinstance(likelihood, Mixed):
         likelihood.check(rows.response, size, rows.position)
@@ -365,12 +234,12 @@ def assemble(
         warn_of_vague_partitions(rows, features)
     blocks = resolve_blocks(common_part, intercept, features, scaling)
     if all_ordinal(likelihood) and any_intercept:
-        _fix_mean(blocks, features, common_part if intercept is None else intercept)
+        fix_mean(blocks, features, common_part if intercept is None else intercept)
     design = (rows.features - scaling.feature_center) / scaling.feature_scale
     if separate:
         design = np.column_stack([np.ones(len(design)), design])
     sd = math.sqrt(noise) / (unit if isinstance(likelihood, StudentT) else 1.0)
-    prior = _population_prior(blocks, features, scaling, task_features)
+    prior = population_prior(blocks, features, scaling, task_features)
     common = {
         "rows": rows,
         "features": features,
@@ -391,10 +260,10 @@ def assemble(
         "reference_sd": unit,
     }
     if isinstance(likelihood, Gaussian):
-        return Problem(**common, **_gaussian_parts(common, likelihood, columns["se"]))
+        return Problem(**common, **gaussian_parts(common, likelihood, columns["se"]))
     if isinstance(likelihood, Mixed):
-        return Problem(**common, **_mixed_parts(common, likelihood, any_intercept, standardize))
-    return Problem(**common, **_row_parts(common, resolve_likelihood(likelihood, unit), noise))
+        return Problem(**common, **mixed_parts(common, likelihood, any_intercept, standardize))
+    return Problem(**common, **row_parts(common, resolve_likelihood(likelihood, unit), noise))
 
 
 def _as_they_are(scaling: Scaling, likelihood: Likelihood | Mixed) -> Scaling:
@@ -465,128 +334,6 @@ def _units(
     return center, unit, noise
 
 
-def _row_parts(
-    common: dict[str, Any], likelihood: RowLikelihood, reference_noise: float
-) -> dict[str, Any]:
-    """Rows, sites and parameters of a likelihood that is not Gaussian."""
-    rows, scaling, size = common["rows"], common["scaling"], common["size"]
-    offset, weight, response = common["offset"], common["row_weight"], rows.response
-    added = scaling.response_center + offset + likelihood.offset(size)
-    start = likelihood.start(response, total_exposure(likelihood, size, offset), weight)
-    if isinstance(likelihood, StudentT):
-        response, added = (response - added) / scaling.response_scale, np.zeros_like(added)
-    data = sort_rows(
-        common["design"],
-        response,
-        rows.task,
-        len(rows.tasks),
-        offset=added,
-        size=size,
-        weight=weight,
-    )
-    if isinstance(likelihood, StudentT):
-        start = rescale(likelihood.parameters, start, scaling.response_scale)
-        start = likelihood.pilot(data, start, scaling.response_scale)
-        reference_noise = float(np.exp(2.0 * start[0]))
-    return {
-        "response": response,
-        "weight": weight,
-        "standard_error": None,
-        "fixed_noise": None,
-        "noise_priors": (table_row(1.0), table_row(1.0)),
-        "sites": pilot_sites(data, likelihood.kernels, start),
-        "reference_noise": reference_noise,
-        "row_data": data,
-        "row_kernels": likelihood.kernels,
-        "row_parameters": RowParameters(likelihood.parameters, start, likelihood.prior),
-    }
-
-
-def _mixed_parts(
-    common: dict[str, Any], likelihood: Mixed, intercept: bool, standardize: bool
-) -> dict[str, Any]:
-    """Rows, sites and parameters of tasks with different likelihoods."""
-    rows = common["rows"]
-    groups = learn_groups(
-        likelihood,
-        rows,
-        common["design"],
-        offset=common["offset"],
-        weight=common["row_weight"],
-        intercept=intercept,
-        standardize=standardize,
-    )
-    for group in groups.groups:
-        if isinstance(group.settings, Bernoulli):
-            warn_of_separation(sub_rows(rows, group.rows), common["features"])
-    return {
-        "response": rows.response,
-        "weight": common["row_weight"],
-        "standard_error": None,
-        "fixed_noise": None,
-        "noise_priors": (table_row(1.0), table_row(1.0)),
-        "sites": group_sites(groups.groups, len(rows.tasks)),
-        "reference_noise": 1.0,
-        "row_data": group_rows(groups.groups),
-        "row_kernels": group_kernels(groups.groups),
-        "row_parameters": group_parameters(groups.groups, rows.tasks),
-        "groups": groups,
-    }
-
-
-def _gaussian_parts(common: dict[str, Any], likelihood: Gaussian, se: str | None) -> dict[str, Any]:
-    """Sites, noise and internal response under a Gaussian likelihood."""
-    rows, scaling, weight = common["rows"], common["scaling"], common["row_weight"]
-    unit, noise = scaling.response_scale, 1.0
-    if se is not None:
-        _require_positive(rows, se, "standard errors", zero_allowed=False)
-        variance = (rows.extra[se] / unit) ** 2
-        weight = weight / variance
-        noise = float(variance.mean())
-    response = (rows.response - common["offset"] - scaling.response_center) / unit
-    sites = gaussian_sites(common["design"], response, rows.task, weight, len(rows.tasks))
-    fixed_noise = None
-    if likelihood.fixed and se is None:
-        fixed_noise = likelihood.fixed_sds(rows.tasks)
-        noise = float(np.mean((fixed_noise / unit) ** 2))
-        sites = sites._replace(precision=pack_tasks((unit / fixed_noise) ** 2))
-    sd_prior, spread_prior = likelihood.priors(unit)
-    return {
-        "response": response,
-        "weight": weight,
-        "standard_error": None if se is None else rows.extra[se],
-        "fixed_noise": fixed_noise,
-        "noise_priors": (table_row(sd_prior), table_row(spread_prior)),
-        "sites": sites,
-        "reference_noise": noise,
-        "row_data": None,
-        "row_kernels": None,
-        "row_parameters": NO_PARAMETERS,
-    }
-
-
-def _column(rows: Rows, name: str | None, default: float) -> np.ndarray:
-    return np.full(len(rows.task), default) if name is None else rows.extra[name]
-
-
-def _weights(rows: Rows, column: str | None) -> np.ndarray:
-    """Weight of each row."""
-    weight = _column(rows, column, 1.0)
-    if column is not None:
-        _require_positive(rows, column, "weights", zero_allowed=True)
-        if not weight.sum() > 0:
-            raise InvalidDataError(f"weights column {column!r} sums to zero")
-    return weight
-
-
 def _size(rows: Rows, columns: dict[str, Any]) -> np.ndarray:
     """Trials or exposure of each row."""
-    return _column(rows, columns["trials"] or columns["exposure"], 1.0)
-
-
-def _require_positive(rows: Rows, column: str, what: str, *, zero_allowed: bool) -> None:
-    values = rows.extra[column]
-    bad = values < 0 if zero_allowed else values <= 0
-    bound = "at least 0" if zero_allowed else "positive"
-    rule = f"{what} in column {column!r} must be {bound} in every row"
-    refuse_rows(bad, values, rows.position, rule)
+    return row_column(rows, columns["trials"] or columns["exposure"], 1.0)

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import numpy as np
 import xarray as xr
 
-from bayesmtl.assembly import Clusters, Common, Correlated, Prepared, Relation, assemble
+from bayesmtl.assembly import Prepared, assemble
 from bayesmtl.data import Rows, read_rows, read_task_features, unused_rows
 from bayesmtl.design import Design, feature_scales, formula_columns, learn_design
 from bayesmtl.errors import InvalidModelError
@@ -26,6 +26,7 @@ from bayesmtl.likelihoods.mixed import common_likelihood
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
 from bayesmtl.relations.graph.tree_prior import Tree
 from bayesmtl.relations.graph.trees import tree_to_json
+from bayesmtl.relations.kinds import Clusters, Common, Correlated, Relation
 from bayesmtl.relations.sparse.prior import Decomposition
 from bayesmtl.scaling import INTERCEPT
 from bayesmtl.specification import Columns, part_from_dict, part_to_dict, story

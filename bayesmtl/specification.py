@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
-from bayesmtl.assembly import Clusters, Common, Correlated, Relation
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.keys import did_you_mean, refuse_unknown
 from bayesmtl.likelihoods import LIKELIHOODS, Likelihood, Mixed, Ordinal, StudentT
@@ -22,6 +21,7 @@ from bayesmtl.relations.graph.adjacency import FixedGraph, graph_from_json, grap
 from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph
 from bayesmtl.relations.graph.tree_prior import Tree
 from bayesmtl.relations.graph.trees import FixedTree, tree_from_json, tree_to_json
+from bayesmtl.relations.kinds import Clusters, Common, Correlated, Relation
 from bayesmtl.relations.matrices import FixedMatrix, matrix_from_json, matrix_to_json
 from bayesmtl.relations.settings import describe, from_json, to_json
 from bayesmtl.relations.sparse.prior import Decomposition

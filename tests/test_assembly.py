@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from bayesmtl import Exchangeable, Gaussian, InvalidDataError, Model, Pooled, Prior
-from bayesmtl.assembly import Problem, resolve_blocks
+from bayesmtl.assembly import Problem
 from bayesmtl.numerics.lanes import unpack_tasks
+from bayesmtl.population import resolve_blocks
 from bayesmtl.relations.exchangeable.state import JOINT, NORMAL, OTHER, SET
 
 

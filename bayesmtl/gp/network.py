@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayesmtl.assembly import Prepared, Relation
+from bayesmtl.assembly import Prepared
 from bayesmtl.data import Rows
 from bayesmtl.errors import InvalidDataError, InvalidModelError, UnsupportedError
 from bayesmtl.fitting import run, run_settings
@@ -27,6 +27,7 @@ from bayesmtl.likelihoods import (
 )
 from bayesmtl.model import Model
 from bayesmtl.relations.exchangeable.prior import Exchangeable
+from bayesmtl.relations.kinds import Relation
 from bayesmtl.trunk import learned_names
 
 __all__ = ["SharedNetwork"]

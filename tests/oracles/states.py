@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 
 from bayesmtl import Exchangeable, Gaussian, Model, Prior
-from bayesmtl.assembly import Problem, Relation
+from bayesmtl.assembly import Problem
 from bayesmtl.inference.gibbs import ChainState, start_chain
 from bayesmtl.numerics.lanes import pack_tasks, residual_sums, task_means
 from bayesmtl.relations.exchangeable.density import log_joint
 from bayesmtl.relations.exchangeable.state import HUANG_WAND
+from bayesmtl.relations.kinds import Relation
 from tests.oracles.generative import lkj
 
 __all__ = [
