@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import xarray as xr
 from typer.core import TyperGroup
 
 import bayesmtl as bm
@@ -181,6 +180,8 @@ def fit(
     ] = None,
 ) -> None:
     """Fit a model, save it and print a summary."""
+    from bayesmtl.report import print_report
+
     start = None if recipe is None else load_recipe(recipe)
     given = {"formula": formula, "task": task, "task_features": task_features, "missing": missing}
     given |= {"relation": relation, "likelihood": likelihood, "noise": noise, "se": se}
@@ -195,19 +196,8 @@ def fit(
     frame = start.data() if start is not None and data is None else open_data(str(data), model.task)
     idata = model.fit(frame, **run)
     bm.save(idata, out)
-    _print_summary(idata)
+    print_report(idata)
     typer.echo(f"\nSaved to {out}")
-
-
-def _print_summary(idata: xr.DataTree) -> None:
-    """The report of a linear model; of others the verdict, as plots and Python tell the rest."""
-    from bayesmtl.posterior.access import is_functional, is_graphical
-    from bayesmtl.report import print_report
-
-    if is_functional(idata) or is_graphical(idata):
-        typer.echo(f"Diagnostics: {idata.attrs['verdict']}")
-    else:
-        print_report(idata)
 
 
 @app.command()
@@ -249,6 +239,9 @@ def predict(  # noqa: PLR0917 (options, not positional arguments)
     )
     if graphs:
         predictions = predictions.reset_index(names="row")
+    elif len(predictions) < len(frame):
+        # A line for each line of the file, empty where it was dropped.
+        predictions = predictions.reindex(frame.index).assign(task=frame[task])
     if out is None:
         typer.echo(predictions.to_csv(index=False), nl=False)
     else:

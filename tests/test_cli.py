@@ -130,6 +130,18 @@ def test_text_labels_that_look_like_numbers(tmp_path: Path) -> None:
     assert "3" in error_line("predict", fit, tmp_path / "new.csv")
 
 
+def test_dropped_rows_have_an_empty_line(tmp_path: Path) -> None:
+    rows = "".join(f"{t},{x},{x + t % 3}\n" for t in range(6) for x in range(4))
+    data, fit, new = (tmp_path / name for name in ("data.csv", "fit.zarr", "new.csv"))
+    data.write_text(f"plot,x,y\n{rows}2,,1\n")
+    model = ["--formula", "y ~ x", "--task", "plot", "--missing", "drop"]
+    assert run("fit", data, *model, *SHORT, "--out", fit).exit_code == 0
+    new.write_text("plot,x\n3,1\n4,\n5,2\n")
+    lines = run("predict", fit, new).stdout.splitlines()
+    assert [line.split(",")[0] for line in lines] == ["task", "3", "4", "5"]
+    assert lines[2] == "4,,,,"
+
+
 def test_known_standard_errors(tmp_path: Path) -> None:
     options = ["--formula", "y ~ 1", "--task", "school", "--se", "sigma"]
     result = run("fit", "eight_schools", *options, *SHORT, "--out", tmp_path / "fit.zarr")

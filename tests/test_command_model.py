@@ -103,6 +103,7 @@ def test_functions_on_the_command_line(tmp_path: Path) -> None:
     result = run("fit", "--recipe", "bonilla2007", *SHORT, "--out", fit)
     assert result.exit_code == 0, result.stderr
     assert "Diagnostics: CHECK: R-hat is not available with one chain" in result.stdout
+    assert "a function for each of 4 tasks" in result.stdout
     pd.DataFrame({"task": ["t1", "t2"], "x1": 0.5}).to_csv(new, index=False)
     assert len(run("predict", fit, new).stdout.splitlines()) == 3
 

@@ -104,7 +104,8 @@ def predict(
         one of theirs.
     as_frame : bool
         Return a data frame with the columns task, mean, sd, lower and upper, in the order of the
-        rows and indexed by their position in the data. Works for any number of rows. Of ordered
+        rows, with the index of the data where these are a pandas frame, so that columns join, and
+        else with the position of the row. Works for any number of rows. Of ordered
         levels: task, ``P(level)`` of each level (its mean, or its share of the draws of the
         response) and most_likely. Where some tasks have levels and others numbers, all of these
         columns, empty where they do not apply.
@@ -149,6 +150,34 @@ def predict(
         rows are dropped.
     """
     _check_options(data, given, kind, new_task, ci_prob)
+    found = _predict(
+        idata,
+        (data, given),
+        np.random.default_rng(random_seed),
+        kind=kind,
+        new_task=new_task,
+        likelihood=likelihood,
+        as_frame=as_frame,
+        ci_prob=ci_prob,
+    )
+    if isinstance(found, pd.DataFrame) and isinstance(data, pd.DataFrame):
+        found.index = data.index[found.index]
+    return found
+
+
+def _predict(
+    idata: xr.DataTree,
+    frames: tuple[Any, Any],
+    rng: np.random.Generator,
+    *,
+    kind: Literal["response_params", "response"],
+    new_task: Literal["error", "population"],
+    likelihood: Mapping[Any, Likelihood] | None,
+    as_frame: bool,
+    ci_prob: float,
+) -> xr.DataTree | pd.DataFrame:
+    """By the kind of the fit; ``frames`` are the rows and those that are given."""
+    data, given = frames
     if is_graphical(idata):
         from bayesmtl.graphical.predict import predict_missing
 
@@ -160,7 +189,7 @@ def predict(
         }
         _refuse_options(unused, _OF_GRAPHS)
         return predict_missing(idata, data, as_frame=as_frame, ci_prob=ci_prob)
-    rng = np.random.default_rng(random_seed)
+    interval = ci_prob if as_frame else None
     if is_functional(idata):
         from bayesmtl.gp.predict import predict_functions
 
@@ -170,18 +199,17 @@ def predict(
             "likelihood": likelihood is not None,
         }
         _refuse_options(unused, _OF_FUNCTIONS)
-        interval = ci_prob if as_frame else None
         return predict_functions(idata, data, rng, kind == "response", interval)
     settings = name_likelihoods(fit_settings(idata), likelihood)
     return _predict_linear(
         idata,
         settings,
-        (data, given),
+        frames,
         rng,
         likelihood=likelihood,
         kind=kind,
         new_task=new_task,
-        interval=ci_prob if as_frame else None,
+        interval=interval,
     )
 
 

@@ -37,7 +37,7 @@ def moments(idata: xr.DataTree, task: str, there: dict[str, float], name: str) -
 
 def test_frame(horseshoe: xr.DataTree, new: pd.DataFrame) -> None:
     table = bm.predict(horseshoe, new, as_frame=True, ci_prob=0.8)
-    assert table.index.tolist() == [0, 1, 1, 3, 3, 3, 3]
+    assert table.index.tolist() == [9, 4, 4, 1, 1, 1, 1]
     assert table["variable"].tolist() == ["x1", "x2", "x3", "x0", "x1", "x2", "x3"]
     assert table["task"].tolist() == ["a", "b", "b", "b", "b", "b", "b"]
     first = new.iloc[1]

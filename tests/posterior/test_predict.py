@@ -84,6 +84,14 @@ def test_the_user_frame_is_not_changed_and_polars_gives_the_same(build: Any) -> 
     pd.testing.assert_frame_equal(first, second)
 
 
+def test_columns_of_the_frame_join_a_shuffled_one(build: Any) -> None:
+    idata, frame = build()
+    expected = predict(idata, frame, as_frame=True)["mean"]
+    mixed = frame.sample(frac=0.6, random_state=3)
+    mixed["mean"] = predict(idata, mixed, as_frame=True)["mean"]
+    pd.testing.assert_series_equal(mixed["mean"], expected[mixed.index])
+
+
 def test_the_frame_summarises_row_for_row(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     idata, frame = build(samples=(4, 250))
     monkeypatch.setattr(predictor, "BLOCK_BYTES", 8 * 1000 * 5)  # five rows at a time
