@@ -39,6 +39,8 @@ __all__ = [
 _BLOCK_NUMBERS = 1 << 24
 # Floating point operations that conditional draws of functions may take, and the fewest draws.
 _BUDGET, _FEWEST = 4e11, 100
+# Of a value of a kernel, and of a root of a covariance as a multiple of the cube of its side.
+_KERNEL, _ROOT = 30, 10
 # Rows whose function values are drawn jointly.
 _JOINT = 1000
 
@@ -68,15 +70,15 @@ def _read(idata: xr.DataTree) -> _Fit:
     return _Fit(posterior, constant, observed, kernel)
 
 
-def _thinned(idata: xr.DataTree, n_rows: int) -> xr.DataTree:
+def _thinned(idata: xr.DataTree, n_rows: int, *, jointly: bool) -> xr.DataTree:
     """The fit with as many evenly spaced draws as functions can be drawn from in fair time."""
     posterior = idata["posterior"]
     if "weights" in posterior or "variational_mean" in idata["constant_data"]:
         return idata
     n = idata["constant_data"].sizes["obs"]
     n_chains, n_draws = posterior.sizes["chain"], posterior.sizes["draw"]
-    joint = min(n_rows, _JOINT)
-    work = n**3 / 3.0 + n**2 * n_rows + n_rows * joint * (n + joint / 3.0)
+    joint = min(n_rows, _JOINT) if jointly else 0
+    work = n**3 / 3.0 + (n + _KERNEL) * n * n_rows + n_rows * joint * (n + _ROOT * joint)
     most = max(int(_BUDGET / work), _FEWEST) // n_chains
     if most >= n_draws:
         return idata
@@ -114,13 +116,15 @@ def predict_functions(
     rows = _known_rows(idata, settings, data, need_response=False)
     likelihood = settings.likelihood
     assert not isinstance(likelihood, Mixed)
-    some = _thinned(idata, len(rows.task))
+    # Summaries of single rows need no draws of whole functions.
+    jointly = ci_prob is None
+    some = _thinned(idata, len(rows.task), jointly=jointly)
     posterior = some["posterior"]
     if ci_prob is None:
         n_samples = posterior.sizes["chain"] * posterior.sizes["draw"]
         check_size(1 + int(response), n_samples, rows.task.size, "use as_frame=True")
     parameters = shared_parameters(some, likelihood)
-    blocks = _function_blocks(some, rows, likelihood, parameters, rng)
+    blocks = _function_blocks(some, rows, likelihood, parameters, rng, jointly=jointly)
     values = response_values(blocks, rng if response else None)
     if ci_prob is not None:
         return response_frame(values, rows, None, ci_prob)
@@ -146,13 +150,14 @@ def add_function_likelihood(idata: xr.DataTree, settings: FitSettings, data: Any
     rows = _known_rows(idata, settings, data, need_response=True)
     likelihood = settings.likelihood
     assert not isinstance(likelihood, Mixed)
-    some = _thinned(idata, len(rows.task))
+    some = _thinned(idata, len(rows.task), jointly=False)
     posterior = some["posterior"]
     shape = (posterior.sizes["chain"], posterior.sizes["draw"], rows.task.size)
     check_size(1, shape[0] * shape[1], shape[2], "thin the draws first, idata.sel(draw=slice(...))")
     values = np.empty((shape[0] * shape[1], shape[2]))
     parameters = shared_parameters(some, likelihood)
-    blocks = _function_blocks(some, rows, likelihood, parameters, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    blocks = _function_blocks(some, rows, likelihood, parameters, rng, jointly=False)
     assert rows.response is not None
     for block in blocks:
         response = rows.response[block.rows, None]
@@ -190,6 +195,8 @@ def _function_blocks(
     likelihood: Likelihood,
     parameters: np.ndarray,
     rng: np.random.Generator,
+    *,
+    jointly: bool,
 ) -> Iterator[Block]:
     """Compute the rows in blocks: predictor, noise and parameters of the likelihood.
 
@@ -203,6 +210,8 @@ def _function_blocks(
         Of the likelihood.
     rng : numpy.random.Generator
         For functions that are drawn from conditional normals.
+    jointly : bool
+        Whether these are drawn as functions, and not for each row by itself.
 
     Yields
     ------
@@ -216,7 +225,7 @@ def _function_blocks(
     elif "variational_mean" in fit.constant:
         pieces = _from_inducing(fit, rows, rng)
     else:
-        pieces = _conditional(fit, rows, rng)
+        pieces = _conditional(fit, rows, rng, jointly=jointly)
     for index, functions in pieces:
         predictor = functions + rows.offset[index, None]
         own = np.full((len(index), 1), np.nan) if noise is None else noise[rows.task[index]]
@@ -294,9 +303,9 @@ def _require_inside(inputs: np.ndarray, basis: HilbertBasis, fit: _Fit) -> None:
 
 
 def _conditional(
-    fit: _Fit, rows: PredictorRows, rng: np.random.Generator
+    fit: _Fit, rows: PredictorRows, rng: np.random.Generator, *, jointly: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Draws of the functions given the rows of the fit, jointly for so many rows at a time."""
+    """Draws of the functions given the rows of the fit, many rows at a time or each alone."""
     constant = fit.constant
     scale, center = (constant[f"response_{name}"].to_numpy() for name in ("scale", "center"))
     level_sd = constant["level_sd"].to_numpy()
@@ -320,8 +329,14 @@ def _conditional(
             these = (new[index], rows.task[index])
             cross = row_covariance(fit.kernel, hyper, known, these, level_sd)
             gain = solve_triangular(lower, cross, lower=True, check_finite=False)
-            rest = row_covariance(fit.kernel, hyper, these, these, level_sd) - gain.T @ gain
-            out[index, s] = gain.T @ half + _draw(rest, rng)
+            out[index, s] = gain.T @ half
+            if jointly:
+                rest = row_covariance(fit.kernel, hyper, these, these, level_sd) - gain.T @ gain
+                out[index, s] += _draw(rest, rng)
+            else:
+                own = (hyper.covariance.sum(axis=0).diagonal() + level_sd**2)[these[1]]
+                left = np.maximum(own - (gain**2).sum(axis=0), 0.0)
+                out[index, s] += np.sqrt(left) * rng.normal(size=len(index))
     out = center[rows.task, None] + scale[rows.task, None] * out
     yield np.arange(len(new)), out
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FunctionData", "predict_points", "read_functions"]
 
+_MOST_DRAWS = 500  # of which a picture is made
+
 
 class FunctionData(NamedTuple):
     """Rows of the fit, and what predictions read.
@@ -96,6 +98,9 @@ def predict_points(
     sizes = fit_settings(idata).size
     if sizes is not None:
         frame[sizes] = 1.0
-    found = predict(idata, frame, as_frame=True, ci_prob=ci_prob, random_seed=random_seed)
+    n_draws = idata["posterior"].sizes["chain"] * idata["posterior"].sizes["draw"]
+    thinned = slice(None, None, -(-n_draws // _MOST_DRAWS))
+    some = idata.isel(draw=thinned, missing_dims="ignore")
+    found = predict(some, frame, as_frame=True, ci_prob=ci_prob, random_seed=random_seed)
     assert isinstance(found, pd.DataFrame)
     return found
