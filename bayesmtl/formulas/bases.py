@@ -26,6 +26,8 @@ __all__ = ["basis_columns", "basis_scales"]
 
 # Of the default length-scale, in half ranges of the input: a fifth of its range.
 _LENGTHSCALE = 0.4
+# Part of the range by which inputs may lie beyond it without a warning.
+_BEYOND = 0.05
 
 
 def basis_columns(
@@ -60,7 +62,8 @@ def basis_columns(
     Warns
     -----
     BayesMTLWarning
-        If the functions are too few for the length-scale.
+        If the functions are too few for the length-scale, or rows lie beyond the range of those
+        from which the term was learned.
     """
     learn, compute = _KINDS[basis.name]
     learned = text not in state
@@ -72,10 +75,26 @@ def basis_columns(
             f"what the saved design learned of {text} does not fit it ({error}); it was changed by "
             "hand: learn it again"
         ) from error
+    if not learned and "low" in own:
+        _warn_beyond(text, basis, inputs, own)
     if learned:
         own["size"] = float(np.mean((columns**2).sum(axis=1)))
         state[text] = own
     return dict(zip(_labels(basis, columns.shape[1]), columns.T, strict=True))
+
+
+def _warn_beyond(text: str, basis: Basis, inputs: np.ndarray, state: Mapping[str, Any]) -> None:
+    """Say that curves end at the range, of inputs further from it than a small part of it."""
+    low, high = np.atleast_1d(state["low"]), np.atleast_1d(state["high"])
+    room = _BEYOND * (high - low)
+    beyond = (inputs < low - room) | (inputs > high + room)
+    if beyond.any():
+        row, j = np.argwhere(beyond)[0]
+        warn(
+            f"{int(beyond.any(axis=1).sum()):,} rows lie beyond the range of the fit, as "
+            f"{basis.inputs[j].text} = {inputs[row, j]:g} where it was {low[j]:g} to {high[j]:g}: there "
+            f"{text} keeps the value of its edge, and intervals are too narrow"
+        )
 
 
 def basis_scales(

@@ -16,6 +16,7 @@ from bayesmtl.gp.dense_sweep import (
     sweep_functions,
 )
 from bayesmtl.gp.draws import FunctionDraws
+from bayesmtl.gp.few_rows import draw_by_rows, few_rows, lengths_by_rows, update_tasks_by_rows
 from bayesmtl.gp.hyperparameters import GIVEN
 from bayesmtl.gp.length_state import start_lengths
 from bayesmtl.gp.lengthscales import COLLAPSED_LIMIT
@@ -32,14 +33,16 @@ __all__ = ["DenseChain"]
 # Weights of tasks are integrated out for their rows of the covariance, in every sweep of so many
 # tasks as these operations allow and at least of one, up to so many coefficients.
 _OPERATIONS, _MOST = 1e8, 800
+# Rows, and as a share of the weights, up to which algebra in the space of the rows is faster.
+_ROWS, _SHARE = 600, 0.5
 
 
 class DenseChain:
     """One chain, see `bayesmtl.inference.sampling.Chain`.
 
     Up to `COLLAPSED_LIMIT` weights of all tasks, these are integrated out for noise sds,
-    length-scales and rows of the covariance. Beyond, they are drawn by conjugate gradients, and all
-    else given them: data that need so many functions tell most of their weights.
+    length-scales and rows of the covariance. Beyond, they are drawn in the space of the rows, where
+    these are few, or by conjugate gradients, and most else is given them.
     """
 
     def __init__(
@@ -77,7 +80,12 @@ class DenseChain:
             log_noise,
         )
         self._by_task = min(max(int(_OPERATIONS // p**3), 1 if p <= _MOST else 0), n_tasks)
-        self._root = None if n_tasks * p <= COLLAPSED_LIMIT else gram_roots(self.sites.gram)
+        self.few = self._root = None
+        if n_tasks * p > COLLAPSED_LIMIT:
+            if self.sites.rows.sum() <= min(_ROWS, _SHARE * n_tasks * p):
+                self.few = few_rows(self.sites.gram, self.sites.moment)
+            else:
+                self._root = gram_roots(self.sites.gram)
 
     @property
     def weights(self) -> np.ndarray:
@@ -88,11 +96,19 @@ class DenseChain:
         """One sweep."""
         del iteration
         of_chain = (self.sites, self.state, self.lengths, self.noise, self.learned)
-        if self._root is None:
-            sweep_functions(*of_chain, self.rng)
-        else:
+        if self.few is not None:
+            first = self.problem.prior.block
+            if self.lengths.free.any():
+                lengths_by_rows(self.few, self.state, self.lengths, first, self.rng)
+            draw_by_rows(self.few, self.state, first, self.rng)
+            given_drawn(*of_chain, 0, self.rng)
+            if self.learned:
+                update_tasks_by_rows(self.few, self.state, first, self.rng)
+        elif self._root is not None:
             self._draw(self._root)
             given_drawn(*of_chain, self._by_task, self.rng)
+        else:
+            sweep_functions(*of_chain, self.rng)
 
     def _draw(self, root: np.ndarray) -> None:
         """Weights of all tasks."""

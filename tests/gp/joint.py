@@ -8,7 +8,7 @@ from bayesmtl.gp.data import FunctionProblem, Units
 from bayesmtl.gp.weight_space import HilbertBasis
 from tests.gp.cases import LENGTH, NOISE, draw_covariance, function_rows, hyper_prior
 
-__all__ = ["BASIS", "CYCLES", "N_TASKS", "World", "function_problem", "statistics"]
+__all__ = ["BASIS", "CYCLES", "N_ROWS", "N_TASKS", "World", "function_problem", "statistics"]
 
 N_TASKS, N_ROWS, CYCLES = 2, 6, 4
 BASIS = HilbertBasis("matern52", (4,), (1.6,))

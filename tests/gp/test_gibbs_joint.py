@@ -10,13 +10,37 @@ from bayesmtl.gp.core import core_problem
 from bayesmtl.gp.data import FunctionProblem
 from bayesmtl.gp.dense_chain import DenseChain
 from bayesmtl.gp.dense_sweep import given_drawn, sweep_functions
+from bayesmtl.gp.few_rows import draw_by_rows, few_rows, lengths_by_rows, update_tasks_by_rows
 from bayesmtl.gp.hyperparameters import GIVEN
 from bayesmtl.gp.posterior import LogPosterior
 from bayesmtl.gp.weight_space import WeightMarginal, basis_sites
 from bayesmtl.numerics.joint_weights import draw_perturbed
 from bayesmtl.priors import table_row
-from tests.gp.joint import BASIS, CYCLES, N_TASKS, World, function_problem, statistics
+from tests.gp.joint import (
+    BASIS,
+    CYCLES,
+    N_ROWS,
+    N_TASKS,
+    World,
+    function_problem,
+    statistics,
+)
 from tests.oracles.geweke import z_scores
+
+# What makes a chain draw its weights in each way.
+ROUTES = {
+    "factor": {},
+    "gradients": {"COLLAPSED_LIMIT": 0, "_OPERATIONS": 0, "_MOST": 0, "_ROWS": 0},
+    "rows": {"COLLAPSED_LIMIT": 0, "_SHARE": 10},
+}
+
+
+def chain_by(route: str, functions: FunctionProblem, rng: np.random.Generator) -> DenseChain:
+    problem = core_problem(functions, BASIS, bm.Gaussian())
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in ROUTES[route].items():
+            patched.setattr(dense_chain, name, value)
+        return DenseChain(problem, functions, BASIS, 0, rng)
 
 
 def place(chain: DenseChain, world: World, i: int) -> None:
@@ -46,29 +70,26 @@ def respond(chain: DenseChain, functions: FunctionProblem, rng: np.random.Genera
     for t in range(n_tasks):
         chain.sites.moment[t] = design[rows.task == t].T @ y[rows.task == t]
     chain.sites.square[:] = np.bincount(rows.task, y**2, minlength=n_tasks)
+    if chain.few is not None:
+        chain.few = few_rows(chain.sites.gram, chain.sites.moment)
 
 
 def scores(
-    level: float, n_chains: int = 1000, noise_units: float = 1.2, *, gradients: bool = False
+    level: float, n_chains: int = 1000, noise_units: float = 1.2, route: str = "factor"
 ) -> dict[str, float]:
-    """Weights drawn by one factor, or by conjugate gradients."""
+    """Of three rows a task, fewer than functions, where the algebra is that of the rows."""
     rng = np.random.default_rng(11)
-    functions = function_problem(level, noise_units)
-    problem = core_problem(functions, BASIS, bm.Gaussian())
+    functions = function_problem(level, noise_units, n_rows=3 if route == "rows" else N_ROWS)
+    chain = chain_by(route, functions, rng)
     world = World(functions, n_chains, rng)
     known = World(functions, 10_000, rng).statistics()
     seen = []
-    with pytest.MonkeyPatch.context() as patched:
-        if gradients:
-            for limit in ("COLLAPSED_LIMIT", "_OPERATIONS", "_MOST"):
-                patched.setattr(dense_chain, limit, 0)
-        chain = DenseChain(problem, functions, BASIS, 0, rng)
     for i in range(n_chains):
         place(chain, world, i)
         for _ in range(CYCLES):
             respond(chain, functions, rng)
             chain.advance(1)
-            weights, first = chain.weights, problem.prior.block
+            weights, first = chain.weights, chain.problem.prior.block
             seen.append(
                 (
                     chain.state.covariance.copy(),
@@ -84,18 +105,26 @@ def scores(
 
 @pytest.mark.mcmc
 @pytest.mark.parametrize(
-    ("level", "noise_units", "gradients"), [(0.0, 1.2, False), (0.8, 1.0, False), (0.8, 1.2, True)]
+    ("level", "noise_units", "route"),
+    [
+        (0.0, 1.2, "factor"),
+        (0.8, 1.0, "factor"),
+        (0.8, 1.2, "gradients"),
+        (0.8, 1.2, "rows"),
+        (0.0, 1.0, "rows"),
+    ],
 )
-def test_joint_distribution(level: float, noise_units: float, gradients: bool) -> None:
-    found = scores(level, noise_units=noise_units, gradients=gradients)
+def test_joint_distribution(level: float, noise_units: float, route: str) -> None:
+    found = scores(level, noise_units=noise_units, route=route)
     worst = max(found, key=lambda key: abs(found[key]))
     assert abs(found[worst]) < 4.0, (worst, found[worst])
 
 
 @pytest.mark.mcmc
 def test_planted_faults_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row too few; length-scales in other units; weights that spread too much."""
+    """A row too few; other units of length-scales; weights too wide; noise forgotten or halved."""
     sweep, given, draw = sweep_functions, given_drawn, draw_perturbed
+    by_rows, by_task, move = draw_by_rows, update_tasks_by_rows, lengths_by_rows
 
     def fewer(sites, *rest):  # type: ignore[no-untyped-def]
         sweep(sites._replace(rows=sites.rows - 1.0), *rest)
@@ -106,20 +135,32 @@ def test_planted_faults_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     def wider(blocks, perturbation, rng):  # type: ignore[no-untyped-def]
         return draw(blocks, 1.5 * perturbation, rng)
 
-    for name, fault in (
-        ("sweep_functions", fewer),
-        ("given_drawn", longer),
-        ("draw_perturbed", wider),
+    def further(rows, *rest):  # type: ignore[no-untyped-def]
+        by_rows(rows._replace(response=1.5 * rows.response), *rest)
+
+    def surer(rows, state, *rest):  # type: ignore[no-untyped-def]
+        by_task(rows, state._replace(log_noise=state.log_noise - 0.7), *rest)
+
+    def rougher(rows, state, lengths, *rest):  # type: ignore[no-untyped-def]
+        move(rows, state, lengths._replace(units=2.0 * lengths.units), *rest)
+
+    for name, fault, route in (
+        ("sweep_functions", fewer, "factor"),
+        ("given_drawn", longer, "gradients"),
+        ("draw_perturbed", wider, "gradients"),
+        ("draw_by_rows", further, "rows"),
+        ("update_tasks_by_rows", surer, "rows"),
+        ("lengths_by_rows", rougher, "rows"),
     ):
         with monkeypatch.context() as patched:
             patched.setattr(dense_chain, name, fault)
-            found = scores(0.8, 400, gradients=name != "sweep_functions")
+            found = scores(0.8, 400, route=route)
             assert max(map(abs, found.values())) > 6.0, name
 
 
 @pytest.mark.mcmc
-@pytest.mark.parametrize("gradients", [False, True])
-def test_length_scales_have_the_posterior_of_a_grid(gradients: bool) -> None:
+@pytest.mark.parametrize("route", ROUTES)
+def test_length_scales_have_the_posterior_of_a_grid(route: str) -> None:
     """Long chains, as a bias of a move adds up that a few sweeps do not show."""
     rng = np.random.default_rng(4)
     functions = function_problem(0.0, 1.0)
@@ -133,11 +174,7 @@ def test_length_scales_have_the_posterior_of_a_grid(gradients: bool) -> None:
     weight = np.exp(logs - logs.max()) / np.exp(logs - logs.max()).sum()
     mean = float(weight @ grid)
     sd = float(np.sqrt(weight @ (grid - mean) ** 2))
-    with pytest.MonkeyPatch.context() as patched:
-        if gradients:
-            patched.setattr(dense_chain, "COLLAPSED_LIMIT", 0)
-        problem = core_problem(functions, BASIS, bm.Gaussian())
-        chain = DenseChain(problem, functions, BASIS, 0, rng)
+    chain = chain_by(route, functions, rng)
     drawn = np.empty(12_000)
     for i in range(len(drawn)):
         chain.advance(i)

@@ -21,7 +21,7 @@ from bayesmtl.numerics.matrices import (
 from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.relations.covariance.state import HALF_T_DOF, HALF_T_SCALE
 
-__all__ = ["draw_covariance", "draw_scale", "update_tasks"]
+__all__ = ["draw_covariance", "draw_row", "draw_scale", "set_row", "update_tasks"]
 
 _LARGE = 48
 # Least variance of a task given the others, as a share of what they explain: below it the
@@ -138,24 +138,67 @@ def _conditional(t, others, covariance):
 
 
 @inner_kernel
-def _explained(slopes, others, covariance):
-    """Variance that the others explain."""
-    variance = 0.0
-    for a in range(others.shape[0]):
-        for b in range(others.shape[0]):
-            variance += slopes[a] * covariance[others[a], others[b]] * slopes[b]
-    return variance
+def draw_row(t, others, covariance, psi, own, linear, features, rows, rng):
+    """Slopes and variance of a task, its deviations integrated out, then what is left of these.
+
+    Parameters
+    ----------
+    t : int
+    others : (task - 1,)
+    covariance : (task, task)
+    psi : (task,)
+        Scales of the prior.
+    own : (d, d)
+        Site of the standardised deviations of the task.
+    linear : (d,)
+        Its linear term, at deviations zero.
+    features : (d, d)
+        Precision of the standardised deviations.
+    rows : (task - 1, d)
+        Deviations of the others.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    slopes : (task - 1,)
+    omega : float
+    rest : (d,)
+        Deviations of the task less what the others explain.
+    """
+    slopes, omega = _conditional(t, others, covariance)
+    square = (psi[others] * slopes**2).sum()
+    rest = linear - np.dot(own, np.dot(slopes, rows))
+    args = (own, rest, features, float(psi.shape[0]), square)
+    omega = math.exp(_slice(args, math.log(omega), 1.0, rng))
+    lower = _factor(features / omega + own)
+    slopes = _draw_slopes(own, linear, lower, rows, psi[others] / omega, rng)
+    drawn = linear - np.dot(own, np.dot(slopes, rows))
+    _forward(lower, drawn)
+    for i in range(drawn.shape[0]):
+        drawn[i] += rng.standard_normal()
+    solve_upper(lower, drawn)
+    return slopes, omega, drawn
 
 
 @inner_kernel
-def _set_conditional(t, others, slopes, omega, covariance):
-    """Inverse of `_conditional`; the covariance of the others stays."""
+def set_row(t, others, slopes, omega, covariance):
+    """Inverse of `_conditional`; the covariance of the others stays.
+
+    False, and nothing is set, where double precision could not tell the task from the others.
+    """
+    explained = 0.0
+    row = np.empty(others.shape[0])
     for a in range(others.shape[0]):
-        total = 0.0
+        row[a] = 0.0
         for b in range(others.shape[0]):
-            total += covariance[others[a], others[b]] * slopes[b]
-        covariance[t, others[a]] = covariance[others[a], t] = total
-    covariance[t, t] = omega + _explained(slopes, others, covariance)
+            row[a] += covariance[others[a], others[b]] * slopes[b]
+        explained += slopes[a] * row[a]
+    if not omega > _SINGULAR * explained:
+        return False
+    for a in range(others.shape[0]):
+        covariance[t, others[a]] = covariance[others[a], t] = row[a]
+    covariance[t, t] = omega + explained
+    return True
 
 
 @kernel
@@ -192,24 +235,8 @@ def update_tasks(gram, score, first, features, deviation, covariance, precision,
         for i in range(first, p):
             for j in range(first):
                 linear[i - first] -= gram[t, i, j] * deviation[t, j]
-        slopes, omega = _conditional(t, others, covariance)
-        square = (psi[others] * slopes**2).sum()
-        rest = linear - np.dot(own, np.dot(slopes, rows))
-        args = (own, rest, features, float(n_tasks), square)
-        omega = math.exp(_slice(args, math.log(omega), 1.0, rng))
-        whole = features / omega + own
-        lower = _factor(whole)
-        slopes = _draw_slopes(own, linear, lower, rows, psi[others] / omega, rng)
-        if not omega > _SINGULAR * _explained(slopes, others, covariance):
-            # The task keeps its row.
-            continue
-        mean = np.dot(slopes, rows)
-        drawn = linear - np.dot(own, mean)
-        _forward(lower, drawn)
-        for i in range(drawn.shape[0]):
-            drawn[i] += rng.standard_normal()
-        solve_upper(lower, drawn)
-        deviation[t, first:] = mean + drawn
-        _set_conditional(t, others, slopes, omega, covariance)
-        psi[t] = draw_scale(1.0 / omega, n_tasks, rng)
+        slopes, omega, rest = draw_row(t, others, covariance, psi, own, linear, features, rows, rng)
+        if set_row(t, others, slopes, omega, covariance):
+            deviation[t, first:] = np.dot(slopes, rows) + rest
+            psi[t] = draw_scale(1.0 / omega, n_tasks, rng)
     precision[:] = inverse_spd(covariance)
