@@ -47,6 +47,7 @@ def reload(design: Design) -> Design:
     return Design.from_dict(json.loads(json.dumps(design.to_dict(), allow_nan=False)))
 
 
+@pytest.mark.filterwarnings("ignore:.* rows lie beyond the range")
 @pytest.mark.parametrize("term", TERMS)
 def test_json_keeps_what_terms_learned(frame: pd.DataFrame, term: str) -> None:
     design = learn_design(f"y ~ {term}", frame)
