@@ -64,7 +64,8 @@ def plot_weights(
     50% and 90% intervals. Hollow: the estimate from the rows of that task alone (by least squares
     where the likelihood is Gaussian), joined to its posterior mean by a thin line whose length is
     the shrinkage; at the edge, an arrow where it lies outside. Shaded: where the weight of a new
-    task would lie, population mean plus and minus one population sd.
+    task would lie, population mean plus and minus one population sd; not where tasks form clusters,
+    between which no task need lie.
 
     Parameters
     ----------
@@ -103,16 +104,8 @@ def plot_weights(
     stored = idata.attrs.get("weights_stored", 1) != 0
     names = panel_names(posterior, constant, stored)
     chosen = names[:max_panels] if features is None else choose_names(features, names)
-    # Least squares on the response says nothing of other likelihoods.
     squares = has_gaussian_response(idata)
-    known = squares and "observed_data" in idata
-    observed = idata["observed_data"].to_dataset() if known else xr.Dataset()
-    panels = [
-        read_intercept(posterior, constant, observed)
-        if name == "intercept" and "intercept" in posterior
-        else read_weight(posterior, constant, name)
-        for name in chosen
-    ]
+    panels = _read_panels(idata, posterior, constant, chosen, squares=squares)
     labels = posterior["task"].to_numpy()
     n_columns = min(len(panels), 3 if len(panels) <= 6 else 4)
     n_rows = -(-len(panels) // n_columns)
@@ -133,6 +126,29 @@ def plot_weights(
     write_note(figure, [*notes, " "])  # takes its room before the labels are counted
     write_note(figure, [*notes, _label_tasks(list(axes.flat[: len(panels)]), orders, labels)])
     return figure
+
+
+def _read_panels(
+    idata: xr.DataTree,
+    posterior: xr.Dataset,
+    constant: xr.Dataset,
+    chosen: Sequence[str],
+    *,
+    squares: bool,
+) -> list[Estimates]:
+    """Read what each panel shows."""
+    # Least squares on the response says nothing of other likelihoods.
+    known = squares and "observed_data" in idata
+    observed = idata["observed_data"].to_dataset() if known else xr.Dataset()
+    panels = [
+        read_intercept(posterior, constant, observed)
+        if name == "intercept" and "intercept" in posterior
+        else read_weight(posterior, constant, name)
+        for name in chosen
+    ]
+    if "clusters" in idata.children:  # mean and sd of a mixture cover the gaps between its parts
+        panels = [panel._replace(population=(np.nan, np.nan)) for panel in panels]
+    return panels
 
 
 def _default_size(n_rows: int, n_columns: int, texts: list[str]) -> tuple[float, float]:

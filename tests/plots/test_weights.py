@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from bayesmtl.errors import InvalidDataError, UnsupportedError
 from bayesmtl.plots import plot_weights
+from tests.cluster_trees import with_clusters
 
 MakeFit = Callable[..., xr.DataTree]
 Labels = Callable[[int], list[str]]
@@ -137,6 +138,14 @@ def test_task_features_are_told(make_fit: MakeFit) -> None:
     posterior["task_effects"] = posterior["population_mean"].expand_dims(task_feature=["u"])
     fit["posterior"] = xr.DataTree(posterior)
     assert "average task features" in note(plot_weights(fit))
+
+
+def test_clusters_have_no_band(make_fit: MakeFit) -> None:
+    fit = make_fit(range(6), ["x"], centers=np.outer(np.arange(6) % 2, [0, 9]))
+    assert "population mean ± sd: a new task" in legend(plot_weights(fit))
+    figure = plot_weights(with_clusters(fit, np.arange(6) % 2, np.full(6, 0.1)))
+    assert "population mean ± sd: a new task" not in legend(figure)
+    assert not any(ax.patches or ax.lines for ax in figure.axes)
 
 
 def test_wrong_limits_and_missing_parts(make_fit: MakeFit) -> None:
