@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_weights"]
 
 FONT_SIZE = 7.0
+MAX_ESTIMATED = 20_000  # tasks of which a fit has estimates from their rows alone
 
 
 @quiet_glyphs()
@@ -61,7 +62,7 @@ def plot_weights(
     """Draw the weights of all tasks beside their unpooled estimates, one panel per feature.
 
     In each panel the tasks are sorted by their posterior mean. Filled: posterior mean with
-    50% and 90% intervals. Hollow: the estimate from the rows of that task alone (by least squares
+    50% and 90% intervals. Ring: the estimate from the rows of that task alone (by least squares
     where the likelihood is Gaussian), joined to its posterior mean by a thin line whose length is
     the shrinkage; at the edge, an arrow where it lies outside. Shaded: where the weight of a new
     task would lie, population mean plus and minus one population sd; not where tasks form clusters,
@@ -117,8 +118,8 @@ def plot_weights(
         _draw_panel(ax, panel, max_tasks) for ax, panel in zip(axes.flat, panels, strict=False)
     ]
     _add_legend(figure, panels, squares=squares)
-    told = [panel for panel in panels if squares or np.isfinite(panel.unpooled).any()]
-    notes = _notes(panels, told, len(names) if features is None else 0, max_tasks)
+    notes = _notes(panels, len(names) if features is None else 0, max_tasks)
+    notes += _tell_absent(panels, squares=squares)
     if "task_scale" in posterior:
         notes.append("Tasks have different likelihoods: of each, what its task_scale multiplies.")
     if "task_effects" in posterior or "intercept_task_effects" in posterior:
@@ -176,7 +177,7 @@ def _draw_panel(ax: Axes, panel: Estimates, max_tasks: int) -> NDArray[np.int64]
     size = 40 * max(crowded, 0.1)
     edge: dict[str, Any] = {"edgecolors": "white", "lw": 0.8 if crowded > 0.5 else 0.0}
     ax.scatter(panel.mean[order], place, s=size, facecolors=POSTERIOR, zorder=5, **edge)
-    _draw_unpooled(ax, panel, order, limits, max(crowded, 0.2))
+    _draw_unpooled(ax, panel, order, limits, crowded)
     ax.set_xlim(*limits)
     ax.set_ylim(-0.8, len(order) - 0.2)
     ax.set_title(shorten(panel.title, 40).replace("$", r"\$"), fontsize=10)
@@ -193,7 +194,7 @@ def _draw_unpooled(
     limits: tuple[float, float],
     crowded: float,
 ) -> None:
-    """Draw hollow markers joined to the posterior means, and arrows for those outside."""
+    """Draw rings joined to the posterior means, and arrows for those outside."""
     unpooled = panel.unpooled[order]
     place = np.arange(len(order))
     there = np.isfinite(unpooled)
@@ -208,17 +209,13 @@ def _draw_unpooled(
         alpha=0.6,
         zorder=1,
     )
-    hollow: dict[str, Any] = {
-        "facecolors": "white",
-        "edgecolors": POINT,
-        "zorder": 4,
-        "lw": max(crowded, 0.6),
-    }
-    ax.scatter(unpooled[inside], place[inside], s=26 * crowded, marker="o", **hollow)
+    # Wider than the filled dots and above them, so that both are seen where they agree.
+    hollow: dict[str, Any] = {"edgecolors": POINT, "zorder": 6, "lw": max(1.2 * crowded, 0.7)}
+    size = 80 * max(crowded, 0.15)
+    ax.scatter(unpooled[inside], place[inside], s=size, facecolors="none", **hollow)
+    hollow |= {"facecolors": "white", "s": 40 * max(crowded, 0.2), "clip_on": False}
     for marker, outside in (("<", there & (unpooled < shown)), (">", there & (unpooled > shown))):
-        ax.scatter(
-            shown[outside], place[outside], s=40 * crowded, marker=marker, clip_on=False, **hollow
-        )
+        ax.scatter(shown[outside], place[outside], marker=marker, **hollow)
 
 
 def _add_legend(figure: Figure, panels: list[Estimates], *, squares: bool) -> None:
@@ -226,7 +223,7 @@ def _add_legend(figure: Figure, panels: list[Estimates], *, squares: bool) -> No
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    hollow: dict[str, Any] = {"color": POINT, "mfc": "white", "ls": "none", "ms": 5}
+    hollow: dict[str, Any] = {"color": POINT, "mfc": "none", "ls": "none", "ms": 7}
     handles: list[Artist] = [
         Line2D([], [], color=POSTERIOR, marker="o", ms=6, ls="none", label="posterior mean"),
         Line2D([], [], color=POSTERIOR, lw=4, label="50% interval"),
@@ -242,10 +239,8 @@ def _add_legend(figure: Figure, panels: list[Estimates], *, squares: bool) -> No
     figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=8, frameon=False)
 
 
-def _notes(
-    panels: list[Estimates], told: list[Estimates], n_names: int, max_tasks: int
-) -> list[str]:
-    """Say what is not shown; ``told`` are the panels that have estimates of tasks alone."""
+def _notes(panels: list[Estimates], n_names: int, max_tasks: int) -> list[str]:
+    """Say which panels and tasks are not shown."""
     notes = []
     if len(panels) < n_names:
         notes.append(
@@ -255,13 +250,33 @@ def _notes(
     n_tasks = len(panels[0].mean)
     if n_tasks > max_tasks:
         notes.append(f"{max_tasks:,} of {n_tasks:,} tasks, evenly spaced in rank (max_tasks=).")
-    alone = {panel.title: int(np.isnan(panel.unpooled).sum()) for panel in told}
+    return notes
+
+
+def _tell_absent(panels: list[Estimates], *, squares: bool) -> list[str]:
+    """Say which estimates of the tasks alone there are not, and why where all are absent."""
+    n_tasks = len(panels[0].mean)
+    absent = {panel.title: int(np.isnan(panel.unpooled).sum()) for panel in panels}
+    alone = {title: count for title, count in absent.items() if count < n_tasks}
+    none = [title for title in absent if title not in alone]
+    units = [title for title in none if not squares and title.partition(" (")[0] == "intercept"]
+    rest = [title for title in none if title not in units]
+    many = "there are too many tasks"
+    few = "the rows of each task are too few, or too alike"
+    reasons = {
+        "the responses are in other units": units,
+        many if n_tasks > MAX_ESTIMATED else few: rest,
+    }
+    notes = [
+        f"{', '.join(titles)}: no estimates from the task's rows alone, because {reason}."
+        for reason, titles in reasons.items()
+        if titles
+    ]
     if any(alone.values()):
         each = ", ".join(f"{title} {count}" for title, count in alone.items() if count)
-        text = each if len(set(alone.values())) > 1 else str(alone[told[0].title])
-        note = f"Tasks whose own rows alone give no estimate, of {n_tasks}: {text}."
-        notes.append(note.replace("$", r"\$"))
-    return notes
+        text = each if len(set(alone.values())) > 1 else str(next(iter(alone.values())))
+        notes.append(f"Tasks whose own rows alone give no estimate, of {n_tasks}: {text}.")
+    return [note.replace("$", r"\$") for note in notes]
 
 
 def _label_tasks(

@@ -34,7 +34,7 @@ def legend(figure: Figure) -> list[str]:
 def dots(ax: Axes) -> list[np.ndarray]:
     """Return the points of the scatters: posterior means, unpooled, arrows left, arrows right."""
     scatters = [item for item in ax.collections if isinstance(item, PathCollection)]
-    return [np.asarray(item.get_offsets()) for item in scatters if item.get_zorder() in (4, 5)]
+    return [np.asarray(item.get_offsets()) for item in scatters if item.get_zorder() in (5, 6)]
 
 
 def with_unpooled(fit: xr.DataTree, values: np.ndarray) -> xr.DataTree:
@@ -129,7 +129,28 @@ def test_other_likelihoods_have_no_least_squares(make_fit: MakeFit) -> None:
     fit.attrs["model"] = json.dumps({"likelihood": {"type": "Bernoulli"}})
     figure = plot_weights(fit)
     assert "estimate, the task's rows alone" in legend(figure)
-    assert "own rows alone give no estimate" not in note(figure)
+    absent = "intercept (features at 0): no estimates from the task's rows alone, because"
+    assert f"{absent} the responses are in other units." in note(figure)
+    assert "give no estimate" not in note(figure)
+
+
+@pytest.mark.parametrize("gaussian", [True, False])
+def test_rows_too_few_in_every_task_are_told(make_fit: MakeFit, gaussian: bool) -> None:
+    fit = with_unpooled(make_fit(range(6), ["x"]), np.full((6, 1), np.nan))
+    kind = "Gaussian" if gaussian else "Bernoulli"
+    fit.attrs["model"] = json.dumps({"likelihood": {"type": kind}})
+    few = "x: no estimates from the task's rows alone, because the rows of each task are too few"
+    assert few in note(plot_weights(fit))
+
+
+def test_rings_show_around_the_filled_dots(make_fit: MakeFit) -> None:
+    fit = make_fit(range(5), ["x"])
+    agreed = fit["posterior"]["weights"].mean(["chain", "draw"]).to_numpy()
+    ax = plot_weights(with_unpooled(fit, agreed), features="x").axes[0]
+    filled, rings, *_ = (item for item in ax.collections if isinstance(item, PathCollection))
+    assert rings.get_facecolors().size == 0  # type: ignore[attr-defined]
+    assert rings.get_zorder() > filled.get_zorder()
+    assert rings.get_sizes()[0] > filled.get_sizes()[0]
 
 
 def test_task_features_are_told(make_fit: MakeFit) -> None:
