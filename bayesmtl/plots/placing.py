@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +22,10 @@ FONT_SIZE = 7.5
 DISTANCES = (6, 14, 26, 42, 62, 86)  # points
 DISTANCE_PRICE = 0.05  # a covered obstacle costs as much as 20 points of distance
 DIRECTIONS = [(dx, dy) for dx in (1.0, -1.0, 0.3, -0.3, 0.0) for dy in (0, 1, -1) if dx or dy]
+DOT_RADIUS = 3.0  # points
 SIDES_X = {1: "left", -1: "right", 0: "center"}
 SIDES_Y = {1: "bottom", -1: "top", 0: "center"}
+NEAREST = {1: 0.0, -1: 1.0, 0: 0.5}  # where on the text its line begins
 
 
 def place_labels(
@@ -31,8 +33,9 @@ def place_labels(
     points: NDArray[np.float64],
     texts: Sequence[str],
     obstacles: NDArray[np.float64],
+    dots: NDArray[np.float64],
 ) -> list[Annotation]:
-    """Write texts beside points, each where it covers no text and the fewest obstacles.
+    """Write texts beside points, each where it covers no text and no dot, and few obstacles.
 
     Parameters
     ----------
@@ -44,6 +47,8 @@ def place_labels(
         Their names; a name without room is left out.
     obstacles : (point, 2)
         What the names should not cover, in data coordinates.
+    dots : (point, 2)
+        What they must not cover, in data coordinates.
 
     Returns
     -------
@@ -51,18 +56,30 @@ def place_labels(
         The texts written.
     """
     ax.figure.draw_without_rendering()  # type: ignore[union-attr]
-    pixels = ax.transData.transform(obstacles)
+    pixels, marks = ax.transData.transform(obstacles), ax.transData.transform(dots)
+    lines = np.empty((0, 2))
     legend = ax.get_legend()
     taken = [legend.get_window_extent()] if legend is not None else []
     written = []
     for point, text in zip(points.tolist(), texts, strict=True):
-        place = _best_place(ax, (point[0], point[1]), text, taken, pixels)
+        held = Held(taken, marks, lines, pixels)
+        place = _best_place(ax, (point[0], point[1]), text, held)
         if place is None:
             continue
         written.append(_annotate(ax, (point[0], point[1]), text, place.offset))
         taken.append(place.box)
-        pixels = np.concatenate([pixels, place.line])
+        if _is_far(place.offset):
+            lines = np.concatenate([lines, place.line])
     return written
+
+
+class Held(NamedTuple):
+    """What is in the way of a text, in pixels."""
+
+    texts: list[Bbox]
+    dots: NDArray[np.float64]  # (point, 2)
+    lines: NDArray[np.float64]  # (point, 2), along the lines that lead to texts
+    obstacles: NDArray[np.float64]  # (point, 2), what may be covered
 
 
 class Place(NamedTuple):
@@ -78,8 +95,7 @@ def _best_place(
     ax: Axes,
     point: tuple[float, float],
     text: str,
-    taken: list[Bbox],
-    obstacles: NDArray[np.float64],
+    held: Held,
 ) -> Place | None:
     """Return the cheapest place for a text: covers little and is near; None without room."""
     probe = ax.text(*point, text, fontsize=FONT_SIZE)
@@ -92,8 +108,8 @@ def _best_place(
         for dx, dy in DIRECTIONS:
             offset = (dx * distance, dy * distance)
             box = _text_box(anchor + scale * np.array(offset), np.asarray(size), offset)
-            line = _leader(anchor, box)
-            price = DISTANCE_PRICE * distance + _price(box, line, ax.bbox, taken, obstacles)
+            line = _leader(anchor, box) if _is_far(offset) else np.empty((0, 2))
+            price = DISTANCE_PRICE * distance + _price(box, line, ax.bbox, held, scale)
             places.append(Place(price, offset, box, line))
     best = min(places, key=lambda place: place.price)
     return best if np.isfinite(best.price) else None
@@ -113,8 +129,9 @@ def _annotate(
     ax: Axes, point: tuple[float, float], text: str, offset: tuple[float, float]
 ) -> Annotation:
     """Write a text at an offset from a point, with a line where it is far."""
-    far = max(map(abs, offset)) > DISTANCES[0]
-    line = {"arrowstyle": "-", "color": INK, "lw": 0.5, "shrinkA": 0, "shrinkB": 2}
+    right, up = (int(sign) for sign in np.sign(offset))
+    line: dict[str, Any] = {"arrowstyle": "-", "color": INK, "lw": 0.5, "shrinkA": 0, "shrinkB": 2}
+    line["relpos"] = (NEAREST[right], NEAREST[up])
     note = ax.annotate(
         text,
         point,
@@ -122,18 +139,23 @@ def _annotate(
         textcoords="offset points",
         fontsize=FONT_SIZE,
         color=INK,
-        ha=SIDES_X[int(np.sign(offset[0]))],
-        va=SIDES_Y[int(np.sign(offset[1]))],
-        arrowprops=line if far else None,
+        ha=SIDES_X[right],
+        va=SIDES_Y[up],
+        arrowprops=line if _is_far(offset) else None,
     )
     note.set_in_layout(False)
     return note
 
 
+def _is_far(offset: tuple[float, float]) -> bool:
+    """Tell whether a text needs a line to its point."""
+    return max(map(abs, offset)) > DISTANCES[0]
+
+
 def _leader(point: NDArray[np.float64], box: Bbox) -> NDArray[np.float64]:
     """Return points (point, 2) in pixels on the line from a point to the nearest side of a box."""
     end = np.clip(point, box.min, box.max)
-    return np.asarray(point + np.linspace(0.1, 0.9, 9)[:, None] * (end - point))
+    return np.asarray(point + np.linspace(0.1, 0.95, 40)[:, None] * (end - point))
 
 
 def _n_inside(points: NDArray[np.float64], box: Bbox) -> int:
@@ -141,14 +163,23 @@ def _n_inside(points: NDArray[np.float64], box: Bbox) -> int:
     return int(np.all((points > box.min) & (points < box.max), axis=1).sum())
 
 
-def _price(
-    box: Bbox,
-    line: NDArray[np.float64],
-    frame: Bbox,
-    taken: list[Bbox],
-    obstacles: NDArray[np.float64],
-) -> float:
+def _n_near(points: NDArray[np.float64], others: NDArray[np.float64], distance: float) -> int:
+    """Count the points (point, 2) that are near to one of the others (point, 2)."""
+    gaps = np.linalg.norm(points[:, None] - others, axis=2)
+    return int((gaps < distance).any(axis=1).sum())
+
+
+def _price(box: Bbox, line: NDArray[np.float64], frame: Bbox, held: Held, scale: float) -> float:
     """Return infinity for a place that cannot be used, else the number of obstacles covered."""
+    radius = DOT_RADIUS * scale
     inside = bool(np.all(box.min >= frame.min) and np.all(box.max <= frame.max))
-    blocked = any(box.overlaps(other) or _n_inside(line, other) for other in taken)
-    return float(_n_inside(obstacles, box)) if inside and not blocked else np.inf
+    blocked = (
+        any(box.overlaps(other) or _n_inside(line, other) for other in held.texts)
+        or _n_inside(held.dots, box.padded(radius))
+        or _n_inside(held.lines, box)
+        or _n_near(held.lines, line, radius)
+    )
+    if blocked or not inside:
+        return np.inf
+    # The line begins at a dot of its own.
+    return float(_n_inside(held.obstacles, box) + _n_near(held.dots, line[10:], radius))

@@ -16,6 +16,7 @@ from bayesmtl.plots.common import (
     new_figure,
     quiet_glyphs,
     state,
+    thin,
 )
 from bayesmtl.plots.placing import place_labels
 
@@ -32,8 +33,7 @@ CONSTANT = 1e-9
 ENDS = ("0\nseparate\nestimates", "0.25", "0.5", "0.75", "1\none common\nmodel")
 N_EXTREMES = 3
 MAX_NAMED = 30
-# Of all names together, up to which they stand upright.
-_LEVEL_CHARACTERS = 60
+SLANTED = 11.0  # points: room along the axis of a name at 45 degrees
 TITLE_PAD = 24  # points: room for the legend between title and axes
 
 
@@ -82,12 +82,12 @@ def plot_sharing(idata: xr.DataTree, *, figsize: tuple[float, float] | None = No
     panels = dict(zip(names, axes[0], strict=True))
     if "sharing" in panels:
         _draw_sharing(panels["sharing"], posterior["sharing"].to_numpy().ravel())
-    if "borrowing" in panels:
+    if "variance_share" in panels:
+        _draw_parts(panels["variance_share"], posterior["variance_share"])
+    if "borrowing" in panels:  # last: its names get the room that is left
         borrowing = posterior["borrowing"].transpose("chain", "draw", "task").to_numpy()
         n_rows = np.asarray(constant["n_rows"].sel(task=posterior["task"]))
         _draw_borrowing(panels["borrowing"], borrowing, n_rows, posterior["task"].to_numpy())
-    if "variance_share" in panels:
-        _draw_parts(panels["variance_share"], posterior["variance_share"])
     return figure
 
 
@@ -206,8 +206,8 @@ def _draw_borrowing(
     if np.ptp(mean) > 0.01 and not (equal and n_tasks <= MAX_NAMED):
         chosen, texts = name_extremes(x, mean, labels)
         along = np.linspace(low, high, 5).ravel()
-        obstacles = np.column_stack([np.tile(x, 5), along])
-        place_labels(ax, np.column_stack([x, mean])[chosen], texts, obstacles)
+        obstacles, points = np.column_stack([np.tile(x, 5), along]), np.column_stack([x, mean])
+        place_labels(ax, points[chosen], texts, obstacles, points)
 
 
 def _use_rank_axis(
@@ -221,11 +221,21 @@ def _use_rank_axis(
     ax.set_xlabel(f"tasks in order of borrowing (each has {each})")
     ax.set_xlim(0.4, len(order) + 0.6)
     if len(order) <= MAX_NAMED:
+        width = _panel_width(ax)
         style: dict[str, Any] = {"fontsize": 9}
-        if sum(map(len, texts)) > _LEVEL_CHARACTERS:
+        shown = np.arange(len(order))
+        if max(map(len, texts)) + 1 > width / (0.6 * 9) / len(order):
             style = {"rotation": 45, "ha": "right", "rotation_mode": "anchor", "fontsize": 7}
-        ax.set_xticks(range(1, len(order) + 1), [texts[i] for i in order], **style)
+            shown = thin(len(order), width / SLANTED)
+        ax.set_xticks(shown + 1, [texts[i] for i in order[shown]], **style)
     return rank
+
+
+def _panel_width(ax: Axes) -> float:
+    """Return the width of an axes in points, after the layout has been settled."""
+    figure = ax.figure
+    figure.draw_without_rendering()  # type: ignore[union-attr]
+    return float(ax.get_window_extent().width * 72 / figure.dpi)
 
 
 def _use_log_axis(ax: Axes, n_rows: NDArray[np.int64]) -> None:

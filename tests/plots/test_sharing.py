@@ -119,6 +119,21 @@ def test_names_of_few_tasks_stand_upright(make_fit: MakeFit, n_tasks: int, angle
     assert [tick.get_rotation() for tick in ticks] == [angle] * n_tasks
 
 
+def test_names_of_equal_rows_have_room(make_fit: MakeFit) -> None:
+    fit = make_fit(range(1, 31), equal_rows=True)
+    for width, least in ((11, 30), (8, 10)):
+        figure = plot_sharing(fit, figsize=(width, 4.4))
+        figure.draw_without_rendering()
+        ticks = figure.axes[1].get_xticklabels()
+        assert len(ticks) >= least
+        places = [tick.get_position()[0] for tick in ticks]
+        pixels = figure.axes[1].transData.transform([[x, 0.0] for x in places])[:, 0]
+        level = [tick.get_rotation() == 0 for tick in ticks]
+        boxes = [tick.get_window_extent() for tick in ticks]
+        needed = max(box.width for box in boxes) if all(level) else 7 * figure.dpi / 72 * 2**0.5
+        assert np.diff(pixels).min() > needed
+
+
 def test_what_exists_is_drawn(make_fit: MakeFit) -> None:
     assert len(plot_sharing(without(make_fit(range(4)), "sharing")).axes) == 1
     assert len(plot_sharing(without(make_fit(range(4)), "borrowing")).axes) == 1
