@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +31,7 @@ __all__ = ["plot_sharing"]
 
 INTERVAL = (0.05, 0.95)
 CONSTANT = 1e-9
-ENDS = ("0\nseparate\nestimates", "0.25", "0.5", "0.75", "1\none common\nmodel")
+TICKS = ("0\nseparate\nestimates", "0.25", "0.5", "0.75")
 N_EXTREMES = 3
 MAX_NAMED = 30
 SLANTED = 11.0  # points: room along the axis of a name at 45 degrees
@@ -42,14 +43,16 @@ def plot_sharing(idata: xr.DataTree, *, figsize: tuple[float, float] | None = No
     """Draw the posterior of the sharing between tasks beside each task's borrowing.
 
     Left: density of `sharing` with its mean and 90% interval; 0 means separate estimates and 1
-    one common model. Right: `borrowing`, the share of a task's estimate that comes from the
+    one common model, or a task that its cluster tells, or that the other tasks tell where they are
+    correlated. Right: `borrowing`, the share of a task's estimate that comes from the
     other tasks, with 90% intervals, against the task's number of rows. Where the weights are a sum
     of parts, last: the share of each part in the signal.
 
     Parameters
     ----------
     idata
-        Result of `model.fit`; reads ``posterior`` and ``constant_data``.
+        Result of `model.fit`; reads ``posterior`` and ``constant_data``, and from
+        ``task_relations`` and ``clusters`` what kind of relation it is.
     figsize
         Width and height in inches.
 
@@ -81,7 +84,9 @@ def plot_sharing(idata: xr.DataTree, *, figsize: tuple[float, float] | None = No
     figure, axes = new_figure(1, len(names), size, (1.0, 1.25, 0.9)[: len(names)])
     panels = dict(zip(names, axes[0], strict=True))
     if "sharing" in panels:
-        _draw_sharing(panels["sharing"], posterior["sharing"].to_numpy().ravel())
+        borrows = "borrowing" in posterior and bool((posterior["borrowing"] > 0).any())
+        draws = posterior["sharing"].to_numpy().ravel()
+        _draw_sharing(panels["sharing"], draws, _full_sharing(idata), borrows=borrows)
     if "variance_share" in panels:
         _draw_parts(panels["variance_share"], posterior["variance_share"])
     if "borrowing" in panels:  # last: its names get the room that is left
@@ -115,7 +120,16 @@ def reflected_density(
     return grid, kernel(grid) + kernel(-grid) + kernel(2.0 - grid)
 
 
-def _draw_sharing(ax: Axes, draws: NDArray[np.float64]) -> None:
+def _full_sharing(idata: xr.DataTree) -> str:
+    """Put into words what a sharing of 1 means under the relation of a fit."""
+    if "clusters" in idata.children:
+        return "told by its cluster"
+    if "task_relations" in idata.children and "task_correlation" in idata["task_relations"]:
+        return "told by the other tasks"
+    return "one common model"
+
+
+def _draw_sharing(ax: Axes, draws: NDArray[np.float64], full: str, *, borrows: bool) -> None:
     """Draw the density of sharing, or say its value where it does not vary."""
     ax.set_title("How much the tasks share", fontsize=11, pad=TITLE_PAD)
     draws = draws[np.isfinite(draws)]
@@ -123,7 +137,7 @@ def _draw_sharing(ax: Axes, draws: NDArray[np.float64]) -> None:
         state(ax, "Sharing is not defined for this fit.")
         return
     if np.ptp(draws) < CONSTANT:
-        state(ax, _say_constant(float(draws[0])))
+        state(ax, _say_constant(float(draws[0]), full, borrows=borrows))
         return
     grid, density = reflected_density(draws)
     mean = float(draws.mean())
@@ -142,7 +156,7 @@ def _draw_sharing(ax: Axes, draws: NDArray[np.float64]) -> None:
     ax.axvline(mean, color=POINT, lw=1.5, ls="--", label=f"posterior mean {mean:.2f}")
     ax.set_xlim(0, 1)
     ax.set_ylim(0, float(density.max()) * 1.05)
-    ax.set_xticks(np.linspace(0, 1, 5), ENDS)
+    ax.set_xticks(np.linspace(0, 1, 5), [*TICKS, "1\n" + textwrap.fill(full, 12)])
     ax.set_yticks([])
     ax.set_ylabel("posterior density")
     ax.set_xlabel("sharing")
@@ -170,13 +184,18 @@ def _add_legend(ax: Axes) -> None:
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=8, frameon=False)
 
 
-def _say_constant(value: float) -> str:
+def _say_constant(value: float, full: str, *, borrows: bool) -> str:
     """Put a sharing that the model fixes into words."""
+    if abs(value) < CONSTANT and borrows:
+        return (
+            "Sharing is 0 in every draw: the mean of the weights is fixed, so no part of the "
+            "signal is common. What the tasks share are the scales of their weights."
+        )
     if abs(value) < CONSTANT:
         return "Sharing is 0 in every draw: this relation estimates each task separately."
-    if abs(value - 1) < CONSTANT:
+    if abs(value - 1) < CONSTANT and full == "one common model":
         return "Sharing is 1 in every draw: this relation fits one common model to all tasks."
-    return f"Sharing is {value:.2f} in every draw (0: separate estimates, 1: one common model)."
+    return f"Sharing is {value:.2f} in every draw (0: separate estimates, 1: {full})."
 
 
 def _draw_borrowing(

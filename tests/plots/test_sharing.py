@@ -11,6 +11,7 @@ from matplotlib.text import Text
 from bayesmtl.errors import InvalidDataError
 from bayesmtl.plots import plot_sharing
 from bayesmtl.plots.sharing import name_extremes, reflected_density
+from tests.cluster_trees import with_clusters
 
 MakeFit = Callable[..., xr.DataTree]
 Labels = Callable[[int], list[str]]
@@ -51,9 +52,34 @@ def test_density_integrates_to_one_inside_the_unit_interval(shape: tuple[float, 
     [(0.0, "estimates each task separately"), (1.0, "one common model"), (0.25, "0.25 in every")],
 )
 def test_constant_sharing_is_said_in_words(make_fit: MakeFit, value: float, words: str) -> None:
-    ax = plot_sharing(make_fit(range(4), sharing=value)).axes[0]
+    fit = make_fit(range(4), sharing=value)
+    if not value:
+        fit["posterior"]["borrowing"] *= 0.0
+    ax = plot_sharing(fit).axes[0]
     assert words in said(ax)
     assert not ax.lines
+
+
+def test_a_fixed_mean_leaves_the_scales_to_share(make_fit: MakeFit) -> None:
+    words = said(plot_sharing(make_fit(range(4), sharing=0.0)).axes[0])
+    assert "What the tasks share are the scales of their weights." in words
+    assert "separately" not in words
+
+
+def test_full_sharing_is_named_by_the_relation(make_fit: MakeFit) -> None:
+    correlated = make_fit(range(6))
+    relations = correlated["task_relations"].to_dataset()
+    relations["task_correlation"] = relations["correlation"]
+    correlated["task_relations"] = xr.DataTree(relations)
+    in_clusters = with_clusters(make_fit(range(6)), np.arange(6) % 2, np.full(6, 0.1))
+    for fit, words in (
+        (correlated, "1 told by the other tasks"),
+        (in_clusters, "1 told by its cluster"),
+    ):
+        last = plot_sharing(fit).axes[0].get_xticklabels()[-1].get_text()
+        assert last.replace("\n", " ") == words
+    always = with_clusters(make_fit(range(6), sharing=1.0), np.arange(6) % 2, np.full(6, 0.1))
+    assert "1: told by its cluster" in said(plot_sharing(always).axes[0])
 
 
 def test_undefined_sharing_is_said_in_words(make_fit: MakeFit) -> None:
