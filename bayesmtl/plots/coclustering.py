@@ -87,7 +87,12 @@ def draw_pairs(
     centers = starts + (sizes - 1) / 2
     lettered = _keep_apart(centers, LINE_HEIGHT * LETTER_SIZE / 72 * n_tasks / height)
     right.set_yticks(centers[lettered], [blocks[i].letter for i in lettered], fontsize=LETTER_SIZE)
-    return tell_thinning(f"{n_tasks} tasks in {len(blocks)} clusters", shown, n_tasks)
+    told = f"{_count(n_tasks, 'task')} in {_count(len(blocks), 'cluster')}"
+    return tell_thinning(told, shown, n_tasks)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _keep_apart(places: NDArray[np.float64], distance: float) -> list[int]:
@@ -130,7 +135,7 @@ def draw_blocks(
             text = f"{cells[row, column]:.2f}"
             ax.text(column, row, text, ha="center", va="center", fontsize=FONT_SIZE, color=ink)
     return (
-        f"{len(texts):,} tasks in {len(blocks)} clusters, of which the map shows "
+        f"{_count(len(texts), 'task')} in {_count(len(blocks), 'cluster')}, of which the map shows "
         f"{'all' if rows == len(blocks) else f'the {rows} largest'}: mean probability over the "
         "pairs of their tasks (pairs are not stored for so many tasks)."
     )

@@ -108,12 +108,23 @@ def shorten(text: str, max_chars: int) -> str:
 
 
 def shorten_all(texts: Sequence[str], max_chars: int) -> list[str]:
-    """Cut the middle out of long texts, unless two of them would then look the same."""
-    short = [shorten(text, max_chars) for text in texts]
-    return short if len(set(short)) == len(set(texts)) else list(texts)
+    """Cut the middle out of long texts; those that would look the same lose their beginning."""
+    short = {text: shorten(text, max_chars) for text in texts}
+    alike: dict[str, list[str]] = {}
+    for text, look in short.items():
+        alike.setdefault(look, []).append(text)
+    for group in alike.values():
+        if len(group) > 1:
+            columns = enumerate(zip(*group, strict=False))
+            differ = next((i for i, column in columns if len(set(column)) > 1), max_chars // 3)
+            start = group[0].rfind(" ", 0, differ) + 1 or differ  # keeps numbers whole
+            ends = shorten_all([text[start:] for text in group], max_chars - 1)
+            short |= {t: f"…{end.lstrip('…')}" for t, end in zip(group, ends, strict=True)}
+    distinct = len(set(short.values())) == len(short)
+    return [short[text] for text in texts] if distinct else list(texts)
 
 
-def label_texts(labels: ArrayLike, max_chars: int = 30) -> list[str]:
+def label_texts(labels: ArrayLike, max_chars: int = 28) -> list[str]:
     """Turn labels into texts that matplotlib can draw.
 
     Parameters
@@ -121,7 +132,7 @@ def label_texts(labels: ArrayLike, max_chars: int = 30) -> list[str]:
     labels : (label,)
         Strings, numbers, booleans or dates.
     max_chars
-        Longer labels lose their middle, unless two of them would then look the same.
+        Longer labels lose their middle, or what they begin with where they would look the same.
 
     Returns
     -------

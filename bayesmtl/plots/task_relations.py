@@ -207,7 +207,7 @@ def _prior_interval(relations: xr.Dataset) -> str:
         return ""
     prior = relations["prior_task_correlation"]
     lower, upper = (float(prior.sel(statistic=name)) for name in ("lower", "upper"))
-    return f"; prior 90%: {lower:.2f} to {upper:.2f}"
+    return f"\nprior 90%: {lower:.2f} to {upper:.2f}"
 
 
 def _default_size(n_tasks: int, n_maps: int, texts: list[str]) -> tuple[float, float]:
@@ -237,7 +237,7 @@ def _draw_map(figure: Figure, ax: Axes, panel: Map) -> None:
         top = float(np.nanquantile(pairs, 0.99)) if finite.size else 0.0
         limits, colours = (0.0, max(top, 1.0)), "YlGnBu"
         title = "Difference between the tasks' predictors"
-        subtitle = f"root mean square over the pooled features, in {panel.unit}"
+        subtitle = f"root mean square over the pooled features,\nin {panel.unit}"
     else:
         limits, colours = (-1.0, 1.0), "PuOr"
         settled = int((np.abs(certain_part(panel)[below]) > 0).sum())
@@ -257,7 +257,7 @@ def _draw_map(figure: Figure, ax: Axes, panel: Map) -> None:
     extend = "max" if finite.max(initial=0.0) > limits[1] else "neither"
     bar = figure.colorbar(image, ax=ax, fraction=0.04, pad=0.02, extend=extend)
     bar.ax.tick_params(labelsize=8)
-    ax.set_title(f"{title}\n", fontsize=11)
+    ax.set_title(title + "\n" * (1 + subtitle.count("\n")), fontsize=11)
     ax.text(0.5, 1.015, subtitle, transform=ax.transAxes, ha="center", fontsize=8, color=INK)
     if n_tasks <= MAX_TASKS_WITH_NUMBERS:
         _write_numbers(ax, panel, cells, limits[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -180,7 +181,8 @@ def _draw_panel(ax: Axes, panel: Estimates, max_tasks: int) -> NDArray[np.int64]
     _draw_unpooled(ax, panel, order, limits, crowded)
     ax.set_xlim(*limits)
     ax.set_ylim(-0.8, len(order) - 0.2)
-    ax.set_title(shorten(panel.title, 40).replace("$", r"\$"), fontsize=10)
+    title = textwrap.fill(shorten(panel.title, 40), 28)
+    ax.set_title(title.replace("$", r"\$"), fontsize=10)
     ax.tick_params(axis="x", labelsize=8)
     ax.grid(axis="x", color="#DDDDDD", lw=0.5)
     ax.set_axisbelow(True)

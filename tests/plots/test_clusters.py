@@ -127,6 +127,7 @@ def test_weights_that_are_not_stored(make_clustered: ClusteredFit) -> None:
 def test_one_task(make_clustered: ClusteredFit) -> None:
     figure = plot_clusters(make_clustered(["$a_1"], n_blocks=1))
     assert words(figure.axes[0]) == [r"\$a_1"]
+    assert "1 task in 1 cluster." in note(figure)
 
 
 def test_a_relation_without_clusters(make_fit: MakeFit) -> None:

@@ -69,7 +69,15 @@ def test_long_labels_keep_both_ends() -> None:
 
 def test_labels_stay_distinct_when_shortened() -> None:
     labels = [f"{'a' * 20}{i}{'b' * 20}" for i in range(3)]
-    assert label_texts(labels, 20) == labels
+    short = label_texts(labels, 20)
+    assert [text[:2] for text in short] == ["…0", "…1", "…2"]
+    assert {len(text) for text in short} == {20}
+    wards = [f"The hospital of the northern region {i:02d}, department of surgery" for i in (8, 12)]
+    assert [text[:4] for text in label_texts(wards)] == ["…08,", "…12,"]
+    assert max(map(len, label_texts(wards))) <= 28
+    twisted = [f"{'a' * 20}{i}{'b' * 20}{j}{'c' * 20}" for i in "12" for j in "12"]
+    assert len(set(label_texts(twisted))) == 4
+    assert len(set(label_texts(["a" * 40, "a" * 41]))) == 2
 
 
 def test_labels_of_every_type_become_text() -> None:

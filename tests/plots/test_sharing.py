@@ -160,6 +160,15 @@ def test_names_of_equal_rows_have_room(make_fit: MakeFit) -> None:
         assert np.diff(pixels).min() > needed
 
 
+def test_long_names_leave_room_for_the_axes(make_fit: MakeFit) -> None:
+    names = [f"The hospital of the northern region {i}, department of surgery" for i in range(15)]
+    figure = plot_sharing(make_fit(names, equal_rows=True))
+    figure.draw_without_rendering()
+    ax = figure.axes[1]
+    assert ax.get_window_extent().height > figure.bbox.height / 2
+    assert ax.yaxis.label.get_window_extent().y0 >= 0
+
+
 def test_what_exists_is_drawn(make_fit: MakeFit) -> None:
     assert len(plot_sharing(without(make_fit(range(4)), "sharing")).axes) == 1
     assert len(plot_sharing(without(make_fit(range(4)), "borrowing")).axes) == 1

@@ -156,6 +156,20 @@ def test_correlations_of_the_weights_stand_beside_those_of_the_predictors(
     assert panels(alone) == ["Correlation of the weights around their mean"]
 
 
+def test_the_subtitle_stays_above_its_panel(make_fit: MakeFit) -> None:
+    names = [f"The hospital of the northern region {i}, department of surgery" for i in range(15)]
+    fit = with_task_correlation(make_fit(names, ["dose", "age"]))
+    for figure in (plot_task_relations(fit), plot_task_relations(fit, kind="difference")):
+        figure.draw_without_rendering()
+        for ax in figure.axes:
+            frame = ax.get_window_extent()
+            for box in (text.get_window_extent() for text in ax.texts):
+                assert frame.x0 <= box.x0
+                assert box.x1 <= frame.x1
+                assert frame.y1 <= box.y0
+                assert box.y1 <= ax.title.get_window_extent().y1
+
+
 def test_no_covariance_of_the_tasks_is_an_error(make_fit: MakeFit) -> None:
     with pytest.raises(UnsupportedError, match="no covariance of the tasks"):
         plot_task_relations(make_fit(list("ABCD")), kind="task_correlation")

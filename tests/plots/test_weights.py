@@ -84,6 +84,16 @@ def test_clipped_estimates_become_arrows(make_fit: MakeFit) -> None:
     assert "Tasks whose own rows alone give no estimate, of 5: 1." in note(figure)
 
 
+def test_long_titles_are_wrapped(make_fit: MakeFit) -> None:
+    names = ["HEIGHT ABOVE THE LEVEL OF THE OCEAN IN M", "DISTANCE TO THE NEXT LARGE TOWN IN MILES"]
+    fit = make_fit(range(4), names)
+    figure = plot_weights(fit)
+    figure.draw_without_rendering()
+    boxes = [ax.title.get_window_extent() for ax in figure.axes]
+    assert boxes[-1].x1 <= figure.bbox.x1
+    assert all(a.x1 <= b.x0 for a, b in pairwise(boxes))
+
+
 def test_legend_tells_only_what_occurs(make_fit: MakeFit) -> None:
     fit = with_unpooled(make_fit(range(5), ["x"]), np.full((5, 1), np.nan))
     posterior = fit["posterior"].to_dataset().drop_vars("population_sd")
