@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["plot_inclusion"]
 
 MOST_FEATURES = 40
+READING = (
+    "How to read: a weight is no probability but the part of what the rows say that is not shrunk "
+    "away; features without effect can stand far above 0.5, most of all at the left, which is "
+    "large where either part may matter, so compare the features with each other."
+)
 _PANELS = (
     ("any", "Does the feature matter?", POSTERIOR),
     ("mean", "on average over tasks", POINT),
@@ -68,7 +73,7 @@ def plot_inclusion(idata: xr.DataTree, *, figsize: tuple[float, float] | None = 
     table = relations["feature_inclusion"].transpose("feature", "part", "statistic")
     order = np.argsort(-table.sel(part="any", statistic="mean").to_numpy(), kind="stable")
     shown = order[:MOST_FEATURES]
-    size = figsize or (9.5, 1.4 + 0.26 * len(shown))
+    size = figsize or (9.5, 1.8 + 0.26 * len(shown))
     figure, axes = new_figure(1, len(_PANELS), size)
     place = np.arange(len(shown))[::-1]
     for axis, (part, title, colour) in zip(axes[0], _PANELS, strict=True):
@@ -83,6 +88,6 @@ def plot_inclusion(idata: xr.DataTree, *, figsize: tuple[float, float] | None = 
         axis.axvline(0.5, color="0.85", lw=0.8, zorder=0)
     axes[0, 0].set_yticks(place, label_texts(table["feature"].to_numpy()[shown]), fontsize=9)
     axes[0, 1].set_xlabel("inclusion weight: 0 shrunk away, 1 as the rows say")
-    if len(shown) < len(order):
-        write_note(figure, [f"{len(shown)} of {len(order)} features, those that matter most."])
+    few = f"{len(shown)} of {len(order)} features, those that matter most."
+    write_note(figure, [READING, few] if len(shown) < len(order) else [READING])
     return figure

@@ -48,6 +48,16 @@ def test_many_features_are_cut_and_it_says_so(make_fit: MakeFit) -> None:
     assert "40 of 60 features" in figure.get_supxlabel()
 
 
+def test_weights_are_told_to_be_no_probabilities(make_fit: MakeFit) -> None:
+    figure = plot_inclusion(selecting(make_fit(range(4)), 6))
+    note = figure.get_supxlabel().replace("\n", " ")
+    assert "a weight is no probability" in note
+    assert "features without effect can stand far above 0.5" in note
+    figure.draw_without_rendering()
+    label = figure.axes[1].xaxis.label.get_window_extent()
+    assert figure.texts[-1].get_window_extent().y1 <= label.y0
+
+
 def test_a_fit_without_selection_is_refused(make_fit: MakeFit) -> None:
     with pytest.raises(InvalidDataError, match="selects no features"):
         plot_inclusion(make_fit(range(4)))
