@@ -31,6 +31,7 @@ class FunctionData(NamedTuple):
     labels : (task,)
     inputs : tuple of str
     task_column : str
+    response_name : str
     """
 
     features: np.ndarray
@@ -39,6 +40,7 @@ class FunctionData(NamedTuple):
     labels: np.ndarray
     inputs: tuple[str, ...]
     task_column: str
+    response_name: str = ""
 
 
 def read_functions(idata: xr.DataTree) -> FunctionData:
@@ -70,6 +72,7 @@ def read_functions(idata: xr.DataTree) -> FunctionData:
         constant["task"].to_numpy(),
         inputs,
         settings.task,
+        settings.response,
     )
 
 

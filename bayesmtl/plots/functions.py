@@ -24,6 +24,7 @@ from bayesmtl.posterior.access import is_functional, require_fit
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
 
 __all__ = ["plot_functions"]
@@ -32,6 +33,7 @@ _POINTS, _CELLS = 120, 30
 _MOST_PANELS, _COLUMNS = 12, 4
 _FAINT = "#C9C4BC"
 _MOST_DOTS = 600
+_MOST_RATIO = 5.0  # of a common range of colours to that of one task
 
 
 @quiet_glyphs()
@@ -48,7 +50,8 @@ def plot_functions(
 
     The rows of the other tasks stand behind in grey, moved and scaled to the units of the task, so
     that it can be seen what a task with few rows leans on. Of two inputs the mean is a map, with
-    the rows of the task in the colours of their response.
+    the rows of the task in the colours of their response; all maps have the same colours where they
+    would leave each of them a fifth of the range.
 
     Parameters
     ----------
@@ -94,15 +97,16 @@ def plot_functions(
     size = figsize or (max(3.1 * n_columns, 4.5), 2.6 * n_rows + 0.6)
     figure, axes = new_figure(n_rows, n_columns, size)
     texts = label_texts(data.labels)
-    for panel, ax in enumerate(axes.ravel()):
-        if panel >= len(chosen):
-            ax.set_visible(False)
-            continue
-        task = chosen[panel]
-        if axis is None:
-            _draw_map(figure, ax, idata, data, task, random_seed)
-        else:
+    shown = axes.ravel()[: len(chosen)]
+    for ax in axes.ravel()[len(chosen) :]:
+        ax.set_visible(False)
+    if axis is None:
+        _draw_maps(shown, idata, data, chosen, random_seed)
+    for panel, (ax, task) in enumerate(zip(shown, chosen, strict=True)):
+        if axis is not None:
             _draw_curve(ax, idata, data, task, axis, (ci_prob, random_seed))
+            if panel % n_columns == 0:
+                ax.set_ylabel(label_texts([data.response_name])[0], fontsize=8)
         count = int((data.task == task).sum())
         ax.set_title(f"{texts[task]} ({count} row{'' if count == 1 else 's'})", fontsize=9)
         ax.tick_params(labelsize=7)
@@ -201,22 +205,50 @@ def _in_units(idata: xr.DataTree, data: FunctionData, task: int) -> np.ndarray:
     return np.asarray(center[task] + scale[task] * standard)
 
 
-def _draw_map(
-    figure: Figure,
-    ax: Axes,
+def _draw_maps(
+    axes: np.ndarray,
     idata: xr.DataTree,
     data: FunctionData,
-    task: int,
+    chosen: list[int],
     random_seed: int | None,
 ) -> None:
+    """Draw the maps of tasks, in the colours of one scale where each has enough of it."""
     low, high = data.features.min(axis=0), data.features.max(axis=0)
-    across = np.linspace(low[0], high[0], _CELLS)
-    up = np.linspace(low[1], high[1], _CELLS)
-    points = np.stack([part.ravel() for part in np.meshgrid(across, up)], axis=1)
-    mean = predict_points(idata, data, task, points, 0.9, random_seed)["mean"].to_numpy()
+    grid = (np.linspace(low[0], high[0], _CELLS), np.linspace(low[1], high[1], _CELLS))
+    points = np.stack([part.ravel() for part in np.meshgrid(*grid)], axis=1)
+    means = [
+        predict_points(idata, data, task, points, 0.9, random_seed)["mean"].to_numpy()
+        for task in chosen
+    ]
+    limits = np.array(
+        [
+            np.quantile(np.concatenate([mean, data.response[data.task == task]]), [0.01, 0.99])
+            for task, mean in zip(chosen, means, strict=True)
+        ]
+    )
+    whole = np.array([limits[:, 0].min(), limits[:, 1].max()])
+    common = bool(np.ptp(whole) <= _MOST_RATIO * np.ptp(limits, axis=1).min())
+    meshes = [
+        _draw_map(ax, data, task, grid, mean, whole if common else own)
+        for ax, task, mean, own in zip(axes, chosen, means, limits, strict=True)
+    ]
+    for mesh, ax in [(meshes[0], axes.tolist())] if common else zip(meshes, axes, strict=True):
+        room = {"fraction": 0.02, "pad": 0.01} if common else {"fraction": 0.046, "pad": 0.03}
+        bar = axes[0].figure.colorbar(mesh, ax=ax, **room)
+        bar.ax.tick_params(labelsize=7)
+        bar.set_label(label_texts([data.response_name])[0], fontsize=8)
+
+
+def _draw_map(
+    ax: Axes,
+    data: FunctionData,
+    task: int,
+    grid: tuple[np.ndarray, np.ndarray],
+    mean: np.ndarray,
+    limits: np.ndarray,
+) -> QuadMesh:
+    across, up = grid
     mine = data.task == task
-    values = np.concatenate([mean, data.response[mine]])
-    limits = np.quantile(values, [0.01, 0.99])
     mesh = ax.pcolormesh(
         across,
         up,
@@ -237,10 +269,10 @@ def _draw_map(
         edgecolors=INK,
         linewidths=0.3,
     )
-    ax.set_aspect("equal" if _alike(high - low) else "auto")
+    ax.set_aspect("equal" if _alike(np.ptp(np.array(grid), axis=1)) else "auto")
     ax.set_xlabel(data.inputs[0], fontsize=8)
     ax.set_ylabel(data.inputs[1], fontsize=8)
-    figure.colorbar(mesh, ax=ax, fraction=0.046, pad=0.03).ax.tick_params(labelsize=7)
+    return mesh
 
 
 def _alike(ranges: np.ndarray) -> bool:
