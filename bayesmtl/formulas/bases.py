@@ -92,8 +92,8 @@ def _warn_beyond(text: str, basis: Basis, inputs: np.ndarray, state: Mapping[str
         row, j = np.argwhere(beyond)[0]
         warn(
             f"{int(beyond.any(axis=1).sum()):,} rows lie beyond the range of the fit, as "
-            f"{basis.inputs[j].text} = {inputs[row, j]:g} where it was {low[j]:g} to {high[j]:g}: there "
-            f"{text} keeps the value of its edge, and intervals are too narrow"
+            f"{basis.inputs[j].text} = {inputs[row, j]:g} where it was {low[j]:g} to {high[j]:g}: "
+            f"there {text} keeps the value of its edge, and intervals are too narrow"
         )
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-__all__ = ["plot_sharing"]
+__all__ = ["full_sharing", "plot_sharing"]
 
 INTERVAL = (0.05, 0.95)
 CONSTANT = 1e-9
@@ -86,7 +86,7 @@ def plot_sharing(idata: xr.DataTree, *, figsize: tuple[float, float] | None = No
     if "sharing" in panels:
         borrows = "borrowing" in posterior and bool((posterior["borrowing"] > 0).any())
         draws = posterior["sharing"].to_numpy().ravel()
-        _draw_sharing(panels["sharing"], draws, _full_sharing(idata), borrows=borrows)
+        _draw_sharing(panels["sharing"], draws, full_sharing(idata), borrows=borrows)
     if "variance_share" in panels:
         _draw_parts(panels["variance_share"], posterior["variance_share"])
     if "borrowing" in panels:  # last: its names get the room that is left
@@ -120,7 +120,7 @@ def reflected_density(
     return grid, kernel(grid) + kernel(-grid) + kernel(2.0 - grid)
 
 
-def _full_sharing(idata: xr.DataTree) -> str:
+def full_sharing(idata: xr.DataTree) -> str:
     """Put into words what a sharing of 1 means under the relation of a fit."""
     if "clusters" in idata.children:
         return "told by its cluster"

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesmtl.plots.sharing import full_sharing
 from bayesmtl.posterior.access import has_gaussian_response, require_linear
 from bayesmtl.report.clusters import describe_clusters
 from bayesmtl.report.graphs import describe_graph
@@ -88,7 +89,7 @@ def summarize_fit(idata: xr.DataTree, n_listed: int = 5) -> Report:
     return Report(
         heading=_heading(idata),
         verdict=str(idata.attrs["verdict"]),
-        sharing=_sharing(posterior),
+        sharing=_sharing(idata, posterior),
         clusters=clusters,
         correlations=describe_correlations(relations),
         graph=describe_graph(relations),
@@ -126,15 +127,17 @@ def describe_draws(idata: xr.DataTree) -> str:
     )
 
 
-def _sharing(posterior: xr.Dataset) -> str:
+def _sharing(idata: xr.DataTree, posterior: xr.Dataset) -> str:
     if "sharing" not in posterior:
         return "not defined for this model"
     mean, lower, upper = draws_interval(posterior["sharing"])
     if lower == upper:
         return f"{mean:.2f} by the choice of the relation"
     word = next(word for bound, word in _SHARE_WORDS.items() if mean >= bound)
+    full = full_sharing(idata)
+    of = "common to the tasks" if full == "one common model" else full.replace("its", "a task's")
     return (
-        f"{word} of what the features explain is common to the tasks: "
+        f"{word} of what the features explain is {of}: "
         f"{mean:.2f} (90% interval {lower:.2f} to {upper:.2f}; 0 = nothing, 1 = everything)"
     )
 

@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesmtl.errors import BayesMTLError
+from bayesmtl.plots.sharing import full_sharing
 from bayesmtl.posterior.access import is_functional, is_graphical, require_fit
 from bayesmtl.report.page.clusters import cluster_values
 from bayesmtl.report.page.curves import function_curves
@@ -121,6 +122,7 @@ def _sharing(idata: xr.DataTree) -> dict[str, Any]:
         out["interval"] = [json_number(float(x), 4) for x in (draws.mean(), low, high)]
         counts, _ = np.histogram(draws, bins=50, range=(0.0, 1.0))
         out["histogram"] = counts.tolist()
+        out["full"] = full_sharing(idata)
     if "variance_share" in posterior:
         share = posterior["variance_share"].transpose("chain", "draw", "part")
         values = share.to_numpy().reshape(-1, share.sizes["part"])

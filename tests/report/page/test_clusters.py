@@ -8,7 +8,9 @@ import xarray as xr
 
 from bayesmtl.report.page import clusters as module
 from bayesmtl.report.page.clusters import cluster_values
+from bayesmtl.report.page.content import page_content
 from bayesmtl.report.page.tasks import page_tasks
+from bayesmtl.report.summary import summarize_fit
 
 
 def test_members_number_and_weights(clustered: xr.DataTree) -> None:
@@ -45,3 +47,9 @@ def test_draws_of_the_clusters_are_not_needed(clustered: xr.DataTree) -> None:
     found = cluster_values(fit, page_tasks(fit))
     assert found is not None
     assert found["features"] == []
+
+
+def test_sharing_is_that_of_the_clusters(clustered: xr.DataTree) -> None:
+    told = summarize_fit(clustered).sharing
+    assert "of what the features explain is told by a task's cluster" in told
+    assert page_content(clustered)["sharing"]["full"] == "told by its cluster"

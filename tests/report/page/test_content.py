@@ -55,6 +55,7 @@ def test_sharing(many_tasks: Callable[[int], xr.DataTree]) -> None:
     mean, low, high = content["interval"]
     assert low < mean < high
     assert sum(content["histogram"]) == 40
+    assert content["full"] == "one common model"
     fit["posterior"] = xr.DataTree(fit["posterior"].to_dataset().drop_vars("sharing"))
     assert page_content(fit)["sharing"] == {"note": "Sharing is not defined for this model."}
 

@@ -15,9 +15,9 @@ function upperFirst(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-function gaugeFigure([mean, low, high], histogram) {
+function gaugeFigure([mean, low, high], histogram, full) {
   const area = chart({
-    x: [0, 1], y: [0, 1.05 * Math.max(...histogram)], xLabel: "0: separate estimates – 1: one common model",
+    x: [0, 1], y: [0, 1.05 * Math.max(...histogram)], xLabel: `0: separate estimates – 1: ${full}`,
     ticks: { y: [] }, width: 460, height: 220,
     label: `Sharing ${fixed(mean)}, 90% interval ${interval(low, high, fixed)}`,
   });
@@ -58,14 +58,14 @@ function sharingSection(sharing) {
   if (sharing.interval) {
     const [mean, low, high] = sharing.interval;
     if (high - low < 1e-6) figures.push(el("p", null, `Sharing is ${fixed(mean)} by the choice of the relation.`));
-    else figures.push(gaugeFigure(sharing.interval, sharing.histogram));
+    else figures.push(gaugeFigure(sharing.interval, sharing.histogram, sharing.full));
   }
   if (TASKS.borrowing && TASKS.rows) figures.push(borrowingFigure());
   const parts = sharing.parts ? [table("What the weights are made of", ["part", "share", "90% interval"],
     sharing.parts.map(([name, mean, low, high]) => [name, percent(mean), interval(low, high, percent)]),
     [true, false, false])] : [];
-  return [...paragraphs(sharing.note), el("p", null, "Sharing is the part of what the features explain that all tasks " +
-    "have in common. A task with few rows borrows most of its estimate, one with many rows hardly any."),
+  return [...paragraphs(sharing.note), el("p", null, "Sharing is the part of what the features explain that tasks have " +
+    "in common. A task with few rows borrows most of its estimate, one with many rows hardly any."),
   el("div", { class: "split" }, figures), ...parts];
 }
 
