@@ -176,7 +176,7 @@ def test_extrapolation_takes_tuning_at_the_cost_of_draws() -> None:
     assert result._replace(complete=True).rate == pytest.approx(found.ess / 400.0)
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 @pytest.mark.filterwarnings("ignore")  # of the peer's compilation
 def test_pymc_runs_in_its_time_box() -> None:
     example = school_like(TINY.n_tasks, TINY.n_features, TINY.n_rows)
@@ -313,7 +313,7 @@ def test_labels_have_the_probabilities_of_their_components() -> None:
     np.testing.assert_allclose(shares, (weight / weight.sum(axis=0)).T, atol=0.02)
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 @pytest.mark.filterwarnings("ignore")  # of the peer's compilation
 def test_stick_breaking_agrees_with_ours(capsys: pytest.CaptureFixture[str]) -> None:
     clusters.compare(dataclasses.replace(TINY_CLUSTERS, peers=True, draws=400))

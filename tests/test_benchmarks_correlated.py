@@ -77,7 +77,7 @@ def test_covariance_parts_run_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(re.findall("^==", capsys.readouterr().out, flags=re.MULTILINE)) == 1
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 @pytest.mark.filterwarnings("ignore")  # of the peer's compilation
 def test_covariance_compares_with_nuts(capsys: pytest.CaptureFixture[str]) -> None:
     covariance.rates(dataclasses.replace(TINY, peers=True, draws=1000, nuts_length=(300, 500)), 0.5)

@@ -281,7 +281,7 @@ def test_nuts_agrees_on_yes_or_no() -> None:
     )
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 def test_nuts_agrees_on_the_joint_prior_with_weights() -> None:
     data = rows(4, 10).assign(w=np.tile([0.5, 1.5], 20))
     model = counts(weights="w", relation=Exchangeable(r2=Prior("Beta", alpha=2, beta=3)))

@@ -258,10 +258,14 @@ class HyperPrior(NamedTuple):
 
 
 def _log_scales(rows: np.ndarray, units: np.ndarray, logs: np.ndarray) -> tuple[float, np.ndarray]:
-    """Log prior density of logs (scale,) of scales in internal units, and its gradient."""
-    total, gradient = 0.0, np.empty(len(rows))
+    """Log prior density of logs (scale,) of scales in internal units, and its gradient.
+
+    Beyond the support, as of scales that are zero in floating point, the gradient is zero.
+    """
+    total, gradient = 0.0, np.zeros(len(rows))
     for k, (row, unit, x) in enumerate(zip(rows, units, logs, strict=True)):
         at = [log_density(row, unit * math.exp(x + step)) + x for step in (0.0, _STEP, -_STEP)]
         total += at[0]
-        gradient[k] = (at[1] - at[2]) / (2.0 * _STEP) + 1.0
+        if np.isfinite(at).all():
+            gradient[k] = (at[1] - at[2]) / (2.0 * _STEP) + 1.0
     return total, gradient

@@ -30,6 +30,15 @@ def test_gradient_of_the_prior(name: str) -> None:
     np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-6)
 
 
+def test_scales_that_are_zero_in_floating_point_are_outside_of_the_support() -> None:
+    prior = CASES["full"]
+    vector = prior.start(np.random.default_rng(1))
+    vector[-1] = -1800.0
+    value, gradient = prior.log_prior(vector, prior.values(vector))
+    assert value == -np.inf
+    assert np.isfinite(gradient).all()
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_gradient_is_pulled_back_by_the_chain_rule(name: str) -> None:
     prior, rng = CASES[name], np.random.default_rng(2)

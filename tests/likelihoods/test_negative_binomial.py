@@ -191,7 +191,7 @@ def test_settings_that_are_refused(settings: dict[str, Any], message: str) -> No
         bm.NegativeBinomial(**settings)
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 def test_same_posterior_as_nuts(tmp_path: Path) -> None:
     data = frame()
     model = bm.Model(

@@ -331,7 +331,7 @@ def test_the_mean_of_the_intercepts_is_zero(settings: dict[str, Any], first: int
     assert set(np.unique(prior["prior_predictive"]["y"])) <= set(LEVELS)
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 def test_same_posterior_as_nuts(tmp_path: Path) -> None:
     data = frame()
     model = bm.Model(

@@ -257,7 +257,7 @@ def test_outliers_do_not_move_the_weights() -> None:
     assert min(float(ess["noise_sd"]), float(ess["dof"])) > 0.3 * 2000
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 def test_same_posterior_as_nuts(tmp_path: Path) -> None:
     data = frame(5, 16)
     relation = bm.Exchangeable(r2=bm.Prior("Beta", alpha=2, beta=2))

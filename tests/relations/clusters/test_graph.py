@@ -154,7 +154,7 @@ def test_labels_follow_their_conditional() -> None:
         assert share == pytest.approx(probability, abs=4.0 * np.sqrt(probability / 4000))
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 @pytest.mark.filterwarnings("ignore:CHECK:bayesmtl.BayesMTLWarning")
 def test_nuts_equals_gibbs() -> None:
     import arviz as az

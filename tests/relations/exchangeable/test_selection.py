@@ -79,7 +79,7 @@ def test_features_that_matter_are_told_from_others(kind: str) -> None:
     np.testing.assert_allclose(drawn.mean(("chain", "draw")), table.sel(part="any"), rtol=1e-6)
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 def test_nuts_and_gibbs_agree() -> None:
     frame = tasks(n_tasks=4, n_rows=12)
     model = bm.Model(FORMULA, task="task", relation=bm.Exchangeable(feature_selection=2))

@@ -165,7 +165,7 @@ def test_coefficients_are_standard_normal_where_sites_are_exact(name: str) -> No
         np.testing.assert_allclose(slope(point), -np.ravel(point["whitened"]), atol=0.15)
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 @pytest.mark.parametrize("response", ["b", "c"])
 def test_its_draws_are_those_of_gibbs(response: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(

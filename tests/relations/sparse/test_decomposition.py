@@ -63,7 +63,7 @@ def test_deviations_are_found_and_shares_add_up(common: Any, tmp_path: Any) -> N
     assert told["sd"].mean() < 0.5 * blind["sd"].mean()
 
 
-@pytest.mark.mcmc
+@pytest.mark.calibration
 def test_nuts_and_gibbs_agree() -> None:
     frame = tasks(n_tasks=10, n_rows=8)
     model = bm.Model(FORMULA, task="task", relation=bm.Decomposition(bm.Pooled()))
