@@ -31,6 +31,12 @@ from benchmarks.results import printed, write_section
 
 __all__ = ["main"]
 
+
+def _section(name: str, part: str) -> str:
+    """Title in the file of results."""
+    return f"{name} {part}" if part else name
+
+
 NAMES = (
     "speed",
     "scaling",
@@ -49,28 +55,43 @@ NAMES = (
     "curves",
     "functions",
 )
-PARTS = (
-    *landmine.PARTS,
-    *counts.PARTS,
-    *mixed.PARTS,
-    *covariance.PARTS,
-    *correlated.PARTS,
-    *graphical.PARTS,
-    *sparse_gp.PARTS,
-    *functions.PARTS,
-)
+PARTS_OF: dict[str, tuple[str, ...]] = {
+    "landmine": landmine.PARTS,
+    "counts": counts.PARTS,
+    "mixed": mixed.PARTS,
+    "covariance": covariance.PARTS,
+    "correlated": correlated.PARTS,
+    "graphical": graphical.PARTS,
+    "sparse_gp": sparse_gp.PARTS,
+    "functions": functions.PARTS,
+}
+PARTS = tuple(part for parts in PARTS_OF.values() for part in parts)
+# Of the file of results: a benchmark without parts, or each of its parts.
+SECTIONS = tuple(_section(name, part) for name in NAMES for part in PARTS_OF.get(name, ("",)))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and run."""
     chosen = _parse(arguments)
     names = chosen.names or NAMES
-    peers = not chosen.no_peers
+    print(machine(), flush=True)
+    for name in NAMES:
+        if name not in names:
+            continue
+        for part in PARTS_OF.get(name, ("",)):
+            if part and chosen.parts and part not in chosen.parts:
+                continue
+            text = printed(_run(name, part, chosen))
+            if chosen.out is not None:
+                write_section(chosen.out, _section(name, part), text, SECTIONS)
+
+
+def _run(name: str, part: str, chosen: argparse.Namespace) -> Callable[[], None]:
+    """A benchmark, or one of its parts, with the settings of the command line."""
+    peers, parts = not chosen.no_peers, (part,)
     box = {} if chosen.peer_seconds is None else {"nuts_seconds": chosen.peer_seconds}
     splits = {} if chosen.splits is None else {"n_splits": chosen.splits}
     repeats = {} if chosen.splits is None else {"repeats": chosen.splits}
-    parts = tuple(chosen.parts or PARTS)
-    print(machine(), flush=True)
     runs: dict[str, Callable[[], None]] = {
         "speed": lambda: speed.run(speed.SpeedSettings(peers=peers, **box)),
         "scaling": lambda: scaling.run(scaling.ScalingSettings()),
@@ -95,11 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "sparse_gp": lambda: sparse_gp.run(sparse_gp.SparseGPSettings(parts=parts, peers=peers)),
         "functions": lambda: functions.run(_functions(chosen, parts)),
     }
-    for name in NAMES:
-        if name in names:
-            text = printed(runs[name])
-            if chosen.out is not None:
-                write_section(chosen.out, name, text, NAMES)
+    return runs[name]
 
 
 def _functions(chosen: argparse.Namespace, parts: tuple[str, ...]) -> functions.FunctionsSettings:
@@ -141,11 +158,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         nargs="+",
         choices=PARTS,
         metavar="part",
-        help=f"landmine: any of {', '.join(landmine.PARTS)}; counts: {', '.join(counts.PARTS)}; "
-        f"mixed: {', '.join(mixed.PARTS)}; covariance: {', '.join(covariance.PARTS)}; "
-        f"correlated: {', '.join(correlated.PARTS)}; graphical: {', '.join(graphical.PARTS)}; "
-        f"sparse_gp: {', '.join(sparse_gp.PARTS)}; "
-        f"functions: {', '.join(functions.PARTS)}",
+        help="; ".join(f"{name}: any of {', '.join(parts)}" for name, parts in PARTS_OF.items()),
     )
     chosen = parser.parse_args(arguments)
     unknown = sorted(set(chosen.names) - set(NAMES))

@@ -78,5 +78,5 @@ def _table(sections: Mapping[str, str]) -> str:
             if line.startswith(HEADLINE):
                 cells = line.removeprefix(HEADLINE).split(" | ")
                 nothing = [""] * (len(_COLUMNS) - 2 - len(cells))
-                rows.append((f"[{name}](#{name})", *cells, *nothing, lines[1]))
+                rows.append((f"[{name}](#{name.replace(' ', '-')})", *cells, *nothing, lines[1]))
     return "".join(f"\n| {' | '.join(row)} |" for row in rows) + "\n" if len(rows) > 2 else ""
