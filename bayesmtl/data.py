@@ -9,11 +9,12 @@ import numpy as np
 
 from bayesmtl.design import Design, features_of, formula_columns, response_of
 from bayesmtl.errors import InvalidDataError, InvalidTypeError, warn
+from bayesmtl.formulas.encoding import no_numbers
 from bayesmtl.formulas.parsing import parse_formula
 from bayesmtl.frames.columns import Column, exact_values
 from bayesmtl.frames.labels import check_task_column, code_labels, read_labels
 from bayesmtl.frames.missing import kept_rows, read_columns
-from bayesmtl.frames.opening import count_text, fix_hint, open_frame, require_columns, shorten
+from bayesmtl.frames.opening import count_text, open_frame, require_columns, shorten
 from bayesmtl.likelihoods.levels import Levels
 from bayesmtl.likelihoods.mixed import label_text
 from bayesmtl.responses import level_response, mixed_response
@@ -178,9 +179,9 @@ def _extra_values(
 ) -> np.ndarray:
     """Values of a numeric column, NaN where they are not used."""
     if column.kind not in {"number", "boolean"}:
+        what, advice = no_numbers(frame, column)
         raise InvalidTypeError(
-            f'column "{column.name}" must hold numbers, but holds {column.kind}; convert it: '
-            f"{fix_hint(frame, column.name, 'float')}"
+            f'column "{column.name}" must hold numbers, but holds {what}; {advice}'
         )
     values = exact_values(frame, column)
     return np.where(unused, np.nan, values) if np.any(unused) else values

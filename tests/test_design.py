@@ -175,7 +175,7 @@ def test_numbers_written_as_text() -> None:
         ("y ~ C(g, reference='z')", InvalidModelError, "reference='z' .*categories are \"a\""),
         ("y ~ C(x) + C(half)", InvalidTypeError, 'column "half" names groups but holds 0.5'),
         ("y ~ C(day)", InvalidTypeError, 'column "day" holds dates, which cannot be a feature'),
-        ("y ~ I(g + 1)", InvalidTypeError, r'"g" holds text, but I\(g \+ 1\).*astype\(float\)'),
+        ("y ~ I(g + 1)", InvalidTypeError, r'"g" holds text, but I\(g \+ 1\).*"a", "b", "c", by'),
         ("y ~ day", InvalidTypeError, '"day" holds dates.*days since a start'),
         ("y ~ I(k + 1)", InvalidTypeError, '"k" holds categories'),
         ("y ~ log(half)", InvalidDataError, r"log\(half\) .*1 row \(row 1; half = 0 in the first"),

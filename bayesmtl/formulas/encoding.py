@@ -19,9 +19,10 @@ from bayesmtl.formulas.expressions import Expression
 from bayesmtl.formulas.levels import encode_levels
 from bayesmtl.formulas.parsing import Formula
 from bayesmtl.frames.columns import Column, exact_values
-from bayesmtl.frames.opening import count_text, fix_hint, rows_text, shorten
+from bayesmtl.frames.opening import count_text, rows_text, shorten
+from bayesmtl.frames.texts import are_dates, date_advice, number_advice, word_advice
 
-__all__ = ["build_matrix", "compute_numbers", "warn_constant"]
+__all__ = ["build_matrix", "compute_numbers", "no_numbers", "warn_constant"]
 
 
 def compute_numbers(
@@ -49,11 +50,7 @@ def compute_numbers(
     for name in factor.columns:
         column = columns[name]
         if column.kind not in {"number", "boolean"}:
-            what = {"date": "dates", "category": "categories"}.get(column.kind, "text")
-            hint = fix_hint(frame, name, "float")
-            advice = (
-                "turn them into days since a start" if what == "dates" else f"convert it: {hint}"
-            )
+            what, advice = no_numbers(frame, column)
             raise InvalidTypeError(
                 f'column "{name}" holds {what}, but {factor.text} in the formula needs numbers; '
                 f"{advice}"
@@ -70,6 +67,22 @@ def compute_numbers(
             "change the formula or these rows"
         )
     return result
+
+
+def no_numbers(frame: nw.DataFrame[Any], column: Column) -> tuple[str, str]:
+    """What a column holds in place of numbers, and what to do about it."""
+    if column.kind == "date":
+        return "dates", "turn them into days since a start"
+    what = "categories" if column.kind == "category" else "text"
+    rows = np.flatnonzero(~column.missing)
+    texts = column.values[rows]
+    advice = number_advice(frame, column.name, rows, texts)
+    if advice is not None:
+        return what, advice
+    if are_dates(texts):
+        return "dates written as text", date_advice(frame, column.name, texts)
+    any_missing = bool(column.missing.any())
+    return what, word_advice(frame, column.name, texts, any_missing=any_missing)
 
 
 def build_matrix(

@@ -1,7 +1,6 @@
 """Categories of a formula: their levels, learned once, and the codes of rows."""
 
 import ast
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,11 +12,10 @@ from bayesmtl.errors import InvalidDataError, InvalidModelError, InvalidTypeErro
 from bayesmtl.formulas.expressions import Expression
 from bayesmtl.frames.columns import Column
 from bayesmtl.frames.labels import as_integers
-from bayesmtl.frames.opening import fix_hint, rows_text, shorten
+from bayesmtl.frames.opening import rows_text, shorten
+from bayesmtl.frames.texts import number_advice, numerals
 
 __all__ = ["encode_levels", "learn_levels"]
-
-NUMERAL = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
 
 def learn_levels(
@@ -155,10 +153,15 @@ def refuse_numerals(frame: nw.DataFrame[Any], column: Column) -> None:
     InvalidTypeError
         If any value of a text column reads as a number.
     """
-    texts = [value for value in column.values[~column.missing] if NUMERAL.fullmatch(value)]
-    if texts:
+    rows = np.flatnonzero(~column.missing)
+    texts = column.values[rows]
+    reads = numerals(texts)
+    if reads.any():
+        name = column.name if column.name.isidentifier() else f"`{column.name}`"
+        category = f"write C({name}) in the formula to use each text as a category"
+        advice = number_advice(frame, column.name, rows, texts)
         raise InvalidTypeError(
-            f'column "{column.name}" holds numbers written as text ({shorten(texts, 3)}); convert '
-            f"it, {fix_hint(frame, column.name, 'float')}, or write C({column.name}) in the "
-            "formula to use each text as a category"
+            f'column "{column.name}" holds numbers written as text '
+            f"({shorten(texts[reads].tolist(), 3)}); "
+            + (category if advice is None else f"{advice}; or {category}")
         )

@@ -12,6 +12,7 @@ import pandas as pd
 
 from bayesmtl.errors import InvalidDataError, InvalidTypeError
 from bayesmtl.frames.opening import count_text, fix_hint, rows_text
+from bayesmtl.frames.texts import number_advice
 
 __all__ = ["LARGEST_EXACT", "Column", "exact_values", "read_cells", "read_column"]
 
@@ -198,12 +199,26 @@ def _same_type(frame: nw.DataFrame[Any], name: str, values: np.ndarray, missing:
     if len(counts) > 1 and not set(counts) <= {"integer", "number"}:
         found = ", ".join(f"{kind} in {count_text(n, 'row')}" for kind, n in counts.most_common())
         raise InvalidTypeError(
-            f'column "{name}" mixes types: {found}; use one type, for example '
-            f"{fix_hint(frame, name, 'str')}"
+            f'column "{name}" mixes types: {found}; {_mixed_advice(frame, name, values, missing)}'
         )
     if not counts:
         return "text"
     return "number" if len(counts) > 1 else next(iter(counts))
+
+
+def _mixed_advice(
+    frame: nw.DataFrame[Any], name: str, values: np.ndarray, missing: np.ndarray
+) -> str:
+    """What to do about cells of several types: most of them numbers, or not."""
+    as_text = fix_hint(frame, name, "str")
+    rows = np.flatnonzero(~missing)
+    words = {_type_name(kind) for kind in map(type, values[rows])}
+    advice = None
+    if words <= {"text", "integer", "number"}:
+        advice = number_advice(frame, name, rows, values[rows])
+    if advice is None:
+        return f"use one type, for example {as_text}"
+    return f"to use it as numbers, {advice}; to use it as labels, {as_text}"
 
 
 def _plain(values: Any) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Opening data frames of any library, and saying what is wrong with them."""
 
+import json
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -20,6 +21,31 @@ __all__ = [
 ]
 
 SHOWN = 5
+_PANDAS = {
+    "float": "{column}.astype(float)",
+    "str": "{column}.astype(str)",
+    "coerced": 'pd.to_numeric({column}, errors="coerce")',
+    "one": "({column} == {value}).astype(int)",
+    "known one": "({column} == {value}).astype(int).where({column}.notna())",
+    "days": "(pd.to_datetime({column}) - pd.Timestamp({value})).dt.days",
+}
+_POLARS = {
+    "float": "{column}.cast(pl.Float64)",
+    "str": "{column}.cast(pl.String)",
+    "coerced": "{column}.cast(pl.Float64, strict=False)",
+    "one": "({column} == {value}).cast(pl.Int64)",
+    "known one": "({column} == {value}).cast(pl.Int64)",
+    "days": "({column}.str.to_datetime() - pl.lit({value}).str.to_datetime()).dt.total_days()",
+}
+_PYARROW = {
+    "float": "{column}.cast(pa.float64())",
+    "str": "{column}.cast(pa.string())",
+    "coerced": 'pa.array(pd.to_numeric({column}.to_pandas(), errors="coerce"))',
+    "one": "pc.equal({column}, {value}).cast(pa.int64())",
+    "known one": "pc.equal({column}, {value}).cast(pa.int64())",
+    "days": 'pc.days_between(pa.scalar({value}).cast(pa.timestamp("s")), '
+    '{column}.cast(pa.timestamp("s")))',
+}
 
 
 def open_frame(data: Any) -> nw.DataFrame[Any]:
@@ -133,7 +159,7 @@ def rows_text(positions: np.ndarray) -> str:
     return f"{noun} {shorten([int(position) for position in positions])}"
 
 
-def fix_hint(frame: nw.DataFrame[Any], name: str, kind: str) -> str:
+def fix_hint(frame: nw.DataFrame[Any], name: str, kind: str, value: str = "") -> str:
     """Return one line of code that converts a column, in the user's own library.
 
     Parameters
@@ -142,20 +168,24 @@ def fix_hint(frame: nw.DataFrame[Any], name: str, kind: str) -> str:
         The opened data; tells which library.
     name : str
         The column.
-    kind : {"float", "str"}
-        What to convert to.
+    kind : {"float", "str", "coerced", "one", "known one", "days"}
+        What to convert to: "coerced" makes what is no number missing, "one" is 1 where a text is
+        `value` and 0 elsewhere, "known one" keeps what is missing, "days" since the date `value`.
+    value : str, optional
+        A text of the column.
 
     Returns
     -------
     str
         A line of Python.
     """
-    implementation = frame.implementation
+    implementation, quoted = frame.implementation, json.dumps(value, ensure_ascii=False)
     if implementation.is_polars():
-        target = "pl.Float64" if kind == "float" else "pl.String"
-        return f'df = df.with_columns(pl.col("{name}").cast({target}))'
-    if implementation.is_pyarrow():
-        target = "pa.float64()" if kind == "float" else "pa.string()"
-        position = list(frame.columns).index(name)
-        return f'df = df.set_column({position}, "{name}", df["{name}"].cast({target}))'
-    return f'df["{name}"] = df["{name}"].astype({kind})'
+        before, column, code, after = "df = df.with_columns(", f'pl.col("{name}")', _POLARS, ")"
+    elif implementation.is_pyarrow():
+        before = f'df = df.set_column({list(frame.columns).index(name)}, "{name}", '
+        column, code, after = f'df["{name}"]', _PYARROW, ")"
+    else:
+        column, code, after = f'df["{name}"]', _PANDAS, ""
+        before = f"{column} = "
+    return before + code[kind].format(column=column, value=quoted) + after
