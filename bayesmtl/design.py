@@ -12,7 +12,12 @@ import numpy as np
 
 from bayesmtl.errors import InvalidDataError, InvalidModelError
 from bayesmtl.formulas.bases import basis_scales
-from bayesmtl.formulas.encoding import build_matrix, compute_numbers, warn_constant
+from bayesmtl.formulas.encoding import (
+    build_matrix,
+    compute_numbers,
+    warn_constant,
+    warn_many_levels,
+)
 from bayesmtl.formulas.expressions import Expression
 from bayesmtl.formulas.levels import learn_levels
 from bayesmtl.formulas.parsing import formula_columns, parse_formula
@@ -144,7 +149,7 @@ def learn_design(
     Warns
     -----
     BayesMTLWarning
-        If a feature is constant.
+        If a feature is constant, or a category has more levels than half of the rows.
     """
     parsed = parse_formula(formula)
     frame = open_frame(data)
@@ -174,6 +179,7 @@ def learn_design(
             f"{shorten(features)}; rename the columns"
         )
     warn_constant(parsed, matrix, encoding)
+    warn_many_levels(encoding, len(rows))
     return Design(formula, parsed.response_text, features, parsed.intercept, encoding)
 
 

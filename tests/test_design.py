@@ -212,6 +212,18 @@ def test_constant_features_warn_when_learned_only(table: Any) -> None:
         assert learn_design("y ~ C(unit)", table).features == ()
 
 
+def test_many_levels_warn_when_learned_only() -> None:
+    names = [f"name {i}" for i in range(7)]
+    frame = pd.DataFrame({"y": range(12), "who": [*names, *names[:5]], "g": ["a", "b"] * 6})
+    with pytest.warns(BayesMTLWarning, match=r"^who \(7 levels\) in 12 rows: ") as caught:
+        design = learn_design("y ~ who + g", frame)
+    assert len(caught) == 1
+    feature_matrix(design, frame)
+    learn_design("y ~ who", pd.concat([frame, frame]))
+    few = frame.head(5)
+    assert len(learn_design("y ~ who", few).features) == 4
+
+
 def test_incomplete_rows_do_not_teach() -> None:
     frame = pd.DataFrame({**TABLE, "g": ["b", "a", "z", "a", None], "w": [1, 1, None, 1, 1]})
     design = learn_design("y ~ center(x) + g", frame, also=["w"])

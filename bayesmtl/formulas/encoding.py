@@ -22,7 +22,10 @@ from bayesmtl.frames.columns import Column, exact_values
 from bayesmtl.frames.opening import count_text, rows_text, shorten
 from bayesmtl.frames.texts import are_dates, date_advice, number_advice, word_advice
 
-__all__ = ["build_matrix", "compute_numbers", "no_numbers", "warn_constant"]
+__all__ = ["build_matrix", "compute_numbers", "no_numbers", "warn_constant", "warn_many_levels"]
+
+# So few are a category even in a table of hardly more rows.
+_FEW_LEVELS = 5
 
 
 def compute_numbers(
@@ -177,4 +180,25 @@ def warn_constant(parsed: Formula, matrix: pd.DataFrame, encoding: Mapping[str, 
             f"{count_text(len(constant), 'constant feature')} in the data: {shorten(constant)}; "
             "the data say nothing about the effect, so its posterior is its prior (a category of "
             "one level adds no feature)",
+        )
+
+
+def warn_many_levels(encoding: Mapping[str, Any], n_rows: int) -> None:
+    """Warn of categories that hold hardly more than one row each.
+
+    Warns
+    -----
+    BayesMTLWarning
+        Once, with every such category and its levels.
+    """
+    many = [
+        f"{text} ({count_text(len(levels), 'level')})"
+        for text, levels in encoding["levels"].items()
+        if len(levels) > max(_FEW_LEVELS, n_rows / 2)
+    ]
+    if many:
+        warn(
+            f"{', '.join(many)} in {count_text(n_rows, 'row')}: a category with more levels than "
+            "half of the rows makes a feature for each, of which hardly one row tells; check that "
+            "the column is no name, date or number, or leave it out"
         )

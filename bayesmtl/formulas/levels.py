@@ -13,7 +13,7 @@ from bayesmtl.formulas.expressions import Expression
 from bayesmtl.frames.columns import Column
 from bayesmtl.frames.labels import as_integers
 from bayesmtl.frames.opening import rows_text, shorten
-from bayesmtl.frames.texts import number_advice, numerals
+from bayesmtl.frames.texts import are_dates, date_advice, number_advice, numerals
 
 __all__ = ["encode_levels", "learn_levels"]
 
@@ -42,7 +42,7 @@ def learn_levels(
     Raises
     ------
     InvalidTypeError
-        If text holds numbers, or dates are used as a feature.
+        If text holds numbers or dates, or dates are used as a feature.
     InvalidModelError
         If `levels=` or `reference=` does not fit the data.
     """
@@ -51,7 +51,7 @@ def learn_levels(
     if factor.category is None and not (plain and column.kind in {"text", "category"}):
         return None
     if factor.category is None and column.kind == "text":
-        refuse_numerals(frame, column)
+        refuse_other_text(frame, column)
     present = set(category_labels(column, rows).tolist())
     levels = (
         sorted(present)
@@ -145,23 +145,28 @@ def category_labels(column: Column, rows: np.ndarray) -> np.ndarray:
     return column.values[rows]
 
 
-def refuse_numerals(frame: nw.DataFrame[Any], column: Column) -> None:
-    """Refuse a text column that holds numbers and would silently become dummies.
+def refuse_other_text(frame: nw.DataFrame[Any], column: Column) -> None:
+    """Refuse a text column that holds numbers or dates and would silently become dummies.
 
     Raises
     ------
     InvalidTypeError
-        If any value of a text column reads as a number.
+        If any value of a text column reads as a number, or every one as a date.
     """
     rows = np.flatnonzero(~column.missing)
     texts = column.values[rows]
     reads = numerals(texts)
     if reads.any():
-        name = column.name if column.name.isidentifier() else f"`{column.name}`"
-        category = f"write C({name}) in the formula to use each text as a category"
+        what, shown = "numbers", texts[reads]
         advice = number_advice(frame, column.name, rows, texts)
-        raise InvalidTypeError(
-            f'column "{column.name}" holds numbers written as text '
-            f"({shorten(texts[reads].tolist(), 3)}); "
-            + (category if advice is None else f"{advice}; or {category}")
-        )
+    elif are_dates(texts):
+        what, shown = "dates", texts
+        advice = date_advice(frame, column.name, texts)
+    else:
+        return
+    name = column.name if column.name.isidentifier() else f"`{column.name}`"
+    category = f"write C({name}) in the formula to use each text as a category"
+    raise InvalidTypeError(
+        f'column "{column.name}" holds {what} written as text ({shorten(shown.tolist(), 3)}); '
+        + (category if advice is None else f"{advice}; or {category}")
+    )

@@ -16,7 +16,7 @@ from bayesmtl.frames.opening import open_frame
 from bayesmtl.frames.texts import are_dates, date_advice, number_advice, numerals, word_advice
 from tests.frame_cases import BASE, LIBRARIES, make, read
 
-CODE = re.compile(r"df(?:\[\"[^\"]+\"\])? = .*?\)(?=$|,? and leave|; or write|; to use)")
+CODE = re.compile(r"df(?:\[\"[^\"]+\"\])? = .*?(?:\)|days)(?=$|,? and leave|; or write|; to use)")
 
 
 @pytest.fixture(params=LIBRARIES)
@@ -32,7 +32,8 @@ def refusal(data: Any, formula: str = "y ~ x", **settings: Any) -> str:
 
 def follow(data: Any, message: str) -> Any:
     """The data after the line of code in a message."""
-    space: dict[str, Any] = {"df": data, "pd": pd, "pl": pl, "pa": pa, "pc": pc}
+    own = data.copy() if isinstance(data, pd.DataFrame) else data  # the line may change it
+    space: dict[str, Any] = {"df": own, "pd": pd, "pl": pl, "pa": pa, "pc": pc}
     found = CODE.search(message)
     assert found, message
     exec(found[0], space)
@@ -137,3 +138,18 @@ def test_a_column_with_a_role_has_the_advice_too() -> None:
     data = pd.DataFrame({**BASE, "se": ["1", "2", "?", "1", "1", "1"]})
     message = refusal(data, extra=["se"])
     assert '"se" must hold numbers, but holds text; "?" in row 2 is no number' in message
+
+
+def test_dates_written_as_text_are_no_category(library: str) -> None:
+    days = ["2024-01-05", "2024-01-07", "2024-01-05", "2024-02-05", "2024-01-06", "2024-01-08"]
+    data = make(library, {**BASE, "x": days})
+    message = refusal(data)
+    assert '"x" holds dates written as text ("2024-01-05", "2024-01-07", "2024-01-05" and 3 mo' in (
+        message
+    )
+    assert "turn them into days since a start: df" in message
+    assert '"x" holds dates written as text, but I(x + 1)' in refusal(data, "y ~ I(x + 1)")
+    assert len(read(data, "y ~ C(x)").features[0]) == 4
+    assert read(follow(data, message)).features[:, 0].tolist() == [0, 2, 0, 31, 1, 3]
+    some = make(library, {**BASE, "x": ["never", *days[1:5], days[1]]})
+    assert len(read(some).features[0]) == 4
