@@ -408,6 +408,10 @@ class Model:
             random_seed=random_seed,
             progressbar=progressbar,
         )
+        for name in sorted(options.keys() & self.__dataclass_fields__.keys()):
+            raise InvalidModelError(
+                f"{name}= is a setting of the model, not of fit: bm.Model(..., {name}=...)"
+            )
         method_options = read_options(inference, options)
         prepared = self.prepare(data)
         fitted = run(

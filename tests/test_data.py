@@ -52,7 +52,8 @@ def test_missing_value_is_an_error_with_its_place(library: str, column: str) -> 
     values[1] = values[4] = None
     data = make(library, {**BASE, column: values})
     with pytest.raises(
-        InvalidDataError, match=rf'"{column}" has 2 missing values \(rows 1, 4\).*missing="drop"'
+        InvalidDataError,
+        match=rf'"{column}" has 2 missing values \(rows 1, 4\).*bm.Model\(..., missing="drop"\)',
     ):
         read(data)
 

@@ -98,6 +98,12 @@ def test_sizes_that_are_wrong(settings: dict[str, Any], message: str) -> None:
         fit(Model("y ~ x0", "task"), DATA, **settings)
 
 
+def test_settings_of_the_model_are_none_of_fit() -> None:
+    message = r"missing= is a setting of the model, not of fit: bm.Model\(..., missing=...\)"
+    with pytest.raises(InvalidModelError, match=message):
+        Model("y ~ x0", "task").fit(DATA, missing="drop")
+
+
 def test_graphs_are_on_rows_or_sites() -> None:
     with pytest.raises(InvalidModelError, match="likelihood must be 'rows' or 'sites', got 'all'"):
         Model("y ~ x0", "task").to_pymc(DATA, likelihood="all")

@@ -112,7 +112,8 @@ def missing_error(masks: Mapping[str, np.ndarray]) -> InvalidDataError:
     """Make the error for missing values: column, count, first rows, what to do."""
     return InvalidDataError(
         f"missing values in the data: {missing_text(masks)}; rows count from 0. "
-        'Fill them in, or pass missing="drop" to leave these rows out'
+        'Fill them in or leave these rows out; a fit does so by bm.Model(..., missing="drop"), or '
+        "--missing drop on the command line"
     )
 
 

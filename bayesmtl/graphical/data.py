@@ -200,8 +200,9 @@ def _missing_message(labels: Labels, masks: Mapping[str, np.ndarray]) -> str:
     tasks = list(dict.fromkeys(labels.values[broken].tolist()))
     return (
         f"missing values in the data: {missing_text(masks)}; rows count from 0, of "
-        f"{'task' if len(tasks) == 1 else 'tasks'} {shorten(tasks)}. Fill them in, pass "
-        'missing="impute" to draw them from the model, or missing="drop" to leave these rows out'
+        f"{'task' if len(tasks) == 1 else 'tasks'} {shorten(tasks)}. Fill them in, or give "
+        'the model missing="impute" to draw them, or missing="drop" to leave these rows out: '
+        'bm.MultiTaskGraphicalModel(..., missing="impute")'
     )
 
 
