@@ -10,7 +10,10 @@ __all__ = ["did_you_mean", "refuse_unknown"]
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """The end of a message that names the valid name nearest to a wrong one, if any is near."""
-    near = difflib.get_close_matches(str(name), list(known), n=1)
+    text, names = str(name), list(known)
+    near = difflib.get_close_matches(text, names, n=1)
+    # A part of a name, as "seed", may be far from the whole of it.
+    near = near or [one for one in names if len(text) > 2 and text in one]
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

@@ -9,6 +9,8 @@ from bayesmtl.keys import did_you_mean, refuse_unknown
 def test_the_nearest_name() -> None:
     assert did_you_mean("relatoin", ["task", "relation"]) == "; did you mean 'relation'?"
     assert did_you_mean("zzz", ["task", "relation"]) == ""
+    assert did_you_mean("seed", ["draws", "random_seed"]) == "; did you mean 'random_seed'?"
+    assert did_you_mean("se", ["random_seed"]) == ""
     assert did_you_mean(3, ["task"]) == ""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bayesmtl.errors import InvalidModelError, UnsupportedError
+from bayesmtl.keys import did_you_mean
 
 __all__ = [
     "METHODS",
@@ -22,6 +23,7 @@ __all__ = [
     "read_options",
 ]
 
+_OF_EVERY_METHOD = ("draws", "tune", "chains", "cores", "random_seed", "progressbar")
 _SAMPLERS = ("nutpie", "pymc", "numpyro")
 
 
@@ -185,5 +187,8 @@ def read_options(inference: str, given: Mapping[str, Any]) -> Options:
     unknown = [name for name in given if name not in known]
     if unknown:
         options = f"its options are {', '.join(known)}" if known else "it has no options"
-        raise InvalidModelError(f"inference={inference!r} does not know {unknown[0]!r}: {options}")
+        near = did_you_mean(unknown[0], (*known, *_OF_EVERY_METHOD))
+        raise InvalidModelError(
+            f"inference={inference!r} does not know {unknown[0]!r}: {options}{near}"
+        )
     return kind(**given)

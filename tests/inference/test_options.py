@@ -18,7 +18,9 @@ def test_given_and_default() -> None:
     ("method", "given", "match"),
     [
         ("vi", {}, "inference must be 'gibbs', .* or 'laplace', got 'vi'"),
-        ("gibbs", {"draw": 3}, "inference='gibbs' does not know 'draw': it has no options"),
+        ("gibbs", {"draw": 3}, "'gibbs' does not know 'draw': it has no .*; did you mean 'draws'"),
+        ("gibbs", {"seed": 3}, "does not know 'seed': .* did you mean 'random_seed'"),
+        ("advi", {"iteration": 3}, "does not know 'iteration': .* did you mean 'iterations'"),
         ("nuts", {"accept": 0.9}, "'accept': its options are sampler, target_accept, max_tree"),
         ("nuts", {"sampler": "stan"}, "sampler must be one of 'nutpie', .*, got 'stan'"),
         ("nuts", {"target_accept": 1.0}, "target_accept must be a number between 0 and 1, got 1"),
