@@ -110,7 +110,8 @@ def _parse(formula: str) -> Formula:
         if isinstance(error, InvalidModelError):
             raise
         raise InvalidModelError(
-            f"cannot read the formula {formula!r}: {_plain_reason(error)}; {ALLOWED}"
+            f"cannot read the formula {formula!r}: {_plain_reason(error)}{_keyword_hint(bare)}; "
+            f"{ALLOWED}"
         ) from error
     two_sided = "lhs" in sides._structure
     response = _parse_response(formula, list(sides.lhs), quoted) if two_sided else None
@@ -142,6 +143,12 @@ def _quote(formula: str) -> tuple[str, dict[str, str]]:
             f"the backticks in {formula!r} do not pair up around names; write them as `a b`"
         )
     return bare, quoted
+
+
+def _keyword_hint(bare: str) -> str:
+    """Say how a column is written whose name is a word of Python, if there is such a word."""
+    words = [word for word in re.findall(r"\w+", bare) if keyword.iskeyword(word)]
+    return f"; write the column as `{words[0]}`, in backticks" if words else ""
 
 
 def _plain_reason(error: Exception) -> str:
@@ -207,7 +214,9 @@ def _parse_factor(factor: Any, quoted: dict[str, str]) -> Expression:
     if name in quoted:
         return parse_expression(name, quoted)._replace(text=quoted[name])
     if keyword.iskeyword(name) or any(part.startswith("__") for part in name.split(".")):
-        raise InvalidModelError(f"the formula holds {name!r}, which is no column name; {ALLOWED}")
+        raise InvalidModelError(
+            f"the formula holds {name!r}, which is no column name{_keyword_hint(name)}; {ALLOWED}"
+        )
     stand_in = "_bare_"
     return parse_expression(stand_in, {stand_in: name})._replace(text=name)
 

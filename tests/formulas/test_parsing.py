@@ -108,6 +108,12 @@ def test_nothing_but_listed_arithmetic(formula: str, piece: str) -> None:
         ("C(y) ~ x", r"cannot be C\(\)"),
         ("scale(y) ~ x", r"cannot be C\(\), center\(\) or scale\(\)"),
         ("y ~ x + log(y)", 'response column "y" stands on both sides'),
+        ("y ~ x + yield", "'yield', which is no column name; write the column as `yield`, in back"),
+        (
+            "class ~ x",
+            "'class', which is no column name; write the column as `class`, in backticks",
+        ),
+        ("y ~ log(class)", "cannot read the formula .*; write the column as `class`, in backticks"),
         ("y ~ C(x + 1)", r"write C\(column\)"),
         ("y ~ C(x, levels='a')", "must be a list"),
         ("y ~ C(x, levels=[f])", "must be texts, whole numbers"),
