@@ -29,7 +29,7 @@ from bayesmtl.relations.graph.trees import tree_to_json
 from bayesmtl.relations.kinds import Clusters, Common, Correlated, Relation
 from bayesmtl.relations.sparse.prior import Decomposition
 from bayesmtl.scaling import INTERCEPT
-from bayesmtl.specification import Columns, part_from_dict, part_to_dict, story
+from bayesmtl.specification import Columns, part_error, part_from_dict, part_to_dict, story
 
 __all__ = ["Model"]
 
@@ -106,13 +106,7 @@ class Model:
         if not isinstance(self.task, str):
             raise InvalidModelError(f"task must be the name of a column, got {self.task!r}")
         if not isinstance(self.relation, get_args(Relation)):
-            raise InvalidModelError(
-                "relation must be one of bm.Independent(), bm.Pooled(), bm.Exchangeable(), "
-                "bm.DirichletProcess(), bm.PitmanYor(), bm.FiniteMixture(), bm.MatrixNormal(), "
-                "bm.LowRank(), bm.SparseGraph(), bm.KnownGraph(...), bm.Tree(...), "
-                "bm.Decomposition(...), got "
-                f"{self.relation!r}"
-            )
+            raise part_error("relation", self.relation, get_args(Relation))
         self._check_likelihood()
         self._check_columns()
         if self.missing not in ("error", "drop"):
@@ -129,11 +123,8 @@ class Model:
             each = {"": self.likelihood}
         for what, one in each.items():
             if not isinstance(one, LIKELIHOODS):
-                names = ", ".join(f"bm.{kind.__name__}()" for kind in LIKELIHOODS)
                 also = "" if what else ", or a mapping {task: likelihood}"
-                raise InvalidModelError(
-                    f"likelihood{what} must be one of {names}{also}, got {one!r}"
-                )
+                raise part_error(f"likelihood{what}", one, LIKELIHOODS, also)
         if isinstance(self.likelihood, Mapping):
             object.__setattr__(self, "likelihood", Mixed.of(self.likelihood))
 

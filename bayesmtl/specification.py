@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import MISSING, fields
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, fields
+from difflib import get_close_matches
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -26,7 +28,7 @@ from bayesmtl.relations.matrices import FixedMatrix, matrix_from_json, matrix_to
 from bayesmtl.relations.settings import describe, from_json, to_json
 from bayesmtl.relations.sparse.prior import Decomposition
 
-__all__ = ["Columns", "part_from_dict", "part_to_dict", "story"]
+__all__ = ["Columns", "part_error", "part_from_dict", "part_to_dict", "story"]
 
 Part = Relation | Likelihood
 _PARTS: dict[str, type[Part]] = {
@@ -90,10 +92,44 @@ def part_from_dict(spec: Mapping[str, Any]) -> Any:
     settings = {key: value for key, value in spec.items() if key != "type"}
     refuse_unknown(kind, settings, (field.name for field in fields(part)))
     for field in fields(part):
-        needed = field.default is MISSING and field.default_factory is MISSING
-        if needed and field.name not in settings:
+        if _needed(field) and field.name not in settings:
             raise InvalidModelError(f"{kind} needs the setting {field.name!r}")
     return part(**{key: _setting_from_json(value) for key, value in settings.items()})
+
+
+def part_error(what: str, given: Any, kinds: Sequence[type[Part]], also: str = "") -> Exception:
+    """The error for what is no relation or likelihood, with the one that seems to be meant.
+
+    Parameters
+    ----------
+    what : str
+        The setting.
+    given : object
+        Its value.
+    kinds : sequence of type
+        What it must be one of.
+    also : str, optional
+        What else it may be.
+    """
+    calls = {kind.__name__.lower(): _call(kind) for kind in kinds}
+    hint = ""
+    if isinstance(given, type) and given in kinds:
+        hint = f"; write {_call(given)}"
+    elif isinstance(given, str):
+        near = get_close_matches(re.sub("[^a-z]", "", given.lower()), list(calls), n=1)
+        hint = f"; did you mean {calls[near[0]]}, without quotes?" if near else ""
+    return InvalidModelError(
+        f"{what} must be one of {', '.join(calls.values())}{also}, got {given!r}{hint}"
+    )
+
+
+def _call(kind: type[Part]) -> str:
+    needs = [_needed(field) for field in fields(kind)]
+    return f"bm.{kind.__name__}({'...' if any(needs) else ''})"
+
+
+def _needed(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 def _mixed_from_dict(spec: Mapping[str, Any]) -> Mixed:

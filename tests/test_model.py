@@ -8,6 +8,7 @@ import pytest
 
 from bayesmtl import (
     BayesMTLWarning,
+    Binomial,
     Exchangeable,
     Gaussian,
     Independent,
@@ -26,8 +27,17 @@ DATA = regression(3, 5, 2)
     ("settings", "message"),
     [
         ({"task": 3}, "task must be the name of a column, got 3"),
-        ({"relation": "exchangeable"}, r"relation must be one of bm.Independent\(\), .*'exch"),
-        ({"likelihood": "gaussian"}, "likelihood must be one of bm.Gaussian.*got 'gaussian'"),
+        (
+            {"relation": "exchangeable"},
+            r"relation must be one of bm.Independent\(\), .*bm.KnownGraph\(...\), .*"
+            r"got 'exchangeable'; did you mean bm.Exchangeable\(\), without quotes\?",
+        ),
+        ({"relation": "matrix-normal"}, r"did you mean bm.MatrixNormal\(\)"),
+        ({"relation": Exchangeable}, r"got <class .*Exchangeable'>; write bm.Exchangeable\(\)$"),
+        ({"relation": Gaussian}, r"relation must be one of .*got <class .*Gaussian'>$"),
+        ({"relation": "friends"}, "got 'friends'$"),
+        ({"likelihood": Binomial}, r"or a mapping .*got <class .*; write bm.Binomial\(...\)$"),
+        ({"likelihood": "gaussian"}, r"one of bm.Gaussian.*; did you mean bm.Gaussian\(\)"),
         ({"missing": "ignore"}, "missing must be 'error' or 'drop', got 'ignore'"),
         ({"intercept": "pooled"}, "intercept must be None, one of 'exchangeable', 'none', 'rel"),
         ({"intercept": 0.0}, "intercept must be None, one of .* got 0.0"),
