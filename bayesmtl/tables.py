@@ -5,10 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from bayesmtl.errors import InvalidDataError, UnsupportedError
+from bayesmtl.frames.opening import PARQUET
 
 __all__ = ["read_table", "write_table"]
-
-_PARQUET = (".parquet", ".pq")
 
 
 def read_table(path: Path, task: str, *, text_labels: bool = False) -> pd.DataFrame:
@@ -39,7 +38,7 @@ def read_table(path: Path, task: str, *, text_labels: bool = False) -> pd.DataFr
     if not path.is_file():
         raise InvalidDataError(f"there is no file {str(path)!r}")
     try:
-        if path.suffix in _PARQUET:
+        if path.suffix in PARQUET:
             return pd.read_parquet(path)
         frame = pd.read_csv(path, dtype={task: str})
     except ImportError:
@@ -60,7 +59,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
         If a Parquet file is asked for and pyarrow is not installed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix not in _PARQUET:
+    if path.suffix not in PARQUET:
         frame.to_csv(path, index=False)
         return
     try:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import narwhals as nw
@@ -11,6 +12,7 @@ import numpy as np
 from bayesmtl.errors import InvalidDataError, InvalidTypeError
 
 __all__ = [
+    "PARQUET",
     "count_text",
     "fix_hint",
     "nearest_text",
@@ -20,6 +22,7 @@ __all__ = [
     "shorten",
 ]
 
+PARQUET = (".parquet", ".pq")
 SHOWN = 5
 _PANDAS = {
     "float": "{column}.astype(float)",
@@ -81,10 +84,14 @@ def open_frame(data: Any) -> nw.DataFrame[Any]:
             "pass data.collect() instead of data"
         )
     if not isinstance(opened, nw.DataFrame):
+        advice = "for columns in a dict or records in a list use pandas.DataFrame(data)"
+        if isinstance(data, str | Path):
+            name = json.dumps(str(data), ensure_ascii=False)
+            kind = "parquet" if Path(data).suffix in PARQUET else "csv"
+            advice = f"for a file use pandas.read_{kind}({name})"
         raise InvalidTypeError(
-            f"the data must be a pandas or polars DataFrame or a pyarrow Table, not "
-            f"{type(data).__name__}; for columns in a dict or records in a list use "
-            "pandas.DataFrame(data)"
+            "the data must be a pandas or polars DataFrame or a pyarrow Table, not "
+            f"{type(data).__name__}; {advice}"
         )
     _check_names(list(opened.columns))
     if len(opened) == 0:

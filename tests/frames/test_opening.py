@@ -1,5 +1,6 @@
 """Opening frames."""
 
+from pathlib import Path
 from typing import Any
 
 import narwhals as nw
@@ -19,12 +20,24 @@ def library(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.mark.parametrize("bad", [BASE, [BASE], np.zeros((3, 2)), pd.Series([1.0]), None, "a.csv"])
+@pytest.mark.parametrize("bad", [BASE, [BASE], np.zeros((3, 2)), pd.Series([1.0]), None])
 def test_only_frames_are_opened(bad: Any) -> None:
     with pytest.raises(
         InvalidTypeError, match=r"must be a pandas or polars DataFrame.*DataFrame\("
     ):
         open_frame(bad)
+
+
+@pytest.mark.parametrize(
+    ("path", "read"),
+    [
+        ("mine.csv", r'read_csv\("mine.csv"\)'),
+        (Path("in/mine.pq"), r'read_parquet\("in/mine.pq"\)'),
+    ],
+)
+def test_files_are_read_first(path: str | Path, read: str) -> None:
+    with pytest.raises(InvalidTypeError, match=rf"for a file use pandas.{read}"):
+        open_frame(path)
 
 
 def test_lazy_frame_is_refused() -> None:
