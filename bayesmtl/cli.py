@@ -194,7 +194,10 @@ def fit(
         run = {**start.run, **run}
     check_run(model, run)
     frame = start.data() if start is not None and data is None else open_data(str(data), model.task)
-    idata = model.fit(frame, **run)
+    with warnings.catch_warnings():
+        # The verdict of the diagnostics, which stands in the summary.
+        warnings.filterwarnings("ignore", "CHECK: ", BayesMTLWarning)
+        idata = model.fit(frame, **run)
     bm.save(idata, out)
     print_report(idata)
     typer.echo(f"\nSaved to {out}")

@@ -69,6 +69,11 @@ def test_fit_saves_and_summarizes(fitted: tuple[Path, Result]) -> None:
     assert path.is_dir()
 
 
+def test_the_verdict_is_printed_once(fitted: tuple[Path, Result]) -> None:
+    assert fitted[1].output.count("CHECK: ") == 1
+    assert "CHECK: " not in fitted[1].stderr
+
+
 def test_report_prints_the_same_and_draws(fitted: tuple[Path, Result], tmp_path: Path) -> None:
     path, fit_result = fitted
     result = run("report", path, "--out", tmp_path / "plots")
