@@ -31,7 +31,7 @@ def read_table(path: Path, task: str, *, text_labels: bool = False) -> pd.DataFr
     Raises
     ------
     InvalidDataError
-        If the file is missing or cannot be parsed.
+        If the file is missing, empty or cannot be parsed, or separates columns by no commas.
     UnsupportedError
         If a Parquet file is given and pyarrow is not installed.
     """
@@ -40,9 +40,11 @@ def read_table(path: Path, task: str, *, text_labels: bool = False) -> pd.DataFr
     try:
         if path.suffix in PARQUET:
             return pd.read_parquet(path)
-        frame = pd.read_csv(path, dtype={task: str})
+        frame = _read_csv(path, task)
     except ImportError:
         raise UnsupportedError(f"{_needs_pyarrow(path)} or use a CSV file") from None
+    except InvalidDataError:
+        raise
     except (ValueError, OSError) as error:
         raise InvalidDataError(f"{str(path)!r} cannot be read: {error}") from None
     if task in frame and not text_labels:
@@ -66,6 +68,34 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
         frame.to_parquet(path, index=False)
     except ImportError:
         raise UnsupportedError(f"{_needs_pyarrow(path)} or write a CSV file") from None
+
+
+def _read_csv(path: Path, task: str) -> pd.DataFrame:
+    try:
+        _refuse_other_separators(path, list(pd.read_csv(path, nrows=0).columns))
+        frame = pd.read_csv(path, dtype={task: str})
+    except pd.errors.EmptyDataError:
+        raise InvalidDataError(
+            f"{str(path)!r} is empty; a first line with the names of the columns is needed"
+        ) from None
+    except UnicodeDecodeError:
+        raise InvalidDataError(
+            f"{str(path)!r} cannot be read: it is not written in UTF-8. Save it as UTF-8, or "
+            f"convert it, for example by iconv -f latin1 -t utf-8 {path} > utf8.csv"
+        ) from None
+    if frame.empty:
+        raise InvalidDataError(f"{str(path)!r} has no rows below the names of the columns")
+    return frame
+
+
+def _refuse_other_separators(path: Path, names: list[str]) -> None:
+    words = {";": "';'", "\t": "tabs"}
+    found = [word for sign, word in words.items() if len(names) == 1 and sign in names[0]]
+    if found:
+        raise InvalidDataError(
+            f"{str(path)!r} seems to be separated by {found[0]}, and the command line reads "
+            "commas: save it with commas between columns and points in decimals"
+        )
 
 
 def _needs_pyarrow(path: Path) -> str:

@@ -62,6 +62,24 @@ def test_missing_file() -> None:
         read_table(Path("nowhere.csv"), "task")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"task;y\na;1,5\nb;2\n", r"data.csv' seems to be separated by ';', and .* reads commas"),
+        (b"task\ty\na\t1\n", r"data.csv' seems to be separated by tabs"),
+        ("task,y\nZürich,1\n".encode("latin1"), r"data.csv' cannot be read: it is not .* UTF-8"),
+        ("Straße,y\na,1\n".encode("latin1"), r"for example by iconv -f latin1 -t utf-8 .*data.csv"),
+        (b"", r"data.csv' is empty; a first line"),
+        (b"task,y\n", r"data.csv' has no rows below the names"),
+    ],
+)
+def test_files_of_another_form(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "data.csv"
+    path.write_bytes(content)
+    with pytest.raises(InvalidDataError, match=message):
+        read_table(path, "task")
+
+
 @pytest.mark.parametrize("name", ["bad.csv", "bad.parquet"])
 def test_unreadable_file(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
