@@ -8,8 +8,10 @@ import numpy as np
 
 from bayesmtl.data import Rows
 from bayesmtl.errors import warn
+from bayesmtl.frames.opening import shorten
 
 __all__ = [
+    "warn_of_collinear_features",
     "warn_of_separation",
     "warn_of_vague_correlations",
     "warn_of_vague_edges",
@@ -19,6 +21,9 @@ __all__ = [
 # More features than these, with fewer rows a task than so many times their number, say little of a
 # partition (Chandra, Canale and Dunson 2023, J. Mach. Learn. Res. 24).
 _MANY_FEATURES, _FEW_ROWS = 15, 3
+# Singular values relative to the largest; their squares are still told from rounding.
+_COLLINEAR = 1e-6
+_ROUNDING = 1e-13
 
 
 def warn_of_separation(rows: Rows, features: tuple[str, ...]) -> None:
@@ -38,6 +43,41 @@ def warn_of_separation(rows: Rows, features: tuple[str, ...]) -> None:
             f"a single feature ({names}) separates the rows with response 1 from those with 0: "
             "the data set no bound to its weights, only their prior does; check that it is not "
             "the response in another guise, or set priors of its mean and scale"
+        )
+
+
+def warn_of_collinear_features(
+    values: np.ndarray, features: tuple[str, ...], own_scales: np.ndarray, *, intercept: bool
+) -> None:
+    """Warn of features that are sums of multiples of others, pooled over all tasks.
+
+    Parameters
+    ----------
+    values : (row, feature)
+    features : tuple of str
+    own_scales : (feature,)
+        NaN but for columns of a basis, whose prior is made for that.
+    intercept : bool
+        Whether a constant may be among the others.
+    """
+    varies = np.ptp(values, axis=0) > _ROUNDING * np.abs(values).max(axis=0, initial=0.0)
+    used = np.flatnonzero(varies & np.isnan(own_scales))
+    # With fewer rows than features, some are always so.
+    if len(used) < 2 or len(values) <= len(used) + 1:
+        return
+    x = values[:, used]
+    x = x - x.mean(axis=0) if intercept else x
+    x = x / np.sqrt((x**2).mean(axis=0))
+    squares, directions = np.linalg.eigh(x.T @ x)
+    flat = squares < _COLLINEAR**2 * squares[-1]
+    if flat.any():
+        part = np.sqrt((directions[:, flat] ** 2).sum(axis=1))
+        named = [features[used[j]] for j in np.flatnonzero(part > 0.1 * part.max())]
+        which = "one is" if flat.sum() == 1 else "some are"
+        warn(
+            f"collinear features: of {shorten(named)}, {which} a sum of multiples of the others; the "
+            "data tell only a combination of their weights, and the prior alone tells the separate "
+            "ones: leave out what the others say"
         )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.assembly import Prepared, assemble
+from bayesmtl.cautions import warn_of_collinear_features
 from bayesmtl.data import Rows, read_rows, read_task_features, unused_rows
 from bayesmtl.design import Design, feature_scales, formula_columns, learn_design
 from bayesmtl.errors import InvalidModelError
@@ -287,6 +288,10 @@ class Model:
             )
             task_scales = feature_scales(task_design, z)
         scales = feature_scales(design, rows.features)
+        if design.trunk is None:
+            warn_of_collinear_features(
+                rows.features, design.features, scales, intercept=design.intercept
+            )
         intercept = self._resolve_intercept(design)
         features = design.features
         if intercept == "relation":

@@ -18,6 +18,7 @@ from bayesmtl import (
     Pooled,
     Prior,
 )
+from bayesmtl.cautions import warn_of_collinear_features
 from tests.oracles.cases import fit, regression
 
 DATA = regression(3, 5, 2)
@@ -191,3 +192,17 @@ def test_warnings_point_to_the_call_of_the_user() -> None:
     with pytest.warns(BayesMTLWarning, match="single row") as caught:
         Model("y ~ x0", "task").prepare(single)
     assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_collinear_features_are_named_once() -> None:
+    data = DATA.assign(months=12.0 * DATA["x0"] + 3.0, both=DATA["x0"] - DATA["x1"])
+    with pytest.warns(BayesMTLWarning, match='of "x0", "months", one is a sum') as caught:
+        Model("y ~ x0 + months + x1", "task").prepare(data)
+    assert len(caught) == 1
+    with pytest.warns(BayesMTLWarning, match='of "x0", "months", "x1", "both", some are'):
+        Model("y ~ x0 + months + x1 + both", "task").prepare(data)
+    nearly = data.assign(months=data["months"] + 1e-3 * np.sin(np.arange(len(data))))
+    Model("y ~ x0 + months", "task").prepare(nearly)
+    Model("y ~ 0 + x0 + months", "task").prepare(data)  # without a constant they differ
+    few = data[["x0", "months"]].to_numpy()[:3]
+    warn_of_collinear_features(few, ("x0", "months"), np.full(2, np.nan), intercept=True)
