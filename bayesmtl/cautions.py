@@ -23,6 +23,7 @@ __all__ = [
 _MANY_FEATURES, _FEW_ROWS = 15, 3
 # Singular values relative to the largest; their squares are still told from rounding.
 _COLLINEAR = 1e-6
+_ENOUGH_ROWS = 10_000
 _ROUNDING = 1e-13
 
 
@@ -60,25 +61,34 @@ def warn_of_collinear_features(
     intercept : bool
         Whether a constant may be among the others.
     """
-    varies = np.ptp(values, axis=0) > _ROUNDING * np.abs(values).max(axis=0, initial=0.0)
-    used = np.flatnonzero(varies & np.isnan(own_scales))
-    # With fewer rows than features, some are always so.
-    if len(used) < 2 or len(values) <= len(used) + 1:
+    columns = np.flatnonzero(np.isnan(own_scales))
+    step = max(1, len(values) // _ENOUGH_ROWS)
+    # What is collinear in all rows is so in some of them, which are quicker to look at.
+    if step > 1 and not _collinear(values[::step, columns], intercept=intercept)[0]:
         return
-    x = values[:, used]
-    x = x - x.mean(axis=0) if intercept else x
+    n_flat, named = _collinear(values[:, columns], intercept=intercept)
+    if n_flat:
+        which = "one is" if n_flat == 1 else "some are"
+        warn(
+            f"collinear features: of {shorten([features[columns[j]] for j in named])}, {which} a "
+            "sum of multiples of the others; the data tell only a combination of their weights, "
+            "and the prior alone tells the separate ones: leave out what the others say"
+        )
+
+
+def _collinear(x: np.ndarray, *, intercept: bool) -> tuple[int, np.ndarray]:
+    """Number of directions in which rows do not vary, and positions of the columns in them."""
+    varies = np.ptp(x, axis=0) > _ROUNDING * np.abs(x).max(axis=0, initial=0.0)
+    used = np.flatnonzero(varies)
+    # With fewer rows than features, some are always so.
+    if len(used) < 2 or len(x) <= len(used) + 1:
+        return 0, used
+    x = x[:, used] - x[:, used].mean(axis=0) if intercept else x[:, used]
     x = x / np.sqrt((x**2).mean(axis=0))
     squares, directions = np.linalg.eigh(x.T @ x)
     flat = squares < _COLLINEAR**2 * squares[-1]
-    if flat.any():
-        part = np.sqrt((directions[:, flat] ** 2).sum(axis=1))
-        named = [features[used[j]] for j in np.flatnonzero(part > 0.1 * part.max())]
-        which = "one is" if flat.sum() == 1 else "some are"
-        warn(
-            f"collinear features: of {shorten(named)}, {which} a sum of multiples of the others; the "
-            "data tell only a combination of their weights, and the prior alone tells the separate "
-            "ones: leave out what the others say"
-        )
+    part = np.sqrt((directions[:, flat] ** 2).sum(axis=1))
+    return int(flat.sum()), used[part > 0.1 * part.max()]
 
 
 def warn_of_vague_partitions(rows: Rows, features: tuple[str, ...]) -> None:

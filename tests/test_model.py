@@ -1,6 +1,7 @@
 """The model: settings and messages, round trip, fits that are labelled, sized and stored."""
 
 import json
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -206,3 +207,14 @@ def test_collinear_features_are_named_once() -> None:
     Model("y ~ 0 + x0 + months", "task").prepare(data)  # without a constant they differ
     few = data[["x0", "months"]].to_numpy()[:3]
     warn_of_collinear_features(few, ("x0", "months"), np.full(2, np.nan), intercept=True)
+
+
+def test_collinear_features_in_many_rows() -> None:
+    x = np.random.default_rng(1).normal(size=(30_000, 3))
+    check = partial(warn_of_collinear_features, own_scales=np.full(3, np.nan), intercept=True)
+    check(x, ("a", "b", "c"))
+    x[:, 2] = x[:, 0]
+    with pytest.warns(BayesMTLWarning, match='of "a", "c", one is a sum'):
+        check(x, ("a", "b", "c"))
+    x[1, 2] += 1.0  # in a row that the first look leaves out
+    check(x, ("a", "b", "c"))
