@@ -94,7 +94,7 @@ def test_many_rows_and_calibration_have_their_figures() -> None:
     (row,) = many_rows(settings)
     assert row[4] == "within 120 s"
     assert math.isfinite(float(str(row[6])))
-    assert [line[0] for line in coverage(settings)] == ["1 - 2", "1 - 3", "2 - 3", "all"]
+    assert [line[0] for line in coverage(settings)] == ["-0.8", "+0.0", "+0.8", "all"]
 
 
 def test_absent_peers_and_data_are_said(
