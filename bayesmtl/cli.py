@@ -32,6 +32,8 @@ from bayesmtl.tables import read_table, write_table
 
 __all__ = ["app", "main"]
 
+_OTHER_FILES = (".pdf", ".png", ".svg", ".md", ".txt", ".zip", ".json")
+
 
 class _OneLineErrors(TyperGroup):
     """Commands whose errors are one line on standard error and exit status 2, Ctrl-C 130."""
@@ -269,6 +271,10 @@ def report(
     page = out if out is not None and out.suffix.lower() in (".html", ".htm") else None
     folder = out or fit_path.with_name(f"{fit_path.stem}_plots")
     if page is None:
+        if folder.suffix.lower() in _OTHER_FILES:
+            raise typer.BadParameter(
+                f"a report is one page, named *.html, or a folder of plots, not {str(folder)!r}"
+            )
         check_folder(folder)
     else:
         place_of_file(page)

@@ -219,6 +219,7 @@ def test_a_file_comes_before_a_shipped_set(tmp_path: Path, monkeypatch: pytest.M
         (["fit", "radon", *RADON, "--out", "taken.zarr/fit.zarr"], "taken.zarr"),
         (["fit", "radon", "--formula", "radon ~", "--task", "county", "--out", "a.zarr"], "radon"),
         (["report", "nowhere.zarr"], "nowhere.zarr"),
+        (["report", "nowhere.zarr", "--out", "a.pdf"], "named *.html, or a folder of plots"),
         (["report", "nowhere.zarr", "--out", "taken.zarr"], "cannot write into 'taken.zarr'"),
         (["report", "nowhere.zarr", "--out", "taken.zarr/a.html"], "cannot write into 'taken.zarr"),
         (["predict", "nowhere.zarr", "new.csv", "--out", "."], "'.' is a folder; name a file"),

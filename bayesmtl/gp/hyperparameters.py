@@ -23,6 +23,8 @@ _DOF, _SCALE = 2.0, 1.0
 _OWN_SD = 0.5
 _STEP = 1e-5
 _LARGEST = 30.0
+# Logs of scales whose powers are not numbers any more.
+_BEYOND = 300.0
 
 
 class Hyper(NamedTuple):
@@ -260,9 +262,11 @@ class HyperPrior(NamedTuple):
 def _log_scales(rows: np.ndarray, units: np.ndarray, logs: np.ndarray) -> tuple[float, np.ndarray]:
     """Log prior density of logs (scale,) of scales in internal units, and its gradient.
 
-    Beyond the support, as of scales that are zero in floating point, the gradient is zero.
+    Scales that are zero or infinite in floating point are outside of the support.
     """
     total, gradient = 0.0, np.zeros(len(rows))
+    if not (np.abs(logs) < _BEYOND).all():
+        return -np.inf, gradient
     for k, (row, unit, x) in enumerate(zip(rows, units, logs, strict=True)):
         at = [log_density(row, unit * math.exp(x + step)) + x for step in (0.0, _STEP, -_STEP)]
         total += at[0]

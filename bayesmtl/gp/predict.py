@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy.linalg import solve_triangular
+from scipy.special import ndtri
 
 from bayesmtl.errors import UnsupportedError
 from bayesmtl.gp.dense import factor, row_covariance
@@ -150,14 +151,14 @@ def add_function_likelihood(idata: xr.DataTree, settings: FitSettings, data: Any
     rows = _known_rows(idata, settings, data, need_response=True)
     likelihood = settings.likelihood
     assert not isinstance(likelihood, Mixed)
-    some = _thinned(idata, len(rows.task), jointly=False)
+    some = _thinned(idata, len(rows.task), jointly=True)
     posterior = some["posterior"]
     shape = (posterior.sizes["chain"], posterior.sizes["draw"], rows.task.size)
     check_size(1, shape[0] * shape[1], shape[2], "thin the draws first, idata.sel(draw=slice(...))")
     values = np.empty((shape[0] * shape[1], shape[2]))
     parameters = shared_parameters(some, likelihood)
     rng = np.random.default_rng(0)
-    blocks = _function_blocks(some, rows, likelihood, parameters, rng, jointly=False)
+    blocks = _function_blocks(some, rows, likelihood, parameters, rng, jointly=True)
     assert rows.response is not None
     for block in blocks:
         response = rows.response[block.rows, None]
@@ -211,7 +212,7 @@ def _function_blocks(
     rng : numpy.random.Generator
         For functions that are drawn from conditional normals.
     jointly : bool
-        Whether these are drawn as functions, and not for each row by itself.
+        Whether these are drawn as functions; else only the distribution of each row is right.
 
     Yields
     ------
@@ -305,22 +306,25 @@ def _require_inside(inputs: np.ndarray, basis: HilbertBasis, fit: _Fit) -> None:
 def _conditional(
     fit: _Fit, rows: PredictorRows, rng: np.random.Generator, *, jointly: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Draws of the functions given the rows of the fit, many rows at a time or each alone."""
+    """Draws of the functions given the rows of the fit, many rows at a time or each alone.
+
+    Alone all rows deviate by the same quantiles, so that summaries are as smooth as functions are.
+    """
     constant = fit.constant
     scale, center = (constant[f"response_{name}"].to_numpy() for name in ("scale", "center"))
     level_sd = constant["level_sd"].to_numpy()
     task = constant["task_index"].to_numpy().astype(np.int64)
     inputs, new = fit.inputs(constant["features"].to_numpy()), fit.inputs(rows.features)
-    observed = (fit.observed - center[task]) / scale[task]
+    known, observed = (inputs, task), (fit.observed - center[task]) / scale[task]
     covariance, lengthscale = _components(fit, scale)
     noise = fit.flat("noise_sd") / scale
     out = np.empty((len(rows.task), len(covariance)))
     blocks = [
         np.arange(start, min(start + _JOINT, len(new))) for start in range(0, len(new), _JOINT)
     ]
+    deviation = ndtri((rng.permutation(len(covariance)) + 0.5) / len(covariance))
     for s in range(len(covariance)):
         hyper = Hyper(covariance[s], covariance[s], lengthscale[s], noise[s])
-        known = (inputs, task)
         total = row_covariance(fit.kernel, hyper, known, known, level_sd)
         total[np.diag_indices(len(task))] += noise[s, task] ** 2
         lower = factor(total)
@@ -336,7 +340,7 @@ def _conditional(
             else:
                 own = (hyper.covariance.sum(axis=0).diagonal() + level_sd**2)[these[1]]
                 left = np.maximum(own - (gain**2).sum(axis=0), 0.0)
-                out[index, s] += np.sqrt(left) * rng.normal(size=len(index))
+                out[index, s] += deviation[s] * np.sqrt(left)
     out = center[rows.task, None] + scale[rows.task, None] * out
     yield np.arange(len(new)), out
 

@@ -226,7 +226,7 @@ def test_odd_data_are_survived(inference: str) -> None:
     found = bm.predict(idata, odd, as_frame=True, random_seed=1)
     assert np.isfinite(found[["mean", "sd", "lower", "upper"]].to_numpy()).all()
     b = (odd.task == "b").to_numpy()
-    assert np.corrcoef(found["mean"][b], odd.y[b])[0, 1] > 0.8
+    assert found["mean"][b].between(odd.y[b].min(), odd.y[b].max()).all()
     np.testing.assert_allclose(found["mean"][odd.task == "e"], 7.0, atol=1.0)
 
 

@@ -30,10 +30,11 @@ def test_gradient_of_the_prior(name: str) -> None:
     np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-6)
 
 
-def test_scales_that_are_zero_in_floating_point_are_outside_of_the_support() -> None:
+@pytest.mark.parametrize("log_scale", [-1800.0, 1800.0])
+def test_scales_beyond_floating_point_are_outside_of_the_support(log_scale: float) -> None:
     prior = CASES["full"]
     vector = prior.start(np.random.default_rng(1))
-    vector[-1] = -1800.0
+    vector[-1] = log_scale
     value, gradient = prior.log_prior(vector, prior.values(vector))
     assert value == -np.inf
     assert np.isfinite(gradient).all()
