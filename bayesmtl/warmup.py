@@ -70,12 +70,22 @@ def main() -> None:
             holes = data.data.head(3).assign(y=np.nan)
             predict(fitted, holes)
             compute_log_likelihood(fitted, holes)
-        for functions in (
-            MultiTaskGP("y ~ x1", task="task"),
-            MultiTaskGP("y ~ x1", task="task", rank=1),
-            MultiTaskGP("y ~ x1", task="task", likelihood=StudentT()),
+        # The last has more functions than rows.
+        for functions, basis_size in (
+            (MultiTaskGP("y ~ x1", task="task"), None),
+            (MultiTaskGP("y ~ x1", task="task", rank=1), None),
+            (MultiTaskGP("y ~ x1", task="task", likelihood=StudentT()), None),
+            (MultiTaskGP("y ~ x1 + x2", task="task"), 15),
         ):
-            functions.fit(data.data, draws=10, tune=110, chains=2, random_seed=0, progressbar=False)
+            functions.fit(
+                data.data,
+                draws=10,
+                tune=110,
+                chains=2,
+                random_seed=0,
+                progressbar=False,
+                basis_size=basis_size,
+            )
     partitions = np.array([[0, 0, 1], [0, 1, 1]])
     optimal_partition(partitions, np.random.default_rng(0))
     n_clusters_prior(3, 1.0)
