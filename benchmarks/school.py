@@ -87,7 +87,8 @@ def compare(example: Example, splits: tuple[str, ...], settings: SchoolSettings)
     print_table(COLUMNS, list(lines.values()))
     best = max(BASELINES, key=lambda name: float(str(lines[name][1])))
     for name in OURS:
-        headline(f"variance explained, %, {name}", lines[name][1], f"{best}, tuned", lines[best][1])
+        what = f"variance explained, %, {len(splits)} splits, {name}"
+        headline(what, lines[name][1], f"{best}, tuned", lines[best][1])
         headline(f"90% intervals hold, %, {name}", lines[name][3])
     print(f"load {load_average()}")
 
