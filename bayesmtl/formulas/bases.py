@@ -75,11 +75,11 @@ def basis_columns(
             f"what the saved design learned of {text} does not fit it ({error}); it was changed by "
             "hand: learn it again"
         ) from error
-    if not learned and "low" in own:
-        _warn_beyond(text, basis, inputs, own)
     if learned:
         own["size"] = float(np.mean((columns**2).sum(axis=1)))
         state[text] = own
+    elif "low" in own:
+        _warn_beyond(text, basis, inputs, own)
     return dict(zip(_labels(basis, columns.shape[1]), columns.T, strict=True))
 
 

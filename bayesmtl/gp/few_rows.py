@@ -10,7 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesmtl.gp.lengthscales import directions, from_here, grow, place_grown, place_lengths
+from bayesmtl.gp.lengthscales import (
+    directions,
+    draw_ridge,
+    from_here,
+    grow,
+    place_lengths,
+    place_scales,
+)
 from bayesmtl.numerics.jit import inner_kernel, kernel
 from bayesmtl.numerics.matrices import cholesky, inverse_spd, solve_lower, solve_upper
 from bayesmtl.numerics.slicing import slice_sampler
@@ -72,12 +79,9 @@ def _covariance_of_rows(scaled, covariance, log_noise, first):
 def _evidence(x, args):
     """Log density of the rows, all weights integrated out, and of the length-scales."""
     place, rows, covariance, log_noise, scale, first, ridge, own = args
-    value, grown, out = place_grown(x, place, ridge, own), ridge * x, place[6]
+    value = place_scales(x, place, ridge, own, scale[first:])
     if value == -np.inf:
         return value
-    # A covariance that grows is the same as weights that do.
-    for i in range(out.shape[0]):
-        scale[first + i] = math.exp(0.5 * (out[i] + grown))
     lower = np.linalg.cholesky(
         _covariance_of_rows(rows.design * scale, covariance, log_noise, first)
     )
@@ -106,7 +110,7 @@ def lengths_by_rows(rows, state, lengths, first, rng):
     first : int
     rng : numpy.random.Generator
     """
-    ridge = lengths.ridge if rng.random() < 0.5 else 0.0
+    ridge = draw_ridge(lengths, rng)
     out = lengths.log_variance.copy()
     for direction in directions(lengths.free):
         slope, own = ridge * direction.sum(), np.diag(state.precision).copy()

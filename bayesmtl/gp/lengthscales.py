@@ -19,12 +19,14 @@ from bayesmtl.relations.covariance.state import HALF_T_DOF, HALF_T_SCALE
 __all__ = [
     "COLLAPSED_LIMIT",
     "directions",
+    "draw_ridge",
     "from_here",
     "given_weights",
     "given_whitened",
     "grow",
     "place_grown",
     "place_lengths",
+    "place_scales",
     "without_weights",
 ]
 
@@ -112,6 +114,22 @@ def place_grown(x, place, ridge, own):
 
 
 @inner_kernel
+def place_scales(x, place, ridge, own, scale):
+    """`place_grown`, and the sds (m,) of the weights, which grow in place of the covariance."""
+    value, out = place_grown(x, place, ridge, own), place[6]
+    if value > -np.inf:
+        for i in range(scale.shape[0]):
+            scale[i] = math.exp(0.5 * (out[i] + ridge * x))
+    return value
+
+
+@inner_kernel
+def draw_ridge(lengths, rng):
+    """Slope of moves without weights: in a way at random they are along the ridge, if there is."""
+    return lengths.ridge if rng.random() < _ALONG else 0.0
+
+
+@inner_kernel
 def _centred(x, args):
     """Weights normal, ``quadratic`` (m,) their squares in units of the covariance of the tasks.
 
@@ -150,13 +168,10 @@ def _noncentred(x, args):
 def _collapsed(x, args):
     """Log evidence of the sites, all weights integrated out."""
     place, dense, precision, task_precision, scale, first, ridge, own = args
-    value, grown, out = place_grown(x, place, ridge, own), ridge * x, place[6]
+    value = place_scales(x, place, ridge, own, scale[first:])
     if value == -np.inf:
         return value
-    m = out.shape[0]
-    # A covariance that grows is the same as weights that do.
-    for i in range(m):
-        scale[first + i] = math.exp(0.5 * (out[i] + grown))
+    m = scale.shape[0] - first
     center = np.zeros(dense.moment.shape)
     gram, score = standard_sites(dense, precision, scale, center)
     lower, half = factor_dense(gram, score, task_precision, np.eye(m), first)
@@ -236,7 +251,7 @@ def without_weights(lengths, dense, precision, task_precision, scale, rng):
     is a ridge, along it: the covariance, whose inverse is ``task_precision``, grows too; the log of
     its factor is returned.
     """
-    ridge = lengths.ridge if rng.random() < _ALONG else 0.0
+    ridge = draw_ridge(lengths, rng)
     out, first = lengths.log_variance.copy(), scale.shape[0] - lengths.log_variance.shape[0]
     task_precision, total = task_precision.copy(), 0.0
     for direction in directions(lengths.free):

@@ -11,6 +11,7 @@ from bayesmtl.gp.inducing import choose_inducing
 from bayesmtl.gp.sparse import SparseFit, SparseSettings, SparseStart, check_choices
 from bayesmtl.gp.sparse_predict import draw_latent, sparse_predict
 from bayesmtl.gp.torch_backend import choose_device, require_torch
+from bayesmtl.inference.console import watched_console
 
 __all__ = [
     "SparseFit",
@@ -171,11 +172,10 @@ def _start(
 @contextmanager
 def _epochs(epochs: int, enabled: bool) -> Iterator[Callable[[int, float], None]]:
     """A bar of epochs with the bound, in a terminal or a notebook; silent elsewhere."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    console = Console()
-    if not enabled or not (console.is_terminal or console.is_jupyter):
+    console = watched_console(enabled)
+    if console is None:
         yield lambda done, elbo: None
         return
     text, bound = TextColumn("{task.description}"), TextColumn("ELBO {task.fields[elbo]:,.1f}")

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bayesmtl.inference.console import watched_console
+
 __all__ = ["ChainControl", "ChainResults", "available_cores", "run_chains"]
 
 _POLL_SECONDS = 0.05
@@ -99,7 +101,6 @@ def _progress(
     chains: int, iterations: int, enabled: bool
 ) -> Iterator[Callable[[np.ndarray], None]]:
     """A bar for each chain, in a terminal or a notebook; silent elsewhere."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -109,8 +110,8 @@ def _progress(
         TimeRemainingColumn,
     )
 
-    console = Console()
-    if not enabled or not (console.is_terminal or console.is_jupyter):
+    console = watched_console(enabled)
+    if console is None:
         yield lambda done: None
         return
     columns = (

@@ -9,6 +9,8 @@ from typing import Any, cast
 
 from numba.core import event
 
+from bayesmtl.inference.console import watched_console
+
 __all__ = ["told_of_compilation"]
 
 _TEXT = (
@@ -33,10 +35,8 @@ def told_of_compilation[Run: Callable[..., Any]](run: Run) -> Run:
 
 @contextmanager
 def _telling(enabled: bool) -> Iterator[None]:
-    from rich.console import Console
-
-    console = Console()
-    if not enabled or not (console.is_terminal or console.is_jupyter):
+    console = watched_console(enabled)
+    if console is None:
         yield
         return
     with event.install_listener("numba:compile", _Teller(console)):

@@ -24,6 +24,7 @@ from bayesmtl.inference.approximations import (
     fit_advi,
     fit_laplace,
 )
+from bayesmtl.inference.console import watched_console
 from bayesmtl.inference.draws import Draws
 from bayesmtl.inference.nuts import build_graph, internal_draws
 from bayesmtl.inference.options import AdviOptions, LaplaceOptions, Options, PathfinderOptions
@@ -151,10 +152,8 @@ def sample_variational(
 @contextmanager
 def _status(method: str, enabled: bool) -> Iterator[None]:
     """What is running, in a terminal or a notebook; silent elsewhere."""
-    from rich.console import Console
-
-    console = Console()
-    if not enabled or not (console.is_terminal or console.is_jupyter):
+    console = watched_console(enabled)
+    if console is None:
         yield
         return
     with console.status(f"{method}: compiling the graph and approximating the posterior"):
