@@ -200,9 +200,10 @@ def fit(
         # The verdict of the diagnostics, which stands in the summary.
         warnings.filterwarnings("ignore", "CHECK: ", BayesMTLWarning)
         idata = model.fit(frame, **run)
+    replaced = ", in place of the fit that was there" if out.exists() else ""
     bm.save(idata, out)
     print_report(idata)
-    typer.echo(f"\nSaved to {out}")
+    typer.echo(f"\nSaved to {out}{replaced}")
 
 
 @app.command()

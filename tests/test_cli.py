@@ -141,6 +141,8 @@ def test_dropped_rows_have_an_empty_line(tmp_path: Path) -> None:
     data.write_text(f"plot,x,y\n{rows}2,,1\n")
     model = ["--formula", "y ~ x", "--task", "plot", "--missing", "drop"]
     assert run("fit", data, *model, *SHORT, "--out", fit).exit_code == 0
+    again = run("fit", data, *model, *SHORT, "--out", fit)
+    assert again.stdout.endswith("fit.zarr, in place of the fit that was there\n")
     new.write_text("plot,x\n3,1\n4,\n5,2\n")
     lines = run("predict", fit, new).stdout.splitlines()
     assert [line.split(",")[0] for line in lines] == ["task", "3", "4", "5"]

@@ -28,6 +28,7 @@ from bayesmtl.gp.sparse import SparseSettings
 from bayesmtl.gp.sparse_fits import fit_functions
 from bayesmtl.gp.weight_space import HilbertBasis
 from bayesmtl.inference.compilation import told_of_compilation
+from bayesmtl.inference.options import check_options
 from bayesmtl.likelihoods import Likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.numerics.densities import FIXED
@@ -99,7 +100,7 @@ def run(
     BayesMTLWarning
         When the diagnostics are not passed, with their verdict.
     """
-    _check_options(inference, options)
+    check_options(inference, options, METHODS)
     started = time.perf_counter()
     try:
         if inference == "gibbs":
@@ -137,19 +138,6 @@ def run(
     if not json.loads(tree.attrs["diagnostics"])["passed"]:
         warn(tree.attrs["verdict"])
     return tree
-
-
-def _check_options(inference: str, options: Mapping[str, Any]) -> None:
-    if inference not in METHODS:
-        *names, last = map(repr, METHODS)
-        raise InvalidModelError(
-            f"inference must be {', '.join(names)} or {last}, got {inference!r}"
-        )
-    known = METHODS[inference]
-    for name in options:
-        if name not in known:
-            have = f"its options are {', '.join(known)}" if known else "it has no options"
-            raise InvalidModelError(f"inference={inference!r} does not know {name!r}: {have}")
 
 
 def _basis_size(given: Any, inputs: tuple[str, ...]) -> tuple[int, ...] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from typing import Any
@@ -20,6 +20,7 @@ __all__ = [
     "NutsOptions",
     "Options",
     "PathfinderOptions",
+    "check_options",
     "read_options",
 ]
 
@@ -167,6 +168,39 @@ METHODS: Mapping[str, type[Options]] = {
 }
 
 
+def check_options(
+    inference: str, given: Mapping[str, Any], methods: Mapping[str, Collection[str]]
+) -> None:
+    """Refuse a method or an option that is not there.
+
+    Parameters
+    ----------
+    inference : str
+    given : mapping
+        Options.
+    methods : mapping of str to collection of str
+        The options of each method.
+
+    Raises
+    ------
+    InvalidModelError
+        Naming the valid ones and the nearest.
+    """
+    if inference not in methods:
+        *names, last = map(repr, methods)
+        raise InvalidModelError(
+            f"inference must be {', '.join(names)} or {last}, got {inference!r}"
+        )
+    known = methods[inference]
+    for name in given:
+        if name not in known:
+            options = f"its options are {', '.join(known)}" if known else "it has no options"
+            near = did_you_mean(name, (*known, *_OF_EVERY_METHOD))
+            raise InvalidModelError(
+                f"inference={inference!r} does not know {name!r}: {options}{near}"
+            )
+
+
 def read_options(inference: str, given: Mapping[str, Any]) -> Options:
     """Options of a method.
 
@@ -177,18 +211,6 @@ def read_options(inference: str, given: Mapping[str, Any]) -> Options:
     UnsupportedError
         For a sampler that is not installed.
     """
-    if inference not in METHODS:
-        *names, last = map(repr, METHODS)
-        raise InvalidModelError(
-            f"inference must be {', '.join(names)} or {last}, got {inference!r}"
-        )
-    kind = METHODS[inference]
-    known = [field.name for field in fields(kind)]
-    unknown = [name for name in given if name not in known]
-    if unknown:
-        options = f"its options are {', '.join(known)}" if known else "it has no options"
-        near = did_you_mean(unknown[0], (*known, *_OF_EVERY_METHOD))
-        raise InvalidModelError(
-            f"inference={inference!r} does not know {unknown[0]!r}: {options}{near}"
-        )
-    return kind(**given)
+    known = {name: [field.name for field in fields(kind)] for name, kind in METHODS.items()}
+    check_options(inference, given, known)
+    return METHODS[inference](**given)

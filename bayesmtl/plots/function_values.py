@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from bayesmtl.data import open_frame
 from bayesmtl.errors import UnsupportedError
+from bayesmtl.formulas.parsing import parse_formula
+from bayesmtl.frames.columns import read_column
+from bayesmtl.likelihoods import Mixed, response_levels
 from bayesmtl.plots.common import get_group
+from bayesmtl.posterior.access import is_functional
 from bayesmtl.posterior.predict import predict
-from bayesmtl.posterior.settings import fit_settings
+from bayesmtl.posterior.rows import new_rows, refuse_unseen, task_labels, training_rows
+from bayesmtl.posterior.settings import FitSettings, fit_settings
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,10 +34,15 @@ class FunctionData(NamedTuple):
     features : (row, input)
     task : (row,)
     response : (row,)
+        Of counts out of trials or exposure the share or rate.
     labels : (task,)
     inputs : tuple of str
-    task_column : str
-    response_name : str
+    drawn : tuple of str
+        Those of the inputs that functions are drawn over where none is chosen.
+    scale : (task,)
+        Of the response, where each task has a unit of its own; else ones.
+    held : pandas.DataFrame
+        Columns (row,) that are no numbers.
     """
 
     features: np.ndarray
@@ -39,40 +50,100 @@ class FunctionData(NamedTuple):
     response: np.ndarray
     labels: np.ndarray
     inputs: tuple[str, ...]
-    task_column: str
-    response_name: str = ""
+    drawn: tuple[str, ...]
+    scale: np.ndarray | None
+    held: pd.DataFrame
 
 
-def read_functions(idata: xr.DataTree) -> FunctionData:
-    """Read rows and inputs of a fit of functions.
+def read_functions(idata: xr.DataTree, data: Any = None) -> FunctionData:
+    """Read rows and inputs of a fit.
 
     Parameters
     ----------
     idata : xarray.DataTree
+    data : data frame, optional
+        Rows with the columns that the features were computed from.
 
     Raises
     ------
     UnsupportedError
-        For inputs that are computed from columns.
+        Without ``data`` for a linear model and for inputs that are computed from columns; for
+        responses that are no numbers of one kind.
     """
-    constant = get_group(idata, "constant_data")
     settings = fit_settings(idata)
+    if isinstance(settings.likelihood, Mixed) or response_levels(settings.likelihood) is not None:
+        raise UnsupportedError(
+            "bm.plot_functions draws expected responses in numbers of one kind, and this fit has "
+            "ordered levels or tasks of different kinds: draw bm.predict(idata, rows, "
+            "as_frame=True) of the tasks by yourself"
+        )
+    scale = (
+        get_group(idata, "constant_data").get("response_scale") if is_functional(idata) else None
+    )
+    found = _of_fit(idata, settings) if data is None else _of_frame(idata, settings, data)
+    return found._replace(scale=None if scale is None else scale.to_numpy())
+
+
+def _of_fit(idata: xr.DataTree, settings: FitSettings) -> FunctionData:
+    """Rows of a fit of functions, whose features are columns."""
+    constant = get_group(idata, "constant_data")
+    if not is_functional(idata):
+        raise UnsupportedError(
+            "a fit of a linear model keeps features, not the columns that they were computed from: "
+            "pass the rows too, bm.plot_functions(idata, data)"
+        )
     inputs = tuple(str(name) for name in constant["feature"].to_numpy())
     columns = set(settings.design.encoding["levels"])
     computed = [name for name in inputs if not name.isidentifier() or name in columns]
     if computed:
         raise UnsupportedError(
             f"the input {computed[0]!r} is computed from columns, which cannot be read back from "
-            "it: fit with the computed values as a column to draw them"
+            "it: pass the rows too, bm.plot_functions(idata, data)"
         )
+    rows = training_rows(idata, settings)
+    assert rows.response is not None
     return FunctionData(
         constant["features"].to_numpy(),
-        constant["task_index"].to_numpy().astype(np.int64),
-        idata["observed_data"][settings.response].to_numpy().astype(np.float64),
-        constant["task"].to_numpy(),
+        rows.task,
+        rows.response / rows.size,
+        rows.tasks,
         inputs,
-        settings.task,
-        settings.response,
+        inputs,
+        None,
+        pd.DataFrame(index=range(rows.task.size)),
+    )
+
+
+def _of_frame(idata: xr.DataTree, settings: FitSettings, data: Any) -> FunctionData:
+    """Rows of a frame: numbers are inputs, all else is held."""
+    rows = new_rows(data, idata, settings, need_response=True, need_noise=False)
+    labels = task_labels(idata)
+    refuse_unseen(rows, len(labels), settings.task)
+    assert rows.response is not None
+    parsed, learned = parse_formula(settings.design.formula), settings.design.encoding["levels"]
+    factors = parsed.factors.items()
+    as_levels = {name for text, part in factors if text in learned for name in part.columns}
+    of_bases = {name for _, part in factors if part.basis is not None for name in part.columns}
+    frame = open_frame(data)
+    inputs, held = {}, {}
+    for name in (*parsed.columns, *filter(None, [settings.offset])):
+        column = read_column(frame, name)
+        if column.kind == "number" and name not in as_levels:
+            inputs[name] = column.values[rows.position]
+        else:
+            values = np.fromiter(frame[name].to_list(), dtype=object, count=len(frame))
+            held[name] = values[rows.position]
+    names = tuple(inputs)
+    smooth = tuple(name for name in names if name in of_bases)
+    return FunctionData(
+        np.column_stack([*inputs.values()]) if inputs else np.empty((rows.task.size, 0)),
+        rows.task,
+        rows.response / rows.size,
+        labels,
+        names,
+        smooth or tuple(name for name in names if name in parsed.columns),
+        None,
+        pd.DataFrame(held, index=range(rows.task.size)),
     )
 
 
@@ -84,7 +155,7 @@ def predict_points(
     ci_prob: float,
     random_seed: int | None,
 ) -> pd.DataFrame:
-    """Mean and interval of the expected response of one task.
+    """Mean and interval of the expected response of one task, columns held at their commonest.
 
     Parameters
     ----------
@@ -96,11 +167,15 @@ def predict_points(
     ci_prob : float
     random_seed : int or None
     """
+    settings = fit_settings(idata)
     frame = pd.DataFrame(points, columns=list(data.inputs))
-    frame[data.task_column] = data.labels[task]
-    sizes = fit_settings(idata).size
-    if sizes is not None:
-        frame[sizes] = 1.0
+    mine = data.task == task
+    rows = data.held[mine] if mine.any() else data.held
+    for name in rows.columns:
+        frame[name] = rows[name].mode(dropna=True).iloc[0]
+    frame[settings.task] = data.labels[task]
+    if settings.size is not None:
+        frame[settings.size] = 1.0
     n_draws = idata["posterior"].sizes["chain"] * idata["posterior"].sizes["draw"]
     thinned = slice(None, None, -(-n_draws // _MOST_DRAWS))
     some = idata.isel(draw=thinned, missing_dims="ignore")

@@ -12,19 +12,19 @@ from bayesmtl.plots.common import (
     INK,
     POINT,
     POSTERIOR,
-    get_group,
     label_texts,
     new_figure,
     quiet_glyphs,
     write_note,
 )
 from bayesmtl.plots.function_values import FunctionData, predict_points, read_functions
-from bayesmtl.posterior.access import is_functional, require_fit
+from bayesmtl.posterior.access import require_fit
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.collections import QuadMesh
+    from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
 
 __all__ = ["plot_functions"]
@@ -39,6 +39,7 @@ _MOST_RATIO = 5.0  # of a common range of colours to that of one task
 @quiet_glyphs()
 def plot_functions(
     idata: xr.DataTree,
+    data: Any = None,
     *,
     tasks: Sequence[Any] | None = None,
     input: str | None = None,
@@ -51,17 +52,23 @@ def plot_functions(
     The rows of the other tasks stand behind in grey, moved and scaled to the units of the task, so
     that it can be seen what a task with few rows leans on. Of two inputs the mean is a map, with
     the rows of the task in the colours of their response; all maps have the same colours where they
-    would leave each of them a fifth of the range.
+    would leave each of them a fifth of the range. Counts out of trials or exposure are drawn as
+    shares or rates.
 
     Parameters
     ----------
     idata
-        Fit of `bayesmtl.MultiTaskGP`.
+        Fit of `bayesmtl.MultiTaskGP`, or of a linear model, whose curves are drawn over the columns
+        of its basis terms.
+    data
+        Rows of tasks of the fit in long format. A linear model needs them, and a formula that
+        computes inputs: fits hold what was computed. By default the rows of the fit.
     tasks
         Labels; by default the 12 with the most rows, in the order of the fit.
     input
-        Over which input to draw a curve, the others at their medians over the rows of the task; by
-        default the only one, or a map of two.
+        Over which input to draw a curve, the others at their medians over the rows of the task,
+        categories at their commonest level; by default the only input, or a map of two. Those of
+        basis terms count where there are any.
     ci_prob
         Probability of the interval, of equal tails.
     random_seed
@@ -76,58 +83,60 @@ def plot_functions(
     Raises
     ------
     InvalidDataError
-        For a task or input that the fit does not have.
+        For a task or input that the fit does not have, and as `bayesmtl.predict`.
     InvalidTypeError
         If `idata` is not a DataTree.
     UnsupportedError
-        For a fit of another model, more than two inputs without `input`, and inputs that are
-        computed from columns.
+        For graphs, levels and tasks of different kinds, more than two inputs without `input`, and
+        computed inputs without `data`.
     """
     require_fit(idata, "posterior", "constant_data", "observed_data")
-    if not is_functional(idata):
-        raise UnsupportedError(
-            "bm.plot_functions draws the functions of bm.MultiTaskGP, and this is a fit of another "
-            "model: use bm.plot_weights(idata) or bm.plot_task_relations(idata)"
-        )
-    data = read_functions(idata)
-    chosen = _choose_tasks(data, tasks)
-    axis = _choose_input(data, input)
+    rows = read_functions(idata, data)
+    chosen = _choose_tasks(rows, tasks)
+    drawn = _choose_inputs(rows, input)
     n_columns = min(_COLUMNS, len(chosen))
     n_rows = -(-len(chosen) // n_columns)
     size = figsize or (max(3.1 * n_columns, 4.5), 2.6 * n_rows + 0.6)
     figure, axes = new_figure(n_rows, n_columns, size)
-    texts = label_texts(data.labels)
+    texts = label_texts(rows.labels)
+    name = label_texts([str(next(iter(idata["observed_data"].data_vars)))])[0]
     shown = axes.ravel()[: len(chosen)]
     for ax in axes.ravel()[len(chosen) :]:
         ax.set_visible(False)
-    if axis is None:
-        _draw_maps(shown, idata, data, chosen, random_seed)
+    if len(drawn) == 2:
+        bars = _draw_maps(shown, idata, rows, chosen, drawn, random_seed)
+        for bar in bars:
+            bar.set_label(name, fontsize=8)
     for panel, (ax, task) in enumerate(zip(shown, chosen, strict=True)):
-        if axis is not None:
-            _draw_curve(ax, idata, data, task, axis, (ci_prob, random_seed))
+        if len(drawn) == 1:
+            _draw_curve(ax, idata, rows, task, drawn[0], (ci_prob, random_seed))
             if panel % n_columns == 0:
-                ax.set_ylabel(label_texts([data.response_name])[0], fontsize=8)
-        count = int((data.task == task).sum())
+                ax.set_ylabel(name, fontsize=8)
+        count = int((rows.task == task).sum())
         ax.set_title(f"{texts[task]} ({count} row{'' if count == 1 else 's'})", fontsize=9)
         ax.tick_params(labelsize=7)
-    left_out = len(data.labels) - len(chosen)
-    write_note(figure, [_reading(data, axis, ci_prob, left_out)])
+    left_out = len(rows.labels) - len(chosen)
+    write_note(figure, [_reading(rows, drawn, ci_prob, left_out)])
     return figure
 
 
-def _reading(data: FunctionData, axis: int | None, ci_prob: float, left_out: int) -> str:
-    if axis is None:
+def _reading(data: FunctionData, drawn: list[int], ci_prob: float, left_out: int) -> str:
+    others = [name for j, name in enumerate(data.inputs) if j not in drawn]
+    parts = [f"the median of {', '.join(others)}"] if others else []
+    if len(data.held.columns):
+        parts.append(f"the commonest {', '.join(map(str, data.held.columns))}")
+    held = f" at {' and '.join(parts)} of the task" if parts else ""
+    if len(drawn) == 2:
         what = (
-            "How to read: colour is the posterior mean of the expected response; dots are the rows "
-            "of the task in the colours of their response."
+            f"How to read: colour is the posterior mean of the expected response{held}; dots are "
+            "the rows of the task in the colours of their response."
         )
     else:
-        others = [name for j, name in enumerate(data.inputs) if j != axis]
-        held = f" at the median of {', '.join(others)}" if others else ""
+        units = "" if data.scale is None else " in its units"
         what = (
             f"How to read: line and band are the posterior mean and the {ci_prob:.0%} interval of "
             f"the expected response{held}; dots are the rows of the task, grey dots those of the "
-            "others in its units."
+            f"others{units}."
         )
     return what + (f" {left_out} more tasks: choose with tasks=." if left_out else "")
 
@@ -146,20 +155,23 @@ def _choose_tasks(data: FunctionData, tasks: Sequence[Any] | None) -> list[int]:
     return [labels.index(task) for task in tasks]
 
 
-def _choose_input(data: FunctionData, name: str | None) -> int | None:
-    """Place of the input of a curve; None for a map of two."""
-    if name is not None:
-        if name not in data.inputs:
-            raise InvalidDataError(
-                f"input={name!r} is no input of the fit; they are {', '.join(data.inputs)}"
-            )
-        return data.inputs.index(name)
-    if len(data.inputs) > 2:
+def _choose_inputs(data: FunctionData, name: str | None) -> list[int]:
+    """Places of the input of a curve, or of the two of a map."""
+    if not data.drawn:
         raise UnsupportedError(
-            f"functions of {len(data.inputs)} inputs are drawn over one of them: choose with "
-            f"input=, one of {', '.join(data.inputs)}"
+            "the formula has no column of numbers to draw functions over: use "
+            "bm.plot_weights(idata)"
         )
-    return None if len(data.inputs) == 2 else 0
+    if name is None and len(data.drawn) > 2:
+        raise UnsupportedError(
+            f"functions of {len(data.drawn)} inputs are drawn over one of them: choose with "
+            f"input=, one of {', '.join(data.drawn)}"
+        )
+    if name is not None and name not in data.inputs:
+        raise InvalidDataError(
+            f"input={name!r} is no input of the fit; they are {', '.join(data.inputs)}"
+        )
+    return [data.inputs.index(one) for one in (data.drawn if name is None else [name])]
 
 
 def _draw_curve(
@@ -171,15 +183,14 @@ def _draw_curve(
     drawn: tuple[float, int | None],
 ) -> None:
     mine = data.task == task
-    rows = data.features[mine] if mine.any() else data.features
-    points = np.tile(np.median(rows, axis=0), (_POINTS, 1))
+    points = _held_points(data, task, _POINTS)
     points[:, axis] = np.linspace(
         data.features[:, axis].min(), data.features[:, axis].max(), _POINTS
     )
     found = predict_points(idata, data, task, points, *drawn)
     behind = np.flatnonzero(~mine)
     behind = behind[:: max(1, len(behind) // _MOST_DOTS)]
-    moved = _in_units(idata, data, task)
+    moved = _in_units(data, task)
     ax.plot(data.features[behind, axis], moved[behind], ".", color=_FAINT, markersize=3, zorder=1)
     x = points[:, axis]
     ax.fill_between(x, found["lower"], found["upper"], color=POSTERIOR, alpha=0.22, lw=0, zorder=2)
@@ -194,15 +205,22 @@ def _draw_curve(
     ax.set_ylim(low - margin, high + margin)
 
 
-def _in_units(idata: xr.DataTree, data: FunctionData, task: int) -> np.ndarray:
+def _held_points(data: FunctionData, task: int, count: int) -> np.ndarray:
+    """Points (point, input) at the medians of the rows of a task."""
+    mine = data.task == task
+    rows = data.features[mine] if mine.any() else data.features
+    return np.tile(np.median(rows, axis=0), (count, 1))
+
+
+def _in_units(data: FunctionData, task: int) -> np.ndarray:
     """Responses (row,) moved from the level and scale of their task to those of another."""
-    constant = get_group(idata, "constant_data")
-    scale = constant["response_scale"].to_numpy()
-    counts = np.bincount(data.task, minlength=len(scale))
-    sums = np.bincount(data.task, data.response, minlength=len(scale))
+    if data.scale is None:
+        return data.response
+    counts = np.bincount(data.task, minlength=len(data.labels))
+    sums = np.bincount(data.task, data.response, minlength=len(data.labels))
     center = np.where(counts > 0, sums / np.maximum(counts, 1), data.response.mean())
-    standard = (data.response - center[data.task]) / scale[data.task]
-    return np.asarray(center[task] + scale[task] * standard)
+    standard = (data.response - center[data.task]) / data.scale[data.task]
+    return np.asarray(center[task] + data.scale[task] * standard)
 
 
 def _draw_maps(
@@ -210,16 +228,21 @@ def _draw_maps(
     idata: xr.DataTree,
     data: FunctionData,
     chosen: list[int],
+    drawn: list[int],
     random_seed: int | None,
-) -> None:
+) -> list[Colorbar]:
     """Draw the maps of tasks, in the colours of one scale where each has enough of it."""
-    low, high = data.features.min(axis=0), data.features.max(axis=0)
+    names = tuple(data.inputs[place] for place in drawn)
+    flat = data._replace(features=data.features[:, drawn], inputs=names)
+    low, high = flat.features.min(axis=0), flat.features.max(axis=0)
     grid = (np.linspace(low[0], high[0], _CELLS), np.linspace(low[1], high[1], _CELLS))
-    points = np.stack([part.ravel() for part in np.meshgrid(*grid)], axis=1)
-    means = [
-        predict_points(idata, data, task, points, 0.9, random_seed)["mean"].to_numpy()
-        for task in chosen
-    ]
+    cells = np.stack([part.ravel() for part in np.meshgrid(*grid)], axis=1)
+    means = []
+    for task in chosen:
+        points = _held_points(data, task, len(cells))
+        points[:, drawn] = cells
+        found = predict_points(idata, data, task, points, 0.9, random_seed)
+        means.append(found["mean"].to_numpy())
     limits = np.array(
         [
             np.quantile(np.concatenate([mean, data.response[data.task == task]]), [0.01, 0.99])
@@ -229,14 +252,15 @@ def _draw_maps(
     whole = np.array([limits[:, 0].min(), limits[:, 1].max()])
     common = bool(np.ptp(whole) <= _MOST_RATIO * np.ptp(limits, axis=1).min())
     meshes = [
-        _draw_map(ax, data, task, grid, mean, whole if common else own)
+        _draw_map(ax, flat, task, grid, mean, whole if common else own)
         for ax, task, mean, own in zip(axes, chosen, means, limits, strict=True)
     ]
+    bars = []
     for mesh, ax in [(meshes[0], axes.tolist())] if common else zip(meshes, axes, strict=True):
         room = {"fraction": 0.02, "pad": 0.01} if common else {"fraction": 0.046, "pad": 0.03}
-        bar = axes[0].figure.colorbar(mesh, ax=ax, **room)
-        bar.ax.tick_params(labelsize=7)
-        bar.set_label(label_texts([data.response_name])[0], fontsize=8)
+        bars.append(axes[0].figure.colorbar(mesh, ax=ax, **room))
+        bars[-1].ax.tick_params(labelsize=7)
+    return bars
 
 
 def _draw_map(

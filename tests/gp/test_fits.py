@@ -280,27 +280,18 @@ def test_maps_of_two_inputs(rows: pd.DataFrame) -> None:
     figure = bm.plot_functions(idata)
     assert sum(bool(ax.collections) for ax in figure.axes) >= 3
     curve = bm.plot_functions(idata, input="z")
-    assert "at the median of x" in curve.texts[-1].get_text().replace("\n", " ")
+    assert "at the median of x of the task" in curve.texts[-1].get_text().replace("\n", " ")
     plt.close("all")
     three = data.assign(u=data.z**2)
     model = bm.MultiTaskGP("y ~ x + z + log(u + 1)", task="task")
     idata = fit(model, three, draws=2, tune=2, basis_size=2)
     with pytest.raises(bm.UnsupportedError, match="is computed from columns"):
         bm.plot_functions(idata)
+    curve = bm.plot_functions(idata, three, input="u")
+    assert "at the median of x, z of the task" in curve.texts[-1].get_text().replace("\n", " ")
     idata = fit(bm.MultiTaskGP("y ~ x + z + u", task="task"), three, draws=2, tune=2, basis_size=2)
     with pytest.raises(bm.UnsupportedError, match="functions of 3 inputs are drawn over one"):
         bm.plot_functions(idata)
-
-
-def test_functions_of_other_models_are_not_drawn() -> None:
-    data = bm.load_dataset("radon").head(60)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bm.BayesMTLWarning)
-        linear = bm.Model("log_radon ~ floor", task="county").fit(
-            data, draws=2, tune=2, chains=1, progressbar=False
-        )
-    with pytest.raises(bm.UnsupportedError, match=r"draws the functions of bm.MultiTaskGP"):
-        bm.plot_functions(linear)
 
 
 @pytest.mark.mcmc

@@ -46,7 +46,9 @@ def test_more_inputs_are_held_at_their_medians(
 ) -> None:
     inputs = np.array([[0.0, 1.0, 5.0], [2.0, 3.0, 7.0], [4.0, 2.0, 6.0]])
     labels = np.array(["a", "b", "c"])
-    data = FunctionData(inputs, np.zeros(3, int), np.ones(3), labels, ("x", "y", "z"), "curve")
+    names, held = ("x", "y", "z"), pd.DataFrame(index=range(3))
+    task, response = np.zeros(3, int), np.ones(3)
+    data = FunctionData(inputs, task, response, labels, names, names, None, held)
     asked = []
 
     def predict(*arguments: Any) -> pd.DataFrame:
