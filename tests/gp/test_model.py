@@ -172,9 +172,9 @@ def test_methods_and_options_that_do_not_go() -> None:
         model.fit(data, inference="advi")
     with pytest.raises(bm.InvalidModelError, match="does not know 'basis_size': it has no options"):
         model.fit(data, inference="nuts", basis_size=3)
-    with pytest.raises(bm.InvalidModelError, match="'size': its .* did you mean 'basis_size'"):
+    with pytest.raises(bm.InvalidModelError, match=r"'size': its .* did you mean 'basis_size'"):
         model.fit(data, size=3)
-    with pytest.raises(bm.InvalidModelError, match="does not know 'seed': .*mean 'random_seed'"):
+    with pytest.raises(bm.InvalidModelError, match=r"does not know 'seed': .*mean 'random_seed'"):
         model.fit(data, seed=3)
     with pytest.raises(bm.InvalidModelError, match="basis_size must name each of x, got"):
         model.fit(data, basis_size={"z": 3})
