@@ -274,7 +274,7 @@ def test_prior_predictive_has_the_prior_of_scales_and_noise(model: bm.Model) -> 
 def test_reports_and_plots_compare_in_common_units(fitted: xr.DataTree) -> None:
     report = summarize_fit(fitted)
     assert report.noise.startswith("that of Bernoulli, Gaussian and Poisson responses, noise_sd a")
-    assert report.difference_unit == "units of which an average row has information one"
+    assert report.difference_unit == "steps as large as the scatter of an average row"
     for text in report.different["mainly"]:
         number = float(text.split()[1])
         assert abs(number) < 10.0

@@ -254,7 +254,7 @@ def test_the_report_speaks_of_the_predictor(
 ) -> None:
     print_report(fitted)
     text = " ".join(capsys.readouterr().out.split())
-    assert "Tasks that differ most from the others, in units of 2 of the predictor" in text
+    assert "Tasks that differ most from the others, in steps of 2 on the scale of the link" in text
     assert "noise s" not in text
     assert "standard errors" not in text
 
@@ -263,7 +263,7 @@ def test_plots_are_drawn(fitted: xr.DataTree) -> None:
     figure = bm.plot_task_relations(fitted)
     titles = " ".join(text.get_text() for ax in figure.axes for text in ax.texts)
     titles += " ".join(ax.get_title() for ax in figure.axes)
-    assert "units of 2 of the predictor" in titles
+    assert "steps of 2 on the scale of the link" in titles
     for plot in (bm.plot_weights, bm.plot_sharing):
         assert plot(fitted).axes
 

@@ -157,7 +157,7 @@ def shorten(items: Sequence[Any], limit: int = SHOWN) -> str:
 
 def count_text(count: int, noun: str) -> str:
     """Return the count with its noun, in the plural where it is not one."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def rows_text(positions: np.ndarray) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmtl.frames.opening import count_text
 from bayesmtl.plots.common import (
     INK,
     LINE_HEIGHT,
@@ -87,12 +88,8 @@ def draw_pairs(
     centers = starts + (sizes - 1) / 2
     lettered = _keep_apart(centers, LINE_HEIGHT * LETTER_SIZE / 72 * n_tasks / height)
     right.set_yticks(centers[lettered], [blocks[i].letter for i in lettered], fontsize=LETTER_SIZE)
-    told = f"{_count(n_tasks, 'task')} in {_count(len(blocks), 'cluster')}"
+    told = f"{count_text(n_tasks, 'task')} in {count_text(len(blocks), 'cluster')}"
     return tell_thinning(told, shown, n_tasks)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _keep_apart(places: NDArray[np.float64], distance: float) -> list[int]:
@@ -134,8 +131,9 @@ def draw_blocks(
             ink = "white" if cells[row, column] > 0.6 else INK
             text = f"{cells[row, column]:.2f}"
             ax.text(column, row, text, ha="center", va="center", fontsize=FONT_SIZE, color=ink)
+    which = "all" if rows == len(blocks) else f"the {rows} largest"
     return (
-        f"{_count(len(texts), 'task')} in {_count(len(blocks), 'cluster')}, of which the map shows "
-        f"{'all' if rows == len(blocks) else f'the {rows} largest'}: mean probability over the "
-        "pairs of their tasks (pairs are not stored for so many tasks)."
+        f"{count_text(len(texts), 'task')} in {count_text(len(blocks), 'cluster')}, of which the "
+        f"map shows {which}: mean probability over the pairs of their tasks (pairs are not stored "
+        "for so many tasks)."
     )

@@ -276,8 +276,8 @@ def _unit(problem: Problem) -> str:
     if problem.row_data is None or noise_position(problem.row_parameters.blocks) is not None:
         return "noise standard deviations"
     if problem.groups is not None:
-        return "units of which an average row has information one"
-    return f"units of {np.sqrt(problem.reference_noise):.2g} of the predictor"
+        return "steps as large as the scatter of an average row"
+    return f"steps of {np.sqrt(problem.reference_noise):.2g} on the scale of the link"
 
 
 def _pairwise(left: np.ndarray, noise: np.ndarray | None, rows: slice) -> np.ndarray:
