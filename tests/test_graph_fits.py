@@ -194,7 +194,7 @@ def test_strong_links_are_found_and_others_are_not() -> None:
     data = pd.DataFrame(x.reshape(-1, d), columns=[f"x{j}" for j in range(d)])
     data = data.assign(y=y.ravel(), task=np.repeat(np.arange(n_tasks), 200))
     formula = "y ~ " + " + ".join(f"x{j}" for j in range(d))
-    tree = fit(bm.Model(formula, "task", bm.SparseGraph()), data, draws=400, tune=200)
+    tree = fit(bm.Model(formula, "task", bm.SparseGraph()), data, draws=150, tune=100)
     relations = bm.task_relations(tree)
     found, true = relations["edge_probability"].to_numpy(), precision != 0.0
     np.fill_diagonal(true, False)
