@@ -199,7 +199,7 @@ def _warn_tasks(codes: np.ndarray, tasks: np.ndarray, warn_single: bool) -> None
         lesson = (
             "noise and differences between tasks cannot be told apart without known standard errors"
             if len(single) == len(tasks)
-            else "their estimates lean on the other tasks"
+            else f"{'its' if len(single) == 1 else 'their'} estimates lean on the other tasks"
         )
         verb = "has" if len(single) == 1 else "have"
         warn(

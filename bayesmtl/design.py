@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
@@ -35,10 +36,14 @@ __all__ = [
     "learn_design",
     "response_expression",
     "response_of",
+    "response_variable",
     "response_vector",
 ]
 
 _USED = np.False_
+# Of variables that a fit holds beside the response or from which it is predicted.
+_DIMENSIONS = {"chain", "draw", "obs", "task", "task_bis", "feature", "feature_bis", "task_feature"}
+_DIMENSIONS |= {"level", "basis", "component"}
 
 
 @dataclass(frozen=True)
@@ -296,6 +301,16 @@ def response_of(
         If the formula has no left side.
     """
     return compute_numbers(response_expression(design), frame, columns, rows, {})
+
+
+def response_variable(design: Design) -> str:
+    """Name of the response among the variables of a fit: its text in the formula.
+
+    It is ``y`` where that is the name of a dimension; "/", which would name a group of a tree, is
+    written "per".
+    """
+    name = re.sub(r"\s*/\s*", " per ", str(design.response))
+    return "y" if name in _DIMENSIONS else name
 
 
 def response_expression(design: Design) -> Expression:

@@ -12,6 +12,7 @@ from bayesmtl import (
     Exchangeable,
     Gaussian,
     Model,
+    MultiTaskGP,
     Pooled,
     Prior,
     UnsupportedError,
@@ -111,3 +112,22 @@ def test_weights_drawn_again_predict_as_those_that_were_kept(
     again = predict(tree, data, as_frame=True)
     np.testing.assert_allclose(again["mean"], kept["mean"], atol=0.15 * kept["sd"].max())
     np.testing.assert_allclose(again["sd"], kept["sd"], rtol=0.15)
+
+
+@pytest.mark.filterwarnings("ignore::bayesmtl.BayesMTLWarning")
+def test_a_response_in_units_with_a_slash() -> None:
+    """Names with "/" would be groups of a tree."""
+    rng = np.random.default_rng(8)
+    data = pd.DataFrame({"task": np.repeat(["a", "b"], 6), "x": rng.normal(size=12)})
+    data["Yield (t/ha)"] = data["x"] + rng.normal(size=12)
+    short: dict[str, Any] = {"draws": 5, "tune": 5, "chains": 1, "progressbar": False}
+    for model in (
+        Model("`Yield (t/ha)` ~ x", task="task"),
+        MultiTaskGP("`Yield (t/ha)` ~ x", task="task"),
+    ):
+        idata = model.fit(data, random_seed=1, **short)
+        assert list(idata["observed_data"].data_vars) == ["Yield (t per ha)"]
+        predict(idata, kind="response", random_seed=1)
+        assert "Yield (t per ha)" in idata["posterior_predictive"]
+        found = predict(idata, data.head(2), as_frame=True)
+        assert np.isfinite(found["mean"]).all()

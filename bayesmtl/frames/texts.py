@@ -13,6 +13,7 @@ from bayesmtl.frames.opening import fix_hint, shorten
 __all__ = ["are_dates", "date_advice", "number_advice", "numerals", "word_advice"]
 
 _NUMERAL = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
 _SHOWN = 3
 
@@ -63,7 +64,10 @@ def number_advice(
     str or None
         A conversion, or the cells that are no numbers; None where these are half or more.
     """
+    commas = [isinstance(cell, str) and bool(_DECIMAL_COMMA.fullmatch(cell)) for cell in cells]
     reads = numerals(cells)
+    if any(commas) and (reads | commas).all():
+        return 'its numbers have decimal commas: read them by pandas.read_csv(..., decimal=",")'
     if reads.all():
         return f"convert it: {fix_hint(frame, name, 'float')}"
     if 2 * reads.sum() <= len(reads):

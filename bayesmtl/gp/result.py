@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from bayesmtl.design import response_variable
 from bayesmtl.gp.data import FunctionProblem
 from bayesmtl.gp.draws import FunctionDraws
 from bayesmtl.gp.hyperparameters import GIVEN, HUANG_WAND
@@ -199,16 +200,10 @@ def _of_rows(
 
 
 def _observed(problem: FunctionProblem) -> xr.Dataset:
-    name = response_name(str(problem.design.response))
     coords = {"obs": np.arange(len(problem.table.task))}
     assert problem.table.response is not None
-    return xr.Dataset({name: (("obs",), problem.table.response)}, coords)
-
-
-def response_name(name: str) -> str:
-    """The response, named as in the formula, ``y`` where that is the name of a dimension."""
-    dims = {"chain", "draw", "obs", "task", "task_bis", "feature", "basis", "component"}
-    return "y" if name in dims else name
+    variable = (("obs",), problem.table.response)
+    return xr.Dataset({response_variable(problem.design): variable}, coords)
 
 
 def _constant(

@@ -241,10 +241,12 @@ def check_training_rows(rows: GraphRows) -> None:
         )
     single = np.flatnonzero(counts == 1)
     if len(single):
+        verb, whose = (
+            ("has", "its graph comes") if len(single) == 1 else ("have", "their graphs come")
+        )
         warn(
-            f"{len(single)} of {count_text(len(rows.tasks), 'task')} have a single row "
-            f"({shorten(rows.tasks[single].tolist())}): their graphs come from the other tasks and "
-            "the prior"
+            f"{len(single)} of {count_text(len(rows.tasks), 'task')} {verb} a single row "
+            f"({shorten(rows.tasks[single].tolist())}): {whose} from the other tasks and the prior"
         )
     _warn_duplicates(rows)
 

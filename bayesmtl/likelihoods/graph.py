@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmtl.assembly import Problem
+from bayesmtl.design import response_variable
 from bayesmtl.likelihoods import Likelihood, Mixed, Ordinal, StudentT, resolve_likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.groups import LOG_SCALE_SD, TaskGroups
@@ -122,7 +123,7 @@ def _add_group_rows(
         levels = isinstance(group.likelihood, Ordinal)
         response = data.response.astype(np.int64) if levels else data.response
         kind, settings = group.likelihood.variable(of_rows, data.size, own)
-        name = f"{prepared.design.response} of task {problem.rows.tasks[group.tasks[0]]}"
+        name = f"{response_variable(prepared.design)} of task {problem.rows.tasks[group.tasks[0]]}"
         if weighted:
             density = pm.logp(kind.dist(**settings), response)
             pm.Potential(name, data.weight * density)
@@ -155,7 +156,7 @@ def add_rows(
     response = rows.response
     if problem.levels is not None and response is not None:
         response = response.astype(np.int64)
-    name = str(design.response)
+    name = response_variable(design)
     weighted = prepared.columns["weights"] is not None
     if not weighted:
         kind(name, **parameters, observed=response, dims="obs")

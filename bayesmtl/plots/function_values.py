@@ -11,7 +11,7 @@ from bayesmtl.data import open_frame
 from bayesmtl.errors import UnsupportedError
 from bayesmtl.formulas.parsing import parse_formula
 from bayesmtl.frames.columns import read_column
-from bayesmtl.likelihoods import Mixed, response_levels
+from bayesmtl.likelihoods import Bernoulli, Binomial, Mixed, response_levels
 from bayesmtl.plots.common import get_group
 from bayesmtl.posterior.access import is_functional
 from bayesmtl.posterior.predict import predict
@@ -43,6 +43,10 @@ class FunctionData(NamedTuple):
         Of the response, where each task has a unit of its own; else ones.
     held : pandas.DataFrame
         Columns (row,) that are no numbers.
+    what : str
+        Name of the drawn response.
+    bounds : (2,) or None
+        Of a response that has them.
     """
 
     features: np.ndarray
@@ -53,6 +57,8 @@ class FunctionData(NamedTuple):
     drawn: tuple[str, ...]
     scale: np.ndarray | None
     held: pd.DataFrame
+    what: str = ""
+    bounds: tuple[float, float] | None = None
 
 
 def read_functions(idata: xr.DataTree, data: Any = None) -> FunctionData:
@@ -77,11 +83,16 @@ def read_functions(idata: xr.DataTree, data: Any = None) -> FunctionData:
             "ordered levels or tasks of different kinds: draw bm.predict(idata, rows, "
             "as_frame=True) of the tasks by yourself"
         )
-    scale = (
-        get_group(idata, "constant_data").get("response_scale") if is_functional(idata) else None
-    )
     found = _of_fit(idata, settings) if data is None else _of_frame(idata, settings, data)
-    return found._replace(scale=None if scale is None else scale.to_numpy())
+    what, bounds = settings.response, None
+    if isinstance(settings.likelihood, Bernoulli | Binomial):
+        bounds = (0.0, 1.0)
+    if settings.size is not None:
+        what += f" / {settings.size}"
+    scale = None
+    if is_functional(idata):
+        scale = get_group(idata, "constant_data")["response_scale"].to_numpy()
+    return found._replace(scale=scale, what=what, bounds=bounds)
 
 
 def _of_fit(idata: xr.DataTree, settings: FitSettings) -> FunctionData:
@@ -93,8 +104,9 @@ def _of_fit(idata: xr.DataTree, settings: FitSettings) -> FunctionData:
             "pass the rows too, bm.plot_functions(idata, data)"
         )
     inputs = tuple(str(name) for name in constant["feature"].to_numpy())
-    columns = set(settings.design.encoding["levels"])
-    computed = [name for name in inputs if not name.isidentifier() or name in columns]
+    design = settings.design
+    columns = set(parse_formula(design.formula).columns) - set(design.encoding["levels"])
+    computed = [name for name in inputs if name not in columns]
     if computed:
         raise UnsupportedError(
             f"the input {computed[0]!r} is computed from columns, which cannot be read back from "

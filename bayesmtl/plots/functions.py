@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmtl.errors import InvalidDataError, UnsupportedError
+from bayesmtl.frames.opening import count_text
 from bayesmtl.plots.common import (
     INK,
     POINT,
@@ -99,7 +100,7 @@ def plot_functions(
     size = figsize or (max(3.1 * n_columns, 4.5), 2.6 * n_rows + 0.6)
     figure, axes = new_figure(n_rows, n_columns, size)
     texts = label_texts(rows.labels)
-    name = label_texts([str(next(iter(idata["observed_data"].data_vars)))])[0]
+    name = label_texts([rows.what])[0]
     shown = axes.ravel()[: len(chosen)]
     for ax in axes.ravel()[len(chosen) :]:
         ax.set_visible(False)
@@ -112,8 +113,8 @@ def plot_functions(
             _draw_curve(ax, idata, rows, task, drawn[0], (ci_prob, random_seed))
             if panel % n_columns == 0:
                 ax.set_ylabel(name, fontsize=8)
-        count = int((rows.task == task).sum())
-        ax.set_title(f"{texts[task]} ({count} row{'' if count == 1 else 's'})", fontsize=9)
+        count = count_text(int((rows.task == task).sum()), "row")
+        ax.set_title(f"{texts[task]} ({count})", fontsize=9)
         ax.tick_params(labelsize=7)
     left_out = len(rows.labels) - len(chosen)
     write_note(figure, [_reading(rows, drawn, ci_prob, left_out)])
@@ -126,19 +127,22 @@ def _reading(data: FunctionData, drawn: list[int], ci_prob: float, left_out: int
     if len(data.held.columns):
         parts.append(f"the commonest {', '.join(map(str, data.held.columns))}")
     held = f" at {' and '.join(parts)} of the task" if parts else ""
+    rest = [*others, *map(str, data.held.columns)]
+    whatever = f" (whatever their {', '.join(rest)})" if rest else ""
     if len(drawn) == 2:
         what = (
             f"How to read: colour is the posterior mean of the expected response{held}; dots are "
-            "the rows of the task in the colours of their response."
+            f"the rows of the task{whatever} in the colours of their response."
         )
     else:
         units = "" if data.scale is None else " in its units"
         what = (
             f"How to read: line and band are the posterior mean and the {ci_prob:.0%} interval of "
-            f"the expected response{held}; dots are the rows of the task, grey dots those of the "
-            f"others{units}."
+            f"the expected response{held}; dots are the rows of the task{whatever}, grey dots "
+            f"those of the others{units}, where they fall into the picture."
         )
-    return what + (f" {left_out} more tasks: choose with tasks=." if left_out else "")
+    more = f" {count_text(left_out, 'more task')}: choose with tasks=." if left_out else ""
+    return what + more
 
 
 def _choose_tasks(data: FunctionData, tasks: Sequence[Any] | None) -> list[int]:
@@ -168,9 +172,8 @@ def _choose_inputs(data: FunctionData, name: str | None) -> list[int]:
             f"input=, one of {', '.join(data.drawn)}"
         )
     if name is not None and name not in data.inputs:
-        raise InvalidDataError(
-            f"input={name!r} is no input of the fit; they are {', '.join(data.inputs)}"
-        )
+        why = "holds no numbers" if name in data.held.columns else "is no input of the fit"
+        raise InvalidDataError(f"input={name!r} {why}; inputs are {', '.join(data.inputs)}")
     return [data.inputs.index(one) for one in (data.drawn if name is None else [name])]
 
 
@@ -202,6 +205,8 @@ def _draw_curve(
     shown = [data.response[own], found["lower"], found["upper"]]
     low, high = min(map(np.min, filter(len, shown))), max(map(np.max, filter(len, shown)))
     margin = 0.08 * (high - low) or 1.0
+    if data.bounds is not None:
+        (low, high), margin = data.bounds, 0.05
     ax.set_ylim(low - margin, high + margin)
 
 
@@ -301,4 +306,4 @@ def _draw_map(
 
 def _alike(ranges: np.ndarray) -> bool:
     """Whether two inputs look like coordinates in one unit."""
-    return bool(ranges.min() > 0.2 * ranges.max())
+    return bool(ranges.min() > 0.5 * ranges.max())

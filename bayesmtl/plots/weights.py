@@ -266,7 +266,7 @@ def _tell_absent(panels: list[Estimates], *, squares: bool) -> list[str]:
     many = "there are too many tasks"
     few = "the rows of each task are too few, or too alike"
     reasons = {
-        "the responses are in other units": units,
+        "the responses are on another scale than the predictor": units,
         many if n_tasks > MAX_ESTIMATED else few: rest,
     }
     notes = [

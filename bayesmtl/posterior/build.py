@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.assembly import Problem
-from bayesmtl.design import Design
+from bayesmtl.design import Design, response_variable
 from bayesmtl.inference.draws import Draws, PartitionDraws
 from bayesmtl.likelihoods.levels import stored_attrs, to_stored
 from bayesmtl.likelihoods.mixed import label_text
@@ -232,15 +232,12 @@ def fit_attrs(
 
 
 def observed_data(problem: Problem, design: Design) -> xr.Dataset:
-    """The response, named as in the formula (``y`` where that is the name of a dimension)."""
-    dims = {"chain", "draw", "obs", "task", "task_bis", "feature", "feature_bis"}
-    dims |= {"task_feature", "level"}
-    name = str(design.response)
-    name = "y" if name in dims else name
+    """The response of each row."""
     coords = {"obs": np.arange(len(problem.rows.task))}
     assert problem.rows.response is not None
     response = to_stored(problem.rows.response, task_texts(problem), problem.levels)
-    return xr.Dataset({name: (("obs",), response, stored_attrs(problem.levels))}, coords)
+    variable = (("obs",), response, stored_attrs(problem.levels))
+    return xr.Dataset({response_variable(design): variable}, coords)
 
 
 def task_texts(problem: Problem) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from bayesmtl.plots.common import label_texts
+from bayesmtl.report.standouts import label_texts
 
 __all__ = ["describe_graph"]
 
@@ -24,9 +24,12 @@ def describe_graph(relations: xr.Dataset) -> str:
         prior = _told(relations["prior_rho"])
         return f"dependence on the neighbours rho {_told(relations['rho'])}; prior {prior}"
     if "level_share" in relations:
-        shares = relations["level_share"]
-        told = [f"{name} {_told(shares.sel(level=name))}" for name in shares["level"].to_numpy()]
-        return f"share of the variance of the weights: {', '.join(told)}"
+        shares, before = relations["level_share"], relations["prior_level_share"]
+        told = [
+            f"{name} {_told(shares.sel(level=name))}, prior {_told(before.sel(level=name))}"
+            for name in shares["level"].to_numpy()
+        ]
+        return f"share of the variance of the weights: {'; '.join(told)}"
     return ""
 
 

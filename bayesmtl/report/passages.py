@@ -60,7 +60,7 @@ def _of_report(report: Report) -> Passages:
     sentences = [
         ("Sharing", report.sharing),
         ("Noise", report.noise),
-        ("Graph of the tasks", report.graph),
+        ("Links of the tasks", report.graph),
         ("Correlations of the tasks' weights", report.correlations),
         ("Features that matter", report.features),
         ("Parts of the weights", report.parts),

@@ -133,11 +133,13 @@ def _sharing(idata: xr.DataTree, posterior: xr.Dataset) -> str:
     mean, lower, upper = draws_interval(posterior["sharing"])
     if lower == upper:
         return f"{mean:.2f} by the choice of the relation"
-    word = next(word for bound, word in _SHARE_WORDS.items() if mean >= bound)
+    words = [next(w for bound, w in _SHARE_WORDS.items() if x >= bound) for x in (lower, upper)]
+    word = " to ".join(dict.fromkeys(words))
+    what = "what the features explain" if "feature" in posterior.dims else "the tasks' signal"
     full = full_sharing(idata)
     of = "common to the tasks" if full == "one common model" else full.replace("its", "a task's")
     return (
-        f"{word} of what the features explain is {of}: "
+        f"{word} of {what} is {of}: "
         f"{mean:.2f} (90% interval {lower:.2f} to {upper:.2f}; 0 = nothing, 1 = everything)"
     )
 

@@ -71,6 +71,10 @@ def test_advice_names_cells_words_and_dates() -> None:
     assert number_advice(frame, "x", rows[:2], mostly[4:6]) is None
     advice = word_advice(frame, "x", mostly[5:], any_missing=False)
     assert advice == 'replace each of its values, "a", "b", "c", "d", by a number'
+    commas = np.array(["10,7", "3", ",5", "-3,1"], dtype=object)
+    advice = number_advice(frame, "x", rows[:4], commas)
+    assert advice is not None
+    assert advice.startswith("its numbers have decimal commas")
     days = np.array(["2024-02-01", "2024-01-05"], dtype=object)
     assert 'pd.Timestamp("2024-01-05")' in date_advice(frame, "x", days)
 

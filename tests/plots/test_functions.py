@@ -82,12 +82,15 @@ def test_curves_of_a_linear_model_hold_the_other_columns() -> None:
     np.testing.assert_allclose(np.asarray(dots.get_ydata())[order], own.sort_values("day")["y"])
     text = "at the median of age and the commonest diet, visit of the task"
     assert text in text_of(figure)
-    assert "those of the others." in text_of(figure)
+    assert "rows of the task (whatever their age, diet, visit), grey dots" in text_of(figure)
+    assert "those of the others, where they fall into the picture." in text_of(figure)
     over_age = bm.plot_functions(idata, rows, input="age")
     assert over_age.axes[0].get_xlabel() == "age"
     with pytest.raises(bm.UnsupportedError, match=r"pass the rows too, bm.plot_functions\(idata,"):
         bm.plot_functions(idata)
-    with pytest.raises(bm.InvalidDataError, match=r"input='diet' is no input .* they are day, age"):
+    with pytest.raises(
+        bm.InvalidDataError, match="input='diet' holds no numbers; inputs are day, age"
+    ):
         bm.plot_functions(idata, rows, input="diet")
     with pytest.raises(bm.InvalidDataError, match="task 'new' is in column 'task' but not in the"):
         bm.plot_functions(idata, rows.assign(task="new"))
@@ -107,6 +110,8 @@ def test_counts_are_drawn_as_shares() -> None:
     dots = next(line for line in ax.lines if line.get_marker() == "o")
     np.testing.assert_allclose(dots.get_ydata(), rows["y"][:12] / 4)
     assert np.max(ax.lines[1].get_ydata()) <= 1.0
+    assert ax.get_ylim() == (-0.05, 1.05)
+    assert ax.get_ylabel() == "y / trials"
 
 
 def test_levels_and_formulas_without_numbers_have_no_functions() -> None:
@@ -117,3 +122,13 @@ def test_levels_and_formulas_without_numbers_have_no_functions() -> None:
     of_text = fit_linear("y ~ diet", rows)
     with pytest.raises(bm.UnsupportedError, match="no column of numbers to draw functions over"):
         bm.plot_functions(of_text, rows)
+
+
+def test_inputs_may_have_any_name() -> None:
+    rows = make_rows().rename(columns={"day": "N rate [kg/ha]"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.BayesMTLWarning)
+        model = bm.MultiTaskGP("y ~ `N rate [kg/ha]`", task="task")
+        short: dict[str, Any] = {"draws": 5, "tune": 5, "chains": 1, "basis_size": 4}
+        idata = model.fit(rows, **short, random_seed=1, progressbar=False)
+    assert bm.plot_functions(idata).axes[0].get_xlabel() == "N rate [kg/ha]"

@@ -140,7 +140,7 @@ def test_other_likelihoods_have_no_least_squares(make_fit: MakeFit) -> None:
     figure = plot_weights(fit)
     assert "estimate, the task's rows alone" in legend(figure)
     absent = "intercept (features at 0): no estimates from the task's rows alone, because"
-    assert f"{absent} the responses are in other units." in note(figure)
+    assert f"{absent} the responses are on another scale than the predictor." in note(figure)
     assert "give no estimate" not in note(figure)
 
 

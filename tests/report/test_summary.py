@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from bayesmtl.report import summarize_fit
+from bayesmtl.report.graphs import describe_graph
 from bayesmtl.report.summary import describe_correlations
 
 MakeFit = Callable[..., xr.DataTree]
@@ -63,6 +64,9 @@ def test_sharing_in_a_sentence(make_fit: MakeFit) -> None:
         f"most of what the features explain is common to the tasks: {mean:.2f}"
     )
     assert "90% interval 0.6" in sharing
+    draws = fit["posterior"].to_dataset()["sharing"]
+    fit["posterior"]["sharing"] = (draws - draws.min()) / (draws.max() - draws.min())
+    assert summarize_fit(fit).sharing.startswith("little to nearly all of what the features")
 
 
 def test_sharing_that_is_fixed_or_absent(make_fit: MakeFit) -> None:
@@ -103,4 +107,19 @@ def test_correlations_of_tasks_name_the_surest_pair(make_fit: MakeFit) -> None:
     relations["task_correlation"][:] = [0.1, -0.5, 0.5]
     assert "without 0 in 0 of 6 pairs of tasks; largest: a and b" in describe_correlations(
         relations
+    )
+
+
+def test_shares_along_a_tree_stand_beside_their_prior() -> None:
+    statistics = ["mean", "lower", "upper"]
+    relations = xr.Dataset(
+        {
+            "level_share": (("level", "statistic"), [[0.4, 0.03, 0.89]]),
+            "prior_level_share": (("level", "statistic"), [[0.5, 0.05, 0.95]]),
+        },
+        {"level": ["region"], "statistic": statistics},
+    )
+    assert describe_graph(relations) == (
+        "share of the variance of the weights: region 0.40 (90% interval 0.03 to 0.89), "
+        "prior 0.50 (90% interval 0.05 to 0.95)"
     )
