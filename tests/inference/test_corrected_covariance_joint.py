@@ -87,7 +87,9 @@ LONGER = {
 )
 def test_the_sweep_leaves_the_joint_distribution_invariant(name: str) -> None:
     make, likelihood, kind, simulator = CASES[name]
-    scores = correlated_scores(make, likelihood, kind, simulator, chains=400, cycles=8, seed=31)
+    # Squares of products of normals have heavy tails, most of all with effects of task features.
+    chains = 800 if name == "low rank, task features, logit" else 400
+    scores = correlated_scores(make, likelihood, kind, simulator, chains=chains, cycles=8, seed=31)
     wrong = {key: round(z, 1) for key, z in scores.items() if not abs(z) < 4.0}
     assert not wrong
     assert len(scores) >= 20

@@ -22,7 +22,7 @@ from bayesmtl.relations.covariance.factors import (
 )
 from bayesmtl.relations.covariance.innovations import by_task
 from bayesmtl.relations.covariance.shrinkage import (
-    rescale_factors,
+    recombine_factors,
     update_loadings,
     update_sticks,
 )
@@ -96,7 +96,7 @@ def factors_given_weights(prior, state, tasks, common, noise_variance, rng):
     packed, linear = _by_task(prior, gram, score)
     update_loadings(gram, score, tasks, rng)
     draw_factors(packed, linear, precision, tasks, rng)
-    rescale_factors(tasks, precision, rng)
+    recombine_factors(tasks, precision, rng)
     update_sticks(tasks, rng)
     update_from_factors(prior, state, tasks, noise_variance, rng)
     specific_given_weights(prior, state, tasks, common, rng)

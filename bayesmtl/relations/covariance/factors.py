@@ -20,7 +20,7 @@ from bayesmtl.relations.covariance.innovations import (
     update_from_rows,
 )
 from bayesmtl.relations.covariance.shrinkage import (
-    rescale_factors,
+    recombine_factors,
     update_loadings,
     update_sticks,
 )
@@ -202,7 +202,7 @@ def sweep_factors(sites, prior, state, tasks, common, noise_variance, rng):
     for _ in range(_REPEATS):
         update_loadings(of_common, score, tasks, rng)
         draw_factors(packed, linear, precision, tasks, rng)
-        rescale_factors(tasks, precision, rng)
+        recombine_factors(tasks, precision, rng)
     update_sticks(tasks, rng)
     _draw_weights(gram, moment, sites.precision, unit, prior, state, tasks, rng)
     update_from_factors(prior, state, tasks, noise_variance, rng)

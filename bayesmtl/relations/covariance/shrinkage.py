@@ -15,7 +15,7 @@ from bayesmtl.numerics.lanes import multiply_lanes
 from bayesmtl.numerics.slicing import slice_sampler
 from bayesmtl.relations.covariance.state import SLAB_RATE, SLAB_SHAPE, SPIKE, STICK
 
-__all__ = ["rescale_factors", "update_loadings", "update_sticks"]
+__all__ = ["recombine_factors", "update_loadings", "update_sticks"]
 
 # Logarithms of slab variances between which proposals are piecewise uniform.
 _LOWEST, _HIGHEST, _CELLS = math.log(0.01), math.log(100.0), 30
@@ -191,9 +191,54 @@ def _rescaling_target(x, args):
 _slice_rescaling = slice_sampler(_rescaling_target)
 
 
+@inner_kernel
+def _rescale(h, tasks, precision, rng):
+    """Multiply a factor and divide its loadings by one number."""
+    n_tasks, d = tasks.loadings.shape[0], precision.shape[0]
+    of_loadings, of_factors = 0.0, 0.0
+    for t in range(n_tasks):
+        of_loadings += tasks.loadings[t, h] ** 2 / tasks.variance[h]
+    for i in range(d):
+        for j in range(d):
+            of_factors += tasks.factors[h, i] * precision[i, j] * tasks.factors[h, j]
+    args = (float(d - n_tasks), of_loadings, of_factors)
+    factor = math.exp(_slice_rescaling(args, 0.0, 0.5, rng))
+    for t in range(n_tasks):
+        tasks.loadings[t, h] /= factor
+    for i in range(d):
+        tasks.factors[h, i] *= factor
+
+
+@inner_kernel
+def _shear(h, other, tasks, precision, rng):
+    """Add a multiple of another factor to a factor, whose loadings leave the other's."""
+    n_tasks, d = tasks.loadings.shape[0], precision.shape[0]
+    whole, linear = 0.0, 0.0
+    for t in range(n_tasks):
+        whole += tasks.loadings[t, h] ** 2 / tasks.variance[other]
+        linear += tasks.loadings[t, h] * tasks.loadings[t, other] / tasks.variance[other]
+    for i in range(d):
+        for j in range(d):
+            part = tasks.factors[other, i] * precision[i, j]
+            whole += part * tasks.factors[other, j]
+            linear -= part * tasks.factors[h, j]
+    if not whole > 0.0:
+        return
+    multiple = linear / whole + rng.standard_normal() / math.sqrt(whole)
+    for t in range(n_tasks):
+        tasks.loadings[t, other] -= multiple * tasks.loadings[t, h]
+    for i in range(d):
+        tasks.factors[h, i] += multiple * tasks.factors[other, i]
+
+
 @kernel
-def rescale_factors(tasks, precision, rng):
-    """Multiply each factor and divide its loadings by one number, their product given; in place.
+def recombine_factors(tasks, precision, rng):
+    """Replace factors by combinations of them, their product with the loadings given; in place.
+
+    Where the tasks' rows tell this product well, factors and loadings drawn in turn would hardly
+    move along it. Each factor is multiplied by a number and receives a multiple of each other one;
+    these steps generate all invertible combinations, and each is drawn from its conditional density
+    under the measure of its group: normal for the multiples, whose steps keep the volume.
 
     Parameters
     ----------
@@ -202,18 +247,9 @@ def rescale_factors(tasks, precision, rng):
         Of the factors.
     rng : numpy.random.Generator
     """
-    n_tasks, n_factors = tasks.loadings.shape
-    d = precision.shape[0]
+    n_factors = tasks.loadings.shape[1]
     for h in range(n_factors):
-        of_loadings, of_factors = 0.0, 0.0
-        for t in range(n_tasks):
-            of_loadings += tasks.loadings[t, h] ** 2 / tasks.variance[h]
-        for i in range(d):
-            for j in range(d):
-                of_factors += tasks.factors[h, i] * precision[i, j] * tasks.factors[h, j]
-        args = (float(d - n_tasks), of_loadings, of_factors)
-        factor = math.exp(_slice_rescaling(args, 0.0, 0.5, rng))
-        for t in range(n_tasks):
-            tasks.loadings[t, h] /= factor
-        for i in range(d):
-            tasks.factors[h, i] *= factor
+        _rescale(h, tasks, precision, rng)
+        for other in range(n_factors):
+            if other != h:
+                _shear(h, other, tasks, precision, rng)

@@ -7,7 +7,7 @@ from scipy.stats import invgamma
 
 from bayesmtl.numerics.lanes import pack_tasks
 from bayesmtl.relations.covariance.shrinkage import (
-    rescale_factors,
+    recombine_factors,
     update_loadings,
     update_sticks,
 )
@@ -80,11 +80,34 @@ def test_sticks_follow_their_posterior() -> None:
             assert agree(draws[..., j] ** power, float((density * values**power).sum()))
 
 
-def test_rescaling_keeps_the_products() -> None:
+def test_combinations_keep_the_products() -> None:
     rng = np.random.default_rng(2)
     tasks = one_factor(4, 3, 2)
     tasks.loadings[:], tasks.factors[:] = rng.normal(size=(4, 2)), rng.normal(size=(2, 3))
     before, old = tasks.loadings @ tasks.factors, tasks.loadings.copy()
-    rescale_factors(tasks, np.eye(3), rng)
+    recombine_factors(tasks, np.eye(3), rng)
     np.testing.assert_allclose(tasks.loadings @ tasks.factors, before, rtol=1e-12)
     assert (np.abs(tasks.loadings / old - 1.0) > 1e-6).all()
+
+
+def test_combinations_leave_the_prior_invariant() -> None:
+    """Moments of loadings and factors of the prior are those before, of 20,000 draws."""
+    rng, tasks = np.random.default_rng(3), one_factor(3, 2, 2)
+    tasks.variance[:] = [0.5, 2.0]
+    covariance = np.array([[1.0, 0.6], [0.6, 2.0]])
+    precision, root = np.linalg.inv(covariance), np.linalg.cholesky(covariance)
+    loadings, factors = np.empty((20_000, 3, 2)), np.empty((20_000, 2, 2))
+    for draw in range(len(loadings)):
+        tasks.loadings[:] = np.sqrt(tasks.variance) * rng.normal(size=(3, 2))
+        tasks.factors[:] = rng.normal(size=(2, 2)) @ root.T
+        recombine_factors(tasks, precision, rng)
+        loadings[draw], factors[draw] = tasks.loadings, tasks.factors
+    products = {
+        "loadings": (np.einsum("ith,itk->ithk", loadings, loadings), np.diag(tasks.variance)),
+        "factors": (np.einsum("ihd,ihe->ihde", factors, factors), covariance),
+        "two factors": (np.einsum("id,ie->ide", factors[:, 0], factors[:, 1]), np.zeros((2, 2))),
+        "both": (np.einsum("ith,ihd->ithd", loadings, factors), np.zeros((3, 2, 2))),
+    }
+    for name, (values, expected) in products.items():
+        error = values.std(axis=0) / np.sqrt(len(values))
+        assert (np.abs(values.mean(axis=0) - expected) < 4.0 * error).all(), name
