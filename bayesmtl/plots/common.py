@@ -26,6 +26,7 @@ __all__ = [
     "POSTERIOR",
     "difference_unit",
     "get_group",
+    "given_structure",
     "label_texts",
     "linear_group",
     "new_figure",
@@ -54,6 +55,15 @@ OPTIMAL_ORDER_LIMIT = 500  # optimal leaf ordering takes 1 s here where tasks li
 def difference_unit(relations: xr.Dataset) -> str:
     """Return what differences of the group ``task_relations`` are given in."""
     return str(relations.attrs.get("difference_unit", "noise standard deviations"))
+
+
+def given_structure(relations: xr.Dataset) -> str:
+    """Return "graph" or "tree" where the relation of a fit was given one, else nothing.
+
+    The correlations of the tasks are then positive or 0 by construction: no evidence of the data.
+    """
+    names = {"rho": "graph", "level_share": "tree"}
+    return next((word for name, word in names.items() if name in relations), "")
 
 
 def get_group(idata: xr.DataTree, group: str) -> xr.Dataset:
@@ -196,7 +206,8 @@ def new_figure(
 ) -> tuple[Figure, NDArray[np.object_]]:
     """Make a figure with a grid of axes that keeps texts apart (constrained layout)."""
     from matplotlib import pyplot as plt
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    from bayesmtl.plots.layout import PlainLayout
 
     figure, axes = plt.subplots(
         n_rows,
@@ -204,7 +215,7 @@ def new_figure(
         figsize=figsize,
         width_ratios=width_ratios,
         squeeze=False,
-        layout=ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08),
+        layout=PlainLayout(h_pad=0.08, w_pad=0.08),
     )
     return figure, axes
 

@@ -12,6 +12,7 @@ from bayesmtl.plots.common import (
     POINT,
     POSTERIOR,
     get_group,
+    given_structure,
     label_texts,
     new_figure,
     order_by_similarity,
@@ -79,9 +80,13 @@ def plot_graph(
     """
     relations = get_group(idata, "task_relations")
     if "edge_probability" not in relations:
+        given = given_structure(relations)
         raise InvalidDataError(
-            "the fit has no graphs: they come from bm.MultiTaskGraphicalModel(...), or from a "
-            "relation that is a graph of the tasks"
+            f"there is no graph to draw: the {given} of this fit was given and is not estimated; "
+            "relation=bm.SparseGraph() learns a graph of the tasks"
+            if given
+            else "the fit has no graphs: they come from bm.MultiTaskGraphicalModel(...), or from "
+            "relation=bm.SparseGraph(), which learn them"
         )
     probability = relations["edge_probability"]
     partial = relations["partial_correlation"]
@@ -159,8 +164,25 @@ def draw_graphs(
         else:
             _draw_matrix(ax, panel, order, texts)
         ax.set_title(panel.title, fontsize=11, color=INK)
-    write_note(figure, [_note(as_graph), _prior_text(prior)])
+    unlinked = _say_unlinked(texts, panels) if as_graph else ""
+    write_note(figure, [_note(as_graph), unlinked, _prior_text(prior)])
     return figure
+
+
+def _say_unlinked(texts: list[str], panels: list[Panel]) -> str:
+    """Say in words that there are no lines, and which pair comes nearest to one."""
+    if len(texts) < 2:
+        return ""
+    row, column = np.tril_indices(len(texts), k=-1)
+    chance = np.array([panel.probability[row, column] for panel in panels])
+    if (chance > SHOWN).any():
+        return ""
+    place, pair = np.unravel_index(int(chance.argmax()), chance.shape)
+    where = f" in {panels[place].title}" if panels[place].title else ""
+    return (
+        f"No pair has an edge of probability above {SHOWN}; the surest is "
+        f"{texts[column[pair]]} and {texts[row[pair]]}{where}: {chance.max():.2f}."
+    )
 
 
 def _note(as_graph: bool) -> str:

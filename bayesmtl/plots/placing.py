@@ -23,6 +23,9 @@ DISTANCES = (6, 14, 26, 42, 62, 86)  # points
 DISTANCE_PRICE = 0.05  # a covered obstacle costs as much as 20 points of distance
 DIRECTIONS = [(dx, dy) for dx in (1.0, -1.0, 0.3, -0.3, 0.0) for dy in (0, 1, -1) if dx or dy]
 DOT_RADIUS = 3.0  # points
+N_ALONG = 41  # points that stand for a line; the first lie at its dot
+MOST_LAYOUTS = 8
+CLEARER = 2.0  # how much farther than its own all other dots are of a text without a line
 SIDES_X = {1: "left", -1: "right", 0: "center"}
 SIDES_Y = {1: "bottom", -1: "top", 0: "center"}
 NEAREST = {1: 0.0, -1: 1.0, 0: 0.5}  # where on the text its line begins
@@ -55,9 +58,9 @@ def place_labels(
     list of Annotation
         The texts written.
     """
-    ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+    _settle(ax)
     pixels, marks = ax.transData.transform(obstacles), ax.transData.transform(dots)
-    lines = np.empty((0, 2))
+    lines = np.empty((0, N_ALONG, 2))
     legend = ax.get_legend()
     taken = [legend.get_window_extent()] if legend is not None else []
     written = []
@@ -69,8 +72,20 @@ def place_labels(
         written.append(_annotate(ax, (point[0], point[1]), text, place.offset))
         taken.append(place.box)
         if _is_far(place.offset):
-            lines = np.concatenate([lines, place.line])
+            lines = np.concatenate([lines, place.line[None]])
     return written
+
+
+def _settle(ax: Axes) -> None:
+    """Lay the figure out until the axes stay: in small figures one time is not enough.
+
+    Texts that were placed before that stood on dots once the axes had become narrower.
+    """
+    for _ in range(MOST_LAYOUTS):
+        before = ax.get_window_extent().bounds
+        ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+        if np.allclose(before, ax.get_window_extent().bounds, rtol=0.0, atol=0.5):
+            return
 
 
 class Held(NamedTuple):
@@ -78,7 +93,7 @@ class Held(NamedTuple):
 
     texts: list[Bbox]
     dots: NDArray[np.float64]  # (point, 2)
-    lines: NDArray[np.float64]  # (point, 2), along the lines that lead to texts
+    lines: NDArray[np.float64]  # (line, point, 2), along the lines that lead to texts
     obstacles: NDArray[np.float64]  # (point, 2), what may be covered
 
 
@@ -108,10 +123,12 @@ def _best_place(
         for dx, dy in DIRECTIONS:
             offset = (dx * distance, dy * distance)
             box = _text_box(anchor + scale * np.array(offset), np.asarray(size), offset)
+            if not (_is_far(offset) or _is_beside(box, anchor, held.dots, scale)):
+                continue
             line = _leader(anchor, box) if _is_far(offset) else np.empty((0, 2))
             price = DISTANCE_PRICE * distance + _price(box, line, ax.bbox, held, scale)
             places.append(Place(price, offset, box, line))
-    best = min(places, key=lambda place: place.price)
+    best = min(places, key=lambda place: place.price)  # the far places are always among them
     return best if np.isfinite(best.price) else None
 
 
@@ -152,10 +169,34 @@ def _is_far(offset: tuple[float, float]) -> bool:
     return max(map(abs, offset)) > DISTANCES[0]
 
 
+def _is_beside(
+    box: Bbox, point: NDArray[np.float64], dots: NDArray[np.float64], scale: float
+) -> bool:
+    """Tell whether a text is seen to belong to its point: all other dots are clearly farther."""
+    others = dots[np.linalg.norm(dots - point, axis=1) > DOT_RADIUS * scale]  # not one with it
+    own, away = (
+        np.linalg.norm(np.clip(marks, box.min, box.max) - marks, axis=-1)
+        for marks in (point, others)
+    )
+    return bool((away > CLEARER * own).all())
+
+
 def _leader(point: NDArray[np.float64], box: Bbox) -> NDArray[np.float64]:
     """Return points (point, 2) in pixels on the line from a point to the nearest side of a box."""
     end = np.clip(point, box.min, box.max)
-    return np.asarray(point + np.linspace(0.1, 0.95, 40)[:, None] * (end - point))
+    return np.asarray(point + np.linspace(0.0, 1.0, N_ALONG)[:, None] * (end - point))
+
+
+def _crosses(line: NDArray[np.float64], lines: NDArray[np.float64]) -> bool:
+    """Tell whether a line (point, 2) crosses one of others (line, point, 2)."""
+
+    def side(a: NDArray[Any], b: NDArray[Any], of: NDArray[Any]) -> NDArray[np.bool_]:
+        along, to = np.moveaxis(b - a, -1, 0), np.moveaxis(of - a, -1, 0)
+        return np.asarray(along[0] * to[1] > along[1] * to[0])
+
+    start, end, first, last = line[0], line[-1], lines[:, 0], lines[:, -1]
+    apart = side(start, end, first) != side(start, end, last)
+    return bool((apart & (side(first, last, start) != side(first, last, end))).any())
 
 
 def _n_inside(points: NDArray[np.float64], box: Bbox) -> int:
@@ -176,10 +217,11 @@ def _price(box: Bbox, line: NDArray[np.float64], frame: Bbox, held: Held, scale:
     blocked = (
         any(box.overlaps(other) or _n_inside(line, other) for other in held.texts)
         or _n_inside(held.dots, box.padded(radius))
-        or _n_inside(held.lines, box)
-        or _n_near(held.lines, line, radius)
+        or _n_inside(held.lines.reshape(-1, 2), box)
+        or _n_near(held.lines[:, 4:].reshape(-1, 2), line[4:], radius)
+        or (len(line) and _crosses(line, held.lines))
     )
     if blocked or not inside:
         return np.inf
     # The line begins at a dot of its own.
-    return float(_n_inside(held.obstacles, box) + _n_near(held.dots, line[10:], radius))
+    return float(_n_inside(held.obstacles, box) + _n_near(held.dots, line[13:], radius))

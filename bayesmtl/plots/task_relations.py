@@ -11,6 +11,7 @@ from bayesmtl.plots.common import (
     INK,
     difference_unit,
     get_group,
+    given_structure,
     label_texts,
     linear_group,
     new_figure,
@@ -40,9 +41,9 @@ MAX_COLUMN_LABELS = 30
 FONT_SIZE = 7.0
 READING = (
     "How to read: below the diagonal the posterior mean; above it the value in the 90% interval "
-    "that lies closest to 0, that is, what is left once the uncertainty is granted. "
-    "Colour below but pale above: the data cannot tell the pair from 0."
+    "that lies closest to 0, that is, what is left once the uncertainty is granted."
 )
+READING_PALE = " Colour below but pale above: the data cannot tell the pair from 0."
 READING_NUMBERS = " Numbers: mean below, 90% interval above the diagonal."
 
 
@@ -56,6 +57,7 @@ class Map(NamedTuple):
     unit: str = ""  # of differences
     prior: str = ""  # interval of one correlation
     functions: bool = False
+    given: str = ""  # what makes the correlations of tasks positive whatever the data
 
 
 @quiet_glyphs()
@@ -175,7 +177,8 @@ def _draw_dense(
         _draw_map(figure, ax, panel)
     # The final note has the same number of lines whatever the thinning, so that the measured
     # height of the panels stays the height that they get.
-    note = [READING + READING_NUMBERS * (n_tasks <= MAX_TASKS_WITH_NUMBERS)]
+    reading = READING + READING_PALE * any(not panel.given for panel in maps)
+    note = [reading + READING_NUMBERS * (n_tasks <= MAX_TASKS_WITH_NUMBERS)]
     if reason and kind is None:
         note.append(f"No correlation is shown: {reason}")
     write_note(figure, [*note, " "])
@@ -198,6 +201,7 @@ def _read_map(relations: xr.Dataset, kind: str, order: NDArray[np.int64]) -> Map
         difference_unit(relations),
         _prior_interval(relations),
         "functions" in relations.attrs,
+        given_structure(relations) if kind == "task_correlation" else "",
     )
 
 
@@ -215,7 +219,8 @@ def _default_size(n_tasks: int, n_maps: int, texts: list[str]) -> tuple[float, f
     side = float(np.clip(0.17 * n_tasks, 4.4, 6.2))
     label = min(max(map(len, texts)), 30) * FONT_SIZE * 0.55 / 72
     below = label * 0.7 if n_tasks <= MAX_COLUMN_LABELS else 0.0
-    return n_maps * (side + 0.8) + label, side + below + 1.4
+    note = 2.0 if n_maps == 1 else 1.4  # and titles; below one panel it has more lines
+    return n_maps * (side + 0.8) + label, side + below + note
 
 
 def certain_part(panel: Map) -> NDArray[np.float64]:
@@ -240,9 +245,8 @@ def _draw_map(figure: Figure, ax: Axes, panel: Map) -> None:
         subtitle = f"root mean square over the pooled features,\nin {panel.unit}"
     else:
         limits, colours = (-1.0, 1.0), "PuOr"
-        settled = int((np.abs(certain_part(panel)[below]) > 0).sum())
         title = "Correlation between the tasks' feature effects"
-        subtitle = f"90% interval excludes 0 in {settled:,} of {pairs.size:,} pairs"
+        subtitle = _say_settled(panel, below)
         if panel.kind == "task_correlation":
             title, subtitle = "Correlation of the weights around their mean", subtitle + panel.prior
             title = "Correlation of the tasks' functions" if panel.functions else title
@@ -261,6 +265,14 @@ def _draw_map(figure: Figure, ax: Axes, panel: Map) -> None:
     ax.text(0.5, 1.015, subtitle, transform=ax.transAxes, ha="center", fontsize=8, color=INK)
     if n_tasks <= MAX_TASKS_WITH_NUMBERS:
         _write_numbers(ax, panel, cells, limits[1])
+
+
+def _say_settled(panel: Map, below: NDArray[np.bool_]) -> str:
+    """Say how many correlations the data settle, or that they have no say in it."""
+    if panel.given:
+        return f"positive or 0 by the {panel.given}, whatever the data"
+    settled = int((np.abs(certain_part(panel)[below]) > 0).sum())
+    return f"90% interval excludes 0 in {settled:,} of {int(below.sum()):,} pairs"
 
 
 def _write_numbers(ax: Axes, panel: Map, cells: NDArray[np.float64], top: float) -> None:

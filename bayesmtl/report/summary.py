@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesmtl.plots.common import given_structure
 from bayesmtl.plots.sharing import full_sharing
 from bayesmtl.posterior.access import has_gaussian_response, require_linear
 from bayesmtl.report.clusters import describe_clusters
@@ -148,8 +149,7 @@ def describe_correlations(relations: xr.Dataset) -> str:
     """How many pairs of tasks are correlated, and the pair that is most surely so."""
     if "task_correlation" not in relations or relations.sizes["task"] < 2:
         return ""
-    if {"rho", "level_share"} & set(relations):
-        # Those of a known graph or tree are positive whatever the data.
+    if given_structure(relations):
         return ""
     pairs = relations["task_correlation"].transpose("task", "task_bis", "statistic")
     row, column = np.triu_indices(pairs.sizes["task"], 1)

@@ -65,7 +65,12 @@ def test_improbable_edges_are_left_out() -> None:
     tree["task_relations"]["edge_probability"] *= 0.4
     figure = bm.plot_graph(tree)
     assert not figure.axes[0].get_lines()
+    assert (
+        "No pair has an edge of probability above 0.5; the surest is node 0 and node 1 in task 0: "
+        "0.40."
+    ) in " ".join(texts(figure).split())
     plt.close(figure)
+    assert "No pair" not in texts(bm.plot_graph(relations(4)))
 
 
 def test_one_task_and_tasks_as_nodes() -> None:
@@ -105,6 +110,15 @@ def test_prior_that_differs_by_pair() -> None:
     figure = bm.plot_graph(xr.DataTree.from_dict({"task_relations": group}))
     assert "0.15 to 0.29" in texts(figure)
     plt.close(figure)
+
+
+def test_a_given_graph_is_not_drawn() -> None:
+    for name, word in (("rho", "graph"), ("level_share", "tree")):
+        given = xr.DataTree.from_dict({"task_relations": xr.Dataset({name: 0.5})})
+        with pytest.raises(
+            bm.InvalidDataError, match=rf"the {word} of this fit was given.*bm\.SparseGraph"
+        ):
+            bm.plot_graph(given)
 
 
 def test_refusals() -> None:

@@ -58,3 +58,16 @@ def test_a_text_covers_no_dot() -> None:
     point = np.array([[0.5, 0.5]])
     assert place_labels(ax, point, ["a name"], everywhere, point)
     assert place_labels(ax, point, ["a name"], point, everywhere) == []
+
+
+def test_a_text_between_two_dots_has_a_line_to_its_own() -> None:
+    _, axes = new_figure(1, 1, (5.0, 4.0))
+    ax = axes[0, 0]
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    row = np.linspace(0.35, 0.65, 13)
+    rows = [np.column_stack([row, np.full(13, y)]) for y in (0.415, 0.585)]
+    dots = np.concatenate([[[0.5, 0.5], [0.375, 0.5], [0.625, 0.5]], *rows])
+    (between,) = place_labels(ax, dots[:1], ["a name"], dots, dots)
+    assert between.arrow_patch is not None
+    (alone,) = place_labels(ax, dots[:1], ["a name"], dots[:1], dots[[0, 0]])
+    assert alone.arrow_patch is None

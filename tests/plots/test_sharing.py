@@ -122,6 +122,19 @@ def test_names_of_the_extremes_do_not_overlap(make_fit: MakeFit, long_labels: La
         assert not any(box.overlaps(other) for other in boxes[:i])
 
 
+def test_names_cover_no_dot_of_a_small_figure(make_fit: MakeFit) -> None:
+    names = ["$ave_Acres^2", "Finca <La Loma>", "North/West 40", "très long nom de parcelle"]
+    names += ["Żabno", "Col[on]: x", "Only one row", "Plot 8", "B_9", "Hilltop", "k", "Ødegård"]
+    for seed in (20, 26):
+        figure = plot_sharing(make_fit(names, seed=seed), figsize=(7, 3))
+        for _ in range(3):
+            figure.draw_without_rendering()
+        ax = figure.axes[1]
+        dots = ax.transData.transform(np.asarray(ax.collections[1].get_offsets()))
+        for box in (Text.get_window_extent(text) for text in ax.texts):
+            assert not any(box.contains(*dot) for dot in dots)
+
+
 def test_tasks_at_one_point_are_named_together() -> None:
     x = np.array([1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0])
     mean = np.array([0.9, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2])

@@ -173,3 +173,44 @@ def test_the_subtitle_stays_above_its_panel(make_fit: MakeFit) -> None:
 def test_no_covariance_of_the_tasks_is_an_error(make_fit: MakeFit) -> None:
     with pytest.raises(UnsupportedError, match="no covariance of the tasks"):
         plot_task_relations(make_fit(list("ABCD")), kind="task_correlation")
+
+
+def in_the_way(figure: Figure) -> tuple[float, float]:
+    """Return the room in pixels above the titles, and between the task labels and the note."""
+    figure.draw_without_rendering()
+    panels = [ax for ax in figure.axes if ax.images]
+    ticks = [tick.get_window_extent().y0 for ax in panels for tick in ax.get_xticklabels()]
+    top = max(ax.title.get_window_extent().y1 for ax in panels)
+    return figure.bbox.y1 - top, min(ticks) - figure.texts[-1].get_window_extent().y1
+
+
+@pytest.mark.parametrize("dpi", [100, 150])
+@pytest.mark.parametrize("figsize", [None, (6.6, 6.8)])
+def test_one_panel_has_room_for_its_title_and_its_labels(
+    make_fit: MakeFit, figsize: tuple[float, float] | None, dpi: int
+) -> None:
+    names = [
+        "très long nom de parcelle numéro 12 (bis)",
+        *(f"Finca La Loma {i}" for i in range(11)),
+    ]
+    figure = plot_task_relations(make_fit(names, correlation=False), figsize=figsize)
+    figure.set_dpi(dpi)
+    above, between = in_the_way(figure)
+    assert above > 0
+    assert between > 0
+    panel = figure.axes[0].get_window_extent()
+    assert panel.width == pytest.approx(panel.height)
+
+
+@pytest.mark.parametrize(("name", "word"), [("rho", "graph"), ("level_share", "tree")])
+def test_correlations_by_construction_are_no_evidence(
+    make_fit: MakeFit, name: str, word: str
+) -> None:
+    fit = with_task_correlation(make_fit(list("ABCD"), ["dose", "age"]))
+    relations = fit["task_relations"].to_dataset()
+    fit["task_relations"] = xr.DataTree(relations.assign({name: 0.5}))
+    learned, given = (ax for ax in plot_task_relations(fit).axes if ax.images)
+    assert "excludes 0" in learned.texts[0].get_text()
+    assert f"positive or 0 by the {word}, whatever the data" in given.texts[0].get_text()
+    assert "excludes" not in given.texts[0].get_text()
+    assert "the data cannot tell" not in note(plot_task_relations(fit, kind="task_correlation"))
