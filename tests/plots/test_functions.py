@@ -73,10 +73,10 @@ def test_curves_of_a_linear_model_hold_the_other_columns() -> None:
     assert ax.get_xlabel() == "day"
     own = rows[rows["task"] == "b"]
     held = {"age": own["age"].median(), "diet": own["diet"].mode()[0], "visit": 2, "task": "b"}
-    line = max(ax.lines, key=lambda line: len(line.get_xdata()))
+    line = max(ax.lines, key=lambda line: np.size(line.get_xdata()))
     drawn = pd.DataFrame({"day": line.get_xdata()}).assign(**held)
     found = bm.predict(idata, drawn, as_frame=True)
-    np.testing.assert_allclose(line.get_ydata(), found["mean"])
+    np.testing.assert_allclose(np.asarray(line.get_ydata()), found["mean"])
     dots = next(line for line in ax.lines if line.get_marker() == "o")
     order = np.argsort(dots.get_xdata())
     np.testing.assert_allclose(np.asarray(dots.get_ydata())[order], own.sort_values("day")["y"])
@@ -108,8 +108,8 @@ def test_counts_are_drawn_as_shares() -> None:
     idata = fit_linear("y ~ day", rows, likelihood=bm.Binomial(trials="trials"))
     ax = bm.plot_functions(idata, rows, tasks=["a"]).axes[0]
     dots = next(line for line in ax.lines if line.get_marker() == "o")
-    np.testing.assert_allclose(dots.get_ydata(), rows["y"][:12] / 4)
-    assert np.max(ax.lines[1].get_ydata()) <= 1.0
+    np.testing.assert_allclose(np.asarray(dots.get_ydata()), rows["y"][:12] / 4)
+    assert np.max(np.asarray(ax.lines[1].get_ydata())) <= 1.0
     assert ax.get_ylim() == (-0.05, 1.05)
     assert ax.get_ylabel() == "y / trials"
 
