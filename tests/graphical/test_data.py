@@ -118,7 +118,7 @@ def test_missing_values_kept_or_left_out() -> None:
 def test_warnings() -> None:
     with pytest.warns(bm.BayesMTLWarning, match=r"one task \(a\)"):
         read(DATA[DATA["task"] == "a"])
-    with pytest.warns(bm.BayesMTLWarning, match=r'1 of 2 tasks have a single row \("b"\)'):
+    with pytest.warns(bm.BayesMTLWarning, match=r'1 of 2 tasks has a single row \("b"\)'):
         read(DATA.head(6))
     with pytest.warns(bm.BayesMTLWarning, match='"x0" and "y" are the same but for their units'):
         read(DATA.assign(y=-3.0 * DATA["x0"] + 1.0))
