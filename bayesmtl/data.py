@@ -196,12 +196,12 @@ def _warn_tasks(codes: np.ndarray, tasks: np.ndarray, warn_single: bool) -> None
         )
     single = np.flatnonzero(np.bincount(codes, minlength=len(tasks)) == 1)
     if warn_single and len(single):
+        verb, whose = ("has", "its") if len(single) == 1 else ("have", "their")
         lesson = (
             "noise and differences between tasks cannot be told apart without known standard errors"
             if len(single) == len(tasks)
-            else f"{'its' if len(single) == 1 else 'their'} estimates lean on the other tasks"
+            else f"{whose} estimates lean on the other tasks"
         )
-        verb = "has" if len(single) == 1 else "have"
         warn(
             f"{len(single)} of {count_text(len(tasks), 'task')} {verb} a single row "
             f"({shorten(list(tasks[single]))}): {lesson}",

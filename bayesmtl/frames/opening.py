@@ -74,8 +74,8 @@ def open_frame(data: Any) -> nw.DataFrame[Any]:
     try:
         opened = nw.from_native(data, pass_through=True)
     except nw.exceptions.DuplicateError as error:
-        detail = " ".join(str(error).split()).removeprefix("Expected unique column names, got: ")
-        detail = detail.removeprefix("- ").removeprefix("got: - ").replace(" - ", ", ")
+        detail = " ".join(str(error).split()).removeprefix("Expected unique column names, got: - ")
+        detail = detail.replace(" times - ", " times, ")
         raise InvalidDataError(
             f"the data have several columns of the same name ({detail}); rename or drop all but one"
         ) from error

@@ -64,12 +64,11 @@ def number_advice(
     str or None
         A conversion, or the cells that are no numbers; None where these are half or more.
     """
-    commas = [isinstance(cell, str) and bool(_DECIMAL_COMMA.fullmatch(cell)) for cell in cells]
     reads = numerals(cells)
-    if any(commas) and (reads | commas).all():
-        return 'its numbers have decimal commas: read them by pandas.read_csv(..., decimal=",")'
     if reads.all():
         return f"convert it: {fix_hint(frame, name, 'float')}"
+    if all(map(_DECIMAL_COMMA.fullmatch, cells[~reads])):
+        return 'its numbers have decimal commas: read them by pandas.read_csv(..., decimal=",")'
     if 2 * reads.sum() <= len(reads):
         return None
     broken = list(zip(cells[~reads], rows[~reads].tolist(), strict=True))

@@ -21,7 +21,7 @@ from bayesmtl.posterior.settings import FitSettings, fit_settings
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["FunctionData", "predict_points", "read_functions"]
+__all__ = ["FunctionData", "held_points", "predict_points", "read_functions"]
 
 _MOST_DRAWS = 500  # of which a picture is made
 
@@ -39,10 +39,10 @@ class FunctionData(NamedTuple):
     inputs : tuple of str
     drawn : tuple of str
         Those of the inputs that functions are drawn over where none is chosen.
-    scale : (task,)
-        Of the response, where each task has a unit of its own; else ones.
     held : pandas.DataFrame
         Columns (row,) that are no numbers.
+    scale : (task,) or None
+        Of the response, where each task has a unit of its own.
     what : str
         Name of the drawn response.
     bounds : (2,) or None
@@ -55,8 +55,8 @@ class FunctionData(NamedTuple):
     labels: np.ndarray
     inputs: tuple[str, ...]
     drawn: tuple[str, ...]
-    scale: np.ndarray | None
     held: pd.DataFrame
+    scale: np.ndarray | None = None
     what: str = ""
     bounds: tuple[float, float] | None = None
 
@@ -121,7 +121,6 @@ def _of_fit(idata: xr.DataTree, settings: FitSettings) -> FunctionData:
         rows.tasks,
         inputs,
         inputs,
-        None,
         pd.DataFrame(index=range(rows.task.size)),
     )
 
@@ -154,9 +153,15 @@ def _of_frame(idata: xr.DataTree, settings: FitSettings, data: Any) -> FunctionD
         labels,
         names,
         smooth or tuple(name for name in names if name in parsed.columns),
-        None,
         pd.DataFrame(held, index=range(rows.task.size)),
     )
+
+
+def held_points(data: FunctionData, task: int, count: int) -> np.ndarray:
+    """Points (point, input) at the medians of the rows of a task, of all rows where it has none."""
+    mine = data.task == task
+    rows = data.features[mine] if mine.any() else data.features
+    return np.tile(np.median(rows, axis=0), (count, 1))
 
 
 def predict_points(

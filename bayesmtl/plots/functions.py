@@ -18,7 +18,12 @@ from bayesmtl.plots.common import (
     quiet_glyphs,
     write_note,
 )
-from bayesmtl.plots.function_values import FunctionData, predict_points, read_functions
+from bayesmtl.plots.function_values import (
+    FunctionData,
+    held_points,
+    predict_points,
+    read_functions,
+)
 from bayesmtl.posterior.access import require_fit
 
 if TYPE_CHECKING:
@@ -186,7 +191,7 @@ def _draw_curve(
     drawn: tuple[float, int | None],
 ) -> None:
     mine = data.task == task
-    points = _held_points(data, task, _POINTS)
+    points = held_points(data, task, _POINTS)
     points[:, axis] = np.linspace(
         data.features[:, axis].min(), data.features[:, axis].max(), _POINTS
     )
@@ -208,13 +213,6 @@ def _draw_curve(
     if data.bounds is not None:
         (low, high), margin = data.bounds, 0.05
     ax.set_ylim(low - margin, high + margin)
-
-
-def _held_points(data: FunctionData, task: int, count: int) -> np.ndarray:
-    """Points (point, input) at the medians of the rows of a task."""
-    mine = data.task == task
-    rows = data.features[mine] if mine.any() else data.features
-    return np.tile(np.median(rows, axis=0), (count, 1))
 
 
 def _in_units(data: FunctionData, task: int) -> np.ndarray:
@@ -244,7 +242,7 @@ def _draw_maps(
     cells = np.stack([part.ravel() for part in np.meshgrid(*grid)], axis=1)
     means = []
     for task in chosen:
-        points = _held_points(data, task, len(cells))
+        points = held_points(data, task, len(cells))
         points[:, drawn] = cells
         found = predict_points(idata, data, task, points, 0.9, random_seed)
         means.append(found["mean"].to_numpy())

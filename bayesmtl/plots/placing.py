@@ -23,7 +23,9 @@ DISTANCES = (6, 14, 26, 42, 62, 86)  # points
 DISTANCE_PRICE = 0.05  # a covered obstacle costs as much as 20 points of distance
 DIRECTIONS = [(dx, dy) for dx in (1.0, -1.0, 0.3, -0.3, 0.0) for dy in (0, 1, -1) if dx or dy]
 DOT_RADIUS = 3.0  # points
-N_ALONG = 41  # points that stand for a line; the first lie at its dot
+N_ALONG = 41  # points that stand for a line
+# Its first points, which lines of other dots may meet, and which other dots may be near.
+AT_DOT, NEAR_DOT = 4, 13
 MOST_LAYOUTS = 8
 CLEARER = 2.0  # how much farther than its own all other dots are of a text without a line
 SIDES_X = {1: "left", -1: "right", 0: "center"}
@@ -218,10 +220,10 @@ def _price(box: Bbox, line: NDArray[np.float64], frame: Bbox, held: Held, scale:
         any(box.overlaps(other) or _n_inside(line, other) for other in held.texts)
         or _n_inside(held.dots, box.padded(radius))
         or _n_inside(held.lines.reshape(-1, 2), box)
-        or _n_near(held.lines[:, 4:].reshape(-1, 2), line[4:], radius)
+        or _n_near(held.lines[:, AT_DOT:].reshape(-1, 2), line[AT_DOT:], radius)
         or (len(line) and _crosses(line, held.lines))
     )
     if blocked or not inside:
         return np.inf
     # The line begins at a dot of its own.
-    return float(_n_inside(held.obstacles, box) + _n_near(held.dots, line[13:], radius))
+    return float(_n_inside(held.obstacles, box) + _n_near(held.dots, line[NEAR_DOT:], radius))

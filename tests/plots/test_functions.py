@@ -18,10 +18,15 @@ def make_functions(formula: str, shift: float = 0.0) -> xr.DataTree:
     rows = pd.DataFrame({"task": np.repeat(["a", "b"], 15), "x": rng.random(30)})
     rows["z"] = rng.random(30)
     rows["yield in $"] = np.sin(5 * rows.x) + rows.z + shift * (rows.task == "b")
+    return fit_functions(f"`yield in $` ~ {formula}", rows)
+
+
+def fit_functions(formula: str, rows: pd.DataFrame) -> xr.DataTree:
+    """A short fit of functions."""
     short: dict[str, Any] = {"draws": 5, "tune": 5, "chains": 1, "basis_size": 4}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.BayesMTLWarning)
-        model = bm.MultiTaskGP(f"`yield in $` ~ {formula}", task="task")
+        model = bm.MultiTaskGP(formula, task="task")
         return model.fit(rows, **short, random_seed=1, progressbar=False)
 
 
@@ -126,9 +131,5 @@ def test_levels_and_formulas_without_numbers_have_no_functions() -> None:
 
 def test_inputs_may_have_any_name() -> None:
     rows = make_rows().rename(columns={"day": "N rate [kg/ha]"})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bm.BayesMTLWarning)
-        model = bm.MultiTaskGP("y ~ `N rate [kg/ha]`", task="task")
-        short: dict[str, Any] = {"draws": 5, "tune": 5, "chains": 1, "basis_size": 4}
-        idata = model.fit(rows, **short, random_seed=1, progressbar=False)
+    idata = fit_functions("y ~ `N rate [kg/ha]`", rows)
     assert bm.plot_functions(idata).axes[0].get_xlabel() == "N rate [kg/ha]"

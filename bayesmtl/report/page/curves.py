@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayesmtl.plots.function_values import FunctionData, predict_points, read_functions
+from bayesmtl.plots.function_values import (
+    FunctionData,
+    held_points,
+    predict_points,
+    read_functions,
+)
 from bayesmtl.report.page.packing import json_number, pack
 from bayesmtl.report.page.tasks import PageTasks
 
@@ -63,9 +68,7 @@ def _dots(data: FunctionData, task: int, n_inputs: int) -> list[list[float | Non
 
 
 def _curve_panel(idata: xr.DataTree, data: FunctionData, task: int) -> dict[str, Any]:
-    mine = data.task == task
-    rows = data.features[mine] if mine.any() else data.features
-    points = np.tile(np.median(rows, axis=0), (_POINTS, 1))
+    points = held_points(data, task, _POINTS)
     points[:, 0] = np.linspace(data.features[:, 0].min(), data.features[:, 0].max(), _POINTS)
     found = predict_points(idata, data, task, points, _LEVEL, 0)
     out: dict[str, Any] = {"rows": _dots(data, task, 1)}

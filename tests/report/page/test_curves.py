@@ -48,7 +48,7 @@ def test_more_inputs_are_held_at_their_medians(
     labels = np.array(["a", "b", "c"])
     names, held = ("x", "y", "z"), pd.DataFrame(index=range(3))
     task, response = np.zeros(3, int), np.ones(3)
-    data = FunctionData(inputs, task, response, labels, names, names, None, held)
+    data = FunctionData(inputs, task, response, labels, names, names, held)
     asked = []
 
     def predict(*arguments: Any) -> pd.DataFrame:
