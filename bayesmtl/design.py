@@ -19,25 +19,21 @@ from bayesmtl.formulas.encoding import (
     warn_constant,
     warn_many_levels,
 )
-from bayesmtl.formulas.expressions import Expression
 from bayesmtl.formulas.levels import learn_levels
-from bayesmtl.formulas.parsing import formula_columns, parse_formula
+from bayesmtl.formulas.parsing import formula_columns, parse_formula, parse_response
 from bayesmtl.frames.columns import Column
-from bayesmtl.frames.missing import complete_columns, missing_text, read_columns
+from bayesmtl.frames.missing import missing_text, read_columns
 from bayesmtl.frames.opening import open_frame, require_columns, shorten
 from bayesmtl.trunk import check_trunk, forward
 
 __all__ = [
     "Design",
-    "feature_matrix",
     "feature_scales",
     "features_of",
     "formula_columns",
     "learn_design",
-    "response_expression",
     "response_of",
     "response_variable",
-    "response_vector",
 ]
 
 _USED = np.False_
@@ -188,32 +184,6 @@ def learn_design(
     return Design(formula, parsed.response_text, features, parsed.intercept, encoding)
 
 
-def feature_matrix(design: Design, data: Any) -> np.ndarray:
-    """Make the features of rows.
-
-    Parameters
-    ----------
-    design : Design
-        A learned design.
-    data : data frame
-        Rows; only the columns of the right side are read.
-
-    Returns
-    -------
-    numpy.ndarray, shape (row, feature)
-        Features on the user's scale, without an intercept column.
-
-    Raises
-    ------
-    InvalidDataError
-        If a column or value is missing or unusable, or a category has not been learned.
-    """
-    frame = open_frame(data)
-    names = parse_formula(design.formula).columns
-    columns = complete_columns(frame, names, f"the formula {design.formula!r}")
-    return features_of(design, frame, columns, np.arange(len(frame)))
-
-
 def feature_scales(design: Design, features: np.ndarray) -> np.ndarray:
     """Scales of the features that a basis sets itself.
 
@@ -232,34 +202,6 @@ def feature_scales(design: Design, features: np.ndarray) -> np.ndarray:
     factors, state = parse_formula(design.formula).factors, design.encoding["state"]
     bases = {text: state[text] for text, factor in factors.items() if factor.basis is not None}
     return basis_scales(bases, design.features, features)
-
-
-def response_vector(design: Design, data: Any) -> np.ndarray:
-    """Compute the response of rows.
-
-    Parameters
-    ----------
-    design : Design
-        A learned design with a left side.
-    data : data frame
-        Rows in long format.
-
-    Returns
-    -------
-    numpy.ndarray, shape (row,)
-        The response.
-
-    Raises
-    ------
-    InvalidModelError
-        If the formula has no left side.
-    InvalidDataError
-        If a column or value is missing or unusable.
-    """
-    frame = open_frame(data)
-    response = response_expression(design)
-    columns = complete_columns(frame, response.columns, f"the formula {design.formula!r}")
-    return response_of(design, frame, columns, np.arange(len(frame)))
 
 
 def features_of(
@@ -300,7 +242,7 @@ def response_of(
     InvalidModelError
         If the formula has no left side.
     """
-    return compute_numbers(response_expression(design), frame, columns, rows, {})
+    return compute_numbers(parse_response(design.formula), frame, columns, rows, {})
 
 
 def response_variable(design: Design) -> str:
@@ -311,20 +253,3 @@ def response_variable(design: Design) -> str:
     """
     name = re.sub(r"\s*/\s*", " per ", str(design.response))
     return "y" if name in _DIMENSIONS else name
-
-
-def response_expression(design: Design) -> Expression:
-    """The left side of the formula.
-
-    Raises
-    ------
-    InvalidModelError
-        If there is none.
-    """
-    response = parse_formula(design.formula).response
-    if response is None:
-        raise InvalidModelError(
-            f"the formula {design.formula!r} has no left side, and a response is needed; "
-            f'write "y {design.formula if "~" in design.formula else "~ " + design.formula}"'
-        )
-    return response

@@ -17,7 +17,7 @@ from bayesmtl.data import Rows, read_rows, read_task_features, unused_rows
 from bayesmtl.design import Design, feature_scales, formula_columns, learn_design
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.fitting import check_sizes, run, run_settings
-from bayesmtl.formulas.parsing import parse_formula
+from bayesmtl.formulas.parsing import parse_formula, parse_response
 from bayesmtl.inference.options import read_options
 from bayesmtl.keys import refuse_unknown
 from bayesmtl.likelihoods import LIKELIHOODS, Mixed, response_levels
@@ -103,7 +103,7 @@ class Model:
     standardize: bool = True
 
     def __post_init__(self) -> None:
-        formula_columns(self.formula)
+        parse_response(self.formula)
         if not isinstance(self.task, str):
             raise InvalidModelError(f"task must be the name of a column, got {self.task!r}")
         if not isinstance(self.relation, get_args(Relation)):
@@ -139,7 +139,11 @@ class Model:
             raise InvalidModelError(f"standardize must be True or False, got {self.standardize!r}")
 
     def _check_task_features(self, formula: str) -> None:
-        formula_columns(formula)
+        if parse_formula(formula).response is not None:
+            raise InvalidModelError(
+                f"task_features takes a formula without a left side, like "
+                f'"~{formula.partition("~")[2]}", not {formula!r}'
+            )
         separate_population = self.intercept in (None, "exchangeable")
         parts = (self._common, self.intercept)
         populations = (Exchangeable, *get_args(Clusters), *get_args(Correlated))

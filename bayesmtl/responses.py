@@ -12,8 +12,9 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
-from bayesmtl.design import Design, response_expression
+from bayesmtl.design import Design
 from bayesmtl.errors import InvalidDataError, InvalidModelError, InvalidTypeError
+from bayesmtl.formulas.parsing import parse_response
 from bayesmtl.frames.columns import LARGEST_EXACT, Column, exact_values
 from bayesmtl.frames.opening import count_text
 from bayesmtl.likelihoods.levels import has_text_levels, level_codes
@@ -99,7 +100,7 @@ def mixed_response(
 
 
 def _response_column(design: Design) -> str:
-    response = response_expression(design)
+    response = parse_response(design.formula)
     if not isinstance(response.node, ast.Name):
         raise InvalidModelError(
             f"levels are read from a column: the left side of the formula {design.formula!r} must "

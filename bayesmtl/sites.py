@@ -19,7 +19,6 @@ __all__ = [
     "add_sites",
     "collapse",
     "collapse_roots",
-    "condition",
     "evaluate",
     "square_root",
 ]
@@ -121,28 +120,3 @@ def evaluate(sites: GaussianSites, weights: np.ndarray) -> np.ndarray:
     linear = np.einsum("ti,ti->t", sites.moment, wide)
     quadratic = np.einsum("ti,tij,tj->t", wide, sites.gram, wide)
     return np.asarray(sites.constant + linear - 0.5 * quadratic)
-
-
-def condition(
-    sites: GaussianSites, mean: np.ndarray, covariance: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (task, feature) and covariance of ``w_t ~ N(mean_t, D)`` given its site.
-
-    Parameters
-    ----------
-    sites : GaussianSites
-    mean : (task, feature) or (feature,)
-    covariance : (feature, feature)
-        D, possibly singular.
-
-    Returns
-    -------
-    mean : (task, feature)
-    covariance : (task, feature, feature)
-    """
-    root = square_root(covariance)
-    inner = np.eye(root.shape[0]) + root.T @ sites.gram @ root
-    posterior = root @ np.linalg.solve(inner, np.broadcast_to(root.T, inner.shape))
-    wide = np.broadcast_to(mean, sites.moment.shape)
-    score = sites.moment - np.einsum("tij,tj->ti", sites.gram, wide)
-    return wide + np.einsum("tij,tj->ti", posterior, score), posterior

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bayesmtl.design import Design, features_of, formula_columns
-from bayesmtl.errors import InvalidDataError, InvalidModelError
+from bayesmtl.errors import InvalidDataError
 from bayesmtl.frames.labels import Labels, check_task_column, code_labels, read_labels
 from bayesmtl.frames.missing import missing_error, read_columns
 from bayesmtl.frames.opening import count_text, open_frame, require_columns, shorten
@@ -44,15 +44,10 @@ def read_task_features(
     Raises
     ------
     InvalidModelError
-        If the formula has a left side or holds the task column.
+        If the formula holds the task column.
     InvalidDataError
         If a task has no row, or its rows differ in a feature.
     """
-    if design.response is not None:
-        raise InvalidModelError(
-            f"task_features takes a formula without a left side, like "
-            f'"~{design.formula.partition("~")[2]}", not {design.formula!r}'
-        )
     names = formula_columns(design.formula)
     check_task_column(task, design.formula, names)
     frame = open_frame(data)

@@ -63,11 +63,13 @@ DATA = regression(3, 5, 2)
             {"task_features": "~ z", "relation": Independent(), "intercept": Pooled()},
             "task_features predict what is drawn from a population",
         ),
+        ({"task_features": "u ~ z"}, 'takes a formula without a left side, like "~ z", not'),
+        ({"formula": "~ x0"}, 'no left side, and a response is needed; write "y ~ x0"'),
     ],
 )
 def test_settings_that_do_not_fit(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidModelError, match=message):
-        Model("y ~ x0", **{"task": "task", **settings})
+        Model(**{"formula": "y ~ x0", "task": "task", **settings})
 
 
 def test_task_features_go_with_any_exchangeable_part() -> None:

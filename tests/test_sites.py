@@ -9,7 +9,6 @@ from bayesmtl.sites import (
     GaussianSites,
     add_sites,
     collapse,
-    condition,
     evaluate,
     square_root,
 )
@@ -84,33 +83,6 @@ def test_added_sites_are_the_site_of_all_rows(rng: np.random.Generator) -> None:
     whole = [(np.concatenate([x for x, _ in rows]), np.concatenate([y for _, y in rows]))]
     for one, other in zip(add_sites(make_sites(rows)), make_sites(whole), strict=True):
         np.testing.assert_allclose(one, other, **TIGHT)
-
-
-@pytest.mark.parametrize("kind", COVARIANCES)
-def test_conditional_weights_are_those_of_the_joint_normal(
-    kind: str, rng: np.random.Generator
-) -> None:
-    rows, covariance = make_rows(rng), COVARIANCES[kind](rng)
-    prior_means = rng.normal(size=(4, 3))
-    mean, posterior = condition(make_sites(rows), prior_means, covariance)
-    for t, (x, y) in enumerate(rows):
-        gain = covariance @ x.T @ np.linalg.inv(x @ covariance @ x.T + 0.8**2 * np.eye(len(y)))
-        np.testing.assert_allclose(
-            mean[t], prior_means[t] + gain @ (y - x @ prior_means[t]), **TIGHT
-        )
-        np.testing.assert_allclose(posterior[t], covariance - gain @ x @ covariance, **TIGHT)
-
-
-def test_prior_times_likelihood_is_posterior_times_evidence(rng: np.random.Generator) -> None:
-    rows, covariance, prior_mean = make_rows(rng), random_spd(3, rng), rng.normal(size=3)
-    sites = make_sites(rows)
-    mean, posterior = condition(sites, prior_mean, covariance)
-    weights = rng.normal(size=(4, 3))
-    left = evaluate(sites, weights) + [log_normal(w, prior_mean, covariance) for w in weights]
-    right = evaluate(collapse(sites, covariance), prior_mean) + [
-        log_normal(*each) for each in zip(weights, mean, posterior, strict=True)
-    ]
-    np.testing.assert_allclose(left, right, **TIGHT)
 
 
 @pytest.mark.parametrize("kind", COVARIANCES)

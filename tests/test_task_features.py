@@ -9,7 +9,7 @@ import pytest
 
 from bayesmtl.data import read_task_features
 from bayesmtl.design import Design, learn_design
-from bayesmtl.errors import InvalidDataError, InvalidModelError
+from bayesmtl.errors import InvalidDataError
 from tests.frame_cases import BASE, LIBRARIES, make
 
 
@@ -51,10 +51,3 @@ def test_missing_task_features() -> None:
         task_features(data, ["a", "b", "c"])
     found = task_features(data, ["a", "b", "c"], missing="drop")
     np.testing.assert_array_equal(found, [[1.0], [2.0], [3.0]])
-
-
-def test_task_features_have_no_left_side() -> None:
-    data = pd.DataFrame(BASE)
-    design = learn_design("y ~ x", data)
-    with pytest.raises(InvalidModelError, match=r'without a left side, like "~ x"'):
-        read_task_features(data, design, task="task", tasks=np.array(["a"], dtype=object))

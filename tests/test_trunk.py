@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesmtl.design import Design, feature_matrix, learn_design
+from bayesmtl.design import Design, learn_design
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.trunk import forward, learned_names
+from tests.designs import feature_matrix
 
 ROWS = pd.DataFrame({"y": [0.0, 1.0, 2.0], "a": [1.0, 2.0, 4.0], "g": ["u", "v", "u"]})
 

@@ -12,7 +12,7 @@ from bayesmtl.errors import InvalidModelError
 from bayesmtl.formulas.expressions import ALLOWED, Expression, parse_expression
 from bayesmtl.formulas.syntax import check_tokens, check_tree
 
-__all__ = ["Formula", "formula_columns", "parse_formula"]
+__all__ = ["Formula", "formula_columns", "parse_formula", "parse_response"]
 
 
 class Formula(NamedTuple):
@@ -94,6 +94,33 @@ def parse_formula(formula: str) -> Formula:
             f'the formula must be a text like "y ~ x", not {type(formula).__name__}'
         )
     return _parse(formula)
+
+
+def parse_response(formula: str) -> Expression:
+    """Parse a formula that must have a left side, and return that side.
+
+    Parameters
+    ----------
+    formula : str
+        `"y ~ x"` or `"log(y) ~ x"`.
+
+    Returns
+    -------
+    Expression
+        The response.
+
+    Raises
+    ------
+    InvalidModelError
+        If the formula cannot be read or has no left side.
+    """
+    response = parse_formula(formula).response
+    if response is None:
+        raise InvalidModelError(
+            f"the formula {formula!r} has no left side, and a response is needed; "
+            f'write "y {formula if "~" in formula else "~ " + formula}"'
+        )
+    return response
 
 
 @lru_cache(maxsize=64)

@@ -8,9 +8,9 @@ import numpy as np
 
 from bayesmtl.errors import InvalidDataError, InvalidModelError, warn
 from bayesmtl.frames.columns import Column, read_cells, read_column
-from bayesmtl.frames.opening import count_text, require_columns, rows_text
+from bayesmtl.frames.opening import count_text, rows_text
 
-__all__ = ["complete_columns", "kept_rows", "missing_error", "missing_text", "read_columns"]
+__all__ = ["kept_rows", "missing_error", "missing_text", "read_columns"]
 
 
 def read_columns(
@@ -32,24 +32,6 @@ def read_columns(
     for name, column in columns.items():
         if column.kind == "number" and np.isinf(column.values).any():
             raise infinite_error(name, column.values)
-    return columns
-
-
-def complete_columns(
-    frame: nw.DataFrame[Any], names: Sequence[str], role: str
-) -> dict[str, Column]:
-    """Read columns that must be there and hold no missing values.
-
-    Raises
-    ------
-    InvalidDataError
-        If a column is not there, or a value is missing, infinite or unusable.
-    """
-    require_columns(frame, names, role=role, error=InvalidDataError)
-    columns = read_columns(frame, names)
-    masks = {name: column.missing for name, column in columns.items()}
-    if any(mask.any() for mask in masks.values()):
-        raise missing_error(masks)
     return columns
 
 

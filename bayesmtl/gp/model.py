@@ -9,9 +9,9 @@ from typing import Any
 
 import xarray as xr
 
-from bayesmtl.design import formula_columns
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.fitting import run_settings
+from bayesmtl.formulas.parsing import parse_response
 from bayesmtl.gp.data import FunctionProblem, read_functions
 from bayesmtl.gp.story import function_story
 from bayesmtl.keys import refuse_unknown
@@ -107,7 +107,7 @@ class MultiTaskGP:
     missing: str = "error"
 
     def __post_init__(self) -> None:
-        formula_columns(self.formula)
+        parse_response(self.formula)
         if not isinstance(self.task, str):
             raise InvalidModelError(f"task must be the name of a column, got {self.task!r}")
         choices = {

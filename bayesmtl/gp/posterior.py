@@ -19,7 +19,7 @@ from bayesmtl.inference.approximations import (
 )
 from bayesmtl.posterior.importance import smoothed_weights
 
-__all__ = ["HyperDraws", "approximate", "log_posterior", "sample_nuts"]
+__all__ = ["HyperDraws", "LogPosterior", "approximate", "sample_nuts"]
 
 _ITERATIONS, _STARTS = 2000, 3
 _LEAST_CURVATURE = 0.3
@@ -96,11 +96,6 @@ class LogPosterior(NamedTuple):
         if not np.isfinite(value) or not np.isfinite(gradient).all():
             raise _Recoverable("the density is not finite")
         return value, gradient
-
-
-def log_posterior(prior: HyperPrior, marginal: Marginal) -> LogPosterior:
-    """Put both together."""
-    return LogPosterior(prior, marginal)
 
 
 def sample_nuts(

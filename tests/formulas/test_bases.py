@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesmtl.design import Design, feature_matrix, feature_scales, learn_design
+from bayesmtl.design import Design, feature_scales, learn_design
 from bayesmtl.errors import (
     BayesMTLWarning,
     InvalidDataError,
@@ -15,6 +15,7 @@ from bayesmtl.errors import (
     InvalidTypeError,
 )
 from bayesmtl.numerics.kernels import kernel_values, scaled_distances
+from tests.designs import feature_matrix
 
 TERMS = (
     "hsgp(x)",
@@ -173,9 +174,6 @@ def test_inputs_are_numbers(frame: pd.DataFrame) -> None:
         learn_design("y ~ hsgp(day)", dates)
     with pytest.raises(InvalidTypeError, match='"g" holds text'):
         learn_design("y ~ spline(g)", frame)
-    design = learn_design("y ~ hsgp(x)", frame)
-    with pytest.raises(InvalidDataError, match=r'"x" has 1 missing value \(row 1\)'):
-        feature_matrix(design, pd.DataFrame({"x": [1.0, np.nan]}))
 
 
 def test_too_few_functions_warn_when_learned_only(frame: pd.DataFrame) -> None:

@@ -16,6 +16,7 @@ from tests.gp.cases import curves
 
 CORRELATION = np.array([[1.0, 0.8, -0.6], [0.8, 1.0, -0.4], [-0.6, -0.4, 1.0]])
 REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"formula": "~ x"}, "no left side, and a response is needed"),
     ({"task": 3}, "task must be the name of a column, got 3"),
     ({"kernel": "matern"}, "kernel must be one of 'matern12', .*, got 'matern'"),
     ({"coregionalization": "full"}, "coregionalization must be one of 'icm', 'lmc'"),
