@@ -9,6 +9,7 @@ import numpy as np
 from bayesmtl.data import Rows
 from bayesmtl.errors import warn
 from bayesmtl.frames.opening import shorten
+from bayesmtl.likelihoods.gaussian import Gaussian
 
 __all__ = [
     "warn_of_collinear_features",
@@ -16,6 +17,7 @@ __all__ = [
     "warn_of_vague_correlations",
     "warn_of_vague_edges",
     "warn_of_vague_partitions",
+    "warn_of_yes_or_no",
 ]
 
 # More features than these, with fewer rows a task than so many times their number, say little of a
@@ -44,6 +46,16 @@ def warn_of_separation(rows: Rows, features: tuple[str, ...]) -> None:
             f"a single feature ({names}) separates the rows with response 1 from those with 0: "
             "the data set no bound to its weights, only their prior does; check that it is not "
             "the response in another guise, or set priors of its mean and scale"
+        )
+
+
+def warn_of_yes_or_no(rows: Rows, likelihood: object) -> None:
+    """Warn of a response of zeros and ones under a Gaussian likelihood, the default."""
+    if isinstance(likelihood, Gaussian) and np.array_equal(np.unique(rows.response), (0.0, 1.0)):
+        warn(
+            "every response is 0 or 1, and likelihood=bm.Gaussian() takes them for measurements: "
+            "predictions are no probabilities and leave 0 to 1; for yes or no write "
+            "likelihood=bm.Bernoulli()"
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.assembly import Prepared, assemble
-from bayesmtl.cautions import warn_of_collinear_features
+from bayesmtl.cautions import warn_of_collinear_features, warn_of_yes_or_no
 from bayesmtl.data import Rows, read_rows, read_task_features, unused_rows
 from bayesmtl.design import Design, feature_scales, formula_columns, learn_design
 from bayesmtl.errors import InvalidModelError
@@ -291,6 +291,7 @@ class Model:
                 missing=self.missing,  # type: ignore[arg-type]
             )
             task_scales = feature_scales(task_design, z)
+        warn_of_yes_or_no(rows, self.likelihood)
         scales = feature_scales(design, rows.features)
         if design.trunk is None:
             warn_of_collinear_features(

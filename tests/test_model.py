@@ -197,6 +197,13 @@ def test_warnings_point_to_the_call_of_the_user() -> None:
     assert [warning.filename for warning in caught] == [__file__]
 
 
+def test_zeros_and_ones_taken_for_measurements_are_announced() -> None:
+    data = DATA.assign(y=(DATA["y"] > 0).astype(int))
+    match = r"every response is 0 or 1, .*; for yes or no write likelihood=bm.Bernoulli\(\)"
+    with pytest.warns(BayesMTLWarning, match=match):
+        Model("y ~ x0", "task").prepare(data)
+
+
 def test_collinear_features_are_named_once() -> None:
     data = DATA.assign(months=12.0 * DATA["x0"] + 3.0, both=DATA["x0"] - DATA["x1"])
     with pytest.warns(BayesMTLWarning, match='of "x0", "months", one is a sum') as caught:

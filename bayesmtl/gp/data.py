@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from bayesmtl.cautions import warn_of_yes_or_no
 from bayesmtl.data import Rows, read_rows
 from bayesmtl.design import Design, learn_design
 from bayesmtl.errors import InvalidDataError, InvalidModelError
@@ -116,6 +117,7 @@ def read_functions(model: MultiTaskGP, data: Any) -> FunctionProblem:
         warn_single=isinstance(model.likelihood, Gaussian),
     )
     assert table.response is not None
+    warn_of_yes_or_no(table, model.likelihood)
     if tasks is not None and len(table.tasks) > len(tasks):
         raise InvalidModelError(
             f"task_covariance has no row for the task {table.tasks[len(tasks)]!r} of the data: its "

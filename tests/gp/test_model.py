@@ -91,6 +91,8 @@ def test_data_that_do_not_fit_are_refused() -> None:
         prepare(noise_sd={"z": 1.0})
     with pytest.raises(bm.InvalidModelError, match="'u' is no feature"):
         prepare(lengthscale={"u": 1.0})
+    with pytest.warns(bm.BayesMTLWarning, match="every response is 0 or 1"):
+        prepare(data.assign(y=(data.y > 0).astype(int)))
     labelled = pd.DataFrame(np.eye(2), index=["a", "b"], columns=["a", "b"])
     with pytest.raises(bm.InvalidModelError, match="task_covariance has no row for the task 'c'"):
         prepare(task_covariance=labelled)
