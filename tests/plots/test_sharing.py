@@ -122,6 +122,17 @@ def test_names_of_the_extremes_do_not_overlap(make_fit: MakeFit, long_labels: La
         assert not any(box.overlaps(other) for other in boxes[:i])
 
 
+@pytest.mark.parametrize(("width", "lines"), [(7.0, 2), (11.0, 1)])
+def test_titles_stay_in_the_figure(make_fit: MakeFit, width: float, lines: int) -> None:
+    figure = plot_sharing(make_fit(range(8)), figsize=(width, 3.0))
+    figure.draw_without_rendering()
+    boxes = [ax.title.get_window_extent() for ax in figure.axes]
+    assert min(box.x0 for box in boxes) >= 0.0
+    assert max(box.x1 for box in boxes) <= figure.bbox.width
+    assert max(box.y1 for box in boxes) <= figure.bbox.height
+    assert figure.axes[1].get_title().count("\n") == lines - 1
+
+
 def test_names_cover_no_dot_of_a_small_figure(make_fit: MakeFit) -> None:
     names = ["$ave_Acres^2", "Finca <La Loma>", "North/West 40", "très long nom de parcelle"]
     names += ["Żabno", "Col[on]: x", "Only one row", "Plot 8", "B_9", "Hilltop", "k", "Ødegård"]
