@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_functions"]
 
 _POINTS, _CELLS = 120, 30
-_MOST_PANELS, _COLUMNS = 12, 4
+_COLUMNS = 4
 _FAINT = "#C9C4BC"
 _MOST_DOTS = 600
 _MOST_RATIO = 5.0  # of a common range of colours to that of one task
@@ -153,8 +153,7 @@ def _reading(data: FunctionData, drawn: list[int], ci_prob: float, left_out: int
 def _choose_tasks(data: FunctionData, tasks: Sequence[Any] | None) -> list[int]:
     labels = data.labels.tolist()
     if tasks is None:
-        counts = np.bincount(data.task, minlength=len(labels))
-        return np.sort(np.argsort(-counts, kind="stable")[:_MOST_PANELS]).tolist()
+        return data.most_told.tolist()
     unknown = [task for task in tasks if task not in labels]
     if unknown or not len(tasks):
         raise InvalidDataError(

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.plots.function_values import (
+    MOST_PANELS,
     FunctionData,
     held_points,
     predict_points,
@@ -18,7 +19,7 @@ from bayesmtl.report.page.tasks import PageTasks
 
 __all__ = ["function_curves"]
 
-_MOST_PANELS, _POINTS, _CELLS, _MOST_DOTS = 12, 60, 24, 300
+_POINTS, _CELLS, _MOST_DOTS = 60, 24, 300
 _LEVEL = 0.9
 
 
@@ -45,14 +46,14 @@ def function_curves(idata: xr.DataTree, tasks: PageTasks) -> dict[str, Any]:
         For inputs that are computed from columns.
     """
     data = read_functions(idata)
-    counts = np.bincount(data.task, minlength=len(data.labels))
-    chosen = np.sort(np.argsort(-counts, kind="stable")[:_MOST_PANELS])
     of_two = len(data.inputs) == 2
     panel = _map_panel if of_two else _curve_panel
-    panels = [panel(idata, data, int(task)) | {"task": tasks.labels[task]} for task in chosen]
+    panels = [
+        panel(idata, data, int(task)) | {"task": tasks.labels[task]} for task in data.most_told
+    ]
     notes = []
-    if len(data.labels) > _MOST_PANELS:
-        notes.append(f"The {_MOST_PANELS} of {len(data.labels):,} tasks with the most rows.")
+    if len(data.labels) > MOST_PANELS:
+        notes.append(f"The {MOST_PANELS} of {len(data.labels):,} tasks with the most rows.")
     if len(data.inputs) > 2:
         notes.append(f"The inputs other than {data.inputs[0]} are held at their medians.")
     return {"inputs": list(data.inputs[:2]), "panels": panels, "note": " ".join(notes)}
