@@ -21,9 +21,9 @@ from bayesmtl.posterior.settings import FitSettings, fit_settings
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["MOST_PANELS", "FunctionData", "held_points", "predict_points", "read_functions"]
+__all__ = ["FunctionData", "held_points", "predict_points", "read_functions"]
 
-MOST_PANELS = 12
+_MOST_PANELS = 12
 _MOST_DRAWS = 500  # of which a picture is made
 
 
@@ -63,9 +63,9 @@ class FunctionData(NamedTuple):
 
     @property
     def most_told(self) -> np.ndarray:
-        """Positions of the tasks with the most rows, at most `MOST_PANELS`, in their order."""
+        """Positions of the tasks with the most rows, at most twelve, in their order."""
         counts = np.bincount(self.task, minlength=len(self.labels))
-        return np.sort(np.argsort(-counts, kind="stable")[:MOST_PANELS])
+        return np.sort(np.argsort(-counts, kind="stable")[:_MOST_PANELS])
 
 
 def read_functions(idata: xr.DataTree, data: Any = None) -> FunctionData:

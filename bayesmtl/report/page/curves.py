@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.plots.function_values import (
-    MOST_PANELS,
     FunctionData,
     held_points,
     predict_points,
@@ -48,12 +47,11 @@ def function_curves(idata: xr.DataTree, tasks: PageTasks) -> dict[str, Any]:
     data = read_functions(idata)
     of_two = len(data.inputs) == 2
     panel = _map_panel if of_two else _curve_panel
-    panels = [
-        panel(idata, data, int(task)) | {"task": tasks.labels[task]} for task in data.most_told
-    ]
+    chosen = data.most_told
+    panels = [panel(idata, data, int(task)) | {"task": tasks.labels[task]} for task in chosen]
     notes = []
-    if len(data.labels) > MOST_PANELS:
-        notes.append(f"The {MOST_PANELS} of {len(data.labels):,} tasks with the most rows.")
+    if len(data.labels) > len(chosen):
+        notes.append(f"The {len(chosen)} of {len(data.labels):,} tasks with the most rows.")
     if len(data.inputs) > 2:
         notes.append(f"The inputs other than {data.inputs[0]} are held at their medians.")
     return {"inputs": list(data.inputs[:2]), "panels": panels, "note": " ".join(notes)}

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 import bayesmtl as bm
+from bayesmtl.plots import function_values
 from bayesmtl.plots.function_values import FunctionData
 from bayesmtl.report.page import curves as module
 from bayesmtl.report.page.curves import function_curves
@@ -17,7 +18,7 @@ from tests.report.page.conftest import quiet_fit
 
 
 def test_curves_over_one_input(functions: xr.DataTree, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_PANELS", 2)
+    monkeypatch.setattr(function_values, "_MOST_PANELS", 2)
     found = function_curves(functions, page_tasks(functions))
     assert [panel["task"] for panel in found["panels"]] == ["a", "b"]
     assert found["note"] == "The 2 of 3 tasks with the most rows."
