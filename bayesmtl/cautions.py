@@ -52,7 +52,10 @@ def warn_of_separation(rows: Rows, features: tuple[str, ...]) -> None:
 def warn_of_yes_or_no(rows: Rows, likelihood: object) -> None:
     """Warn of a response of zeros and ones under a Gaussian likelihood, the default."""
     assert rows.response is not None
-    if isinstance(likelihood, Gaussian) and np.array_equal(np.unique(rows.response), (0.0, 1.0)):
+    if not isinstance(likelihood, Gaussian):
+        return
+    zero, one = rows.response == 0.0, rows.response == 1.0
+    if (zero | one).all() and zero.any() and one.any():
         warn(
             "every response is 0 or 1, and likelihood=bm.Gaussian() takes them for measurements: "
             "predictions are no probabilities and leave 0 to 1; for yes or no write "

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from bayesmtl.design import Design, features_of, response_of
-from bayesmtl.formulas.parsing import parse_formula
+from bayesmtl.formulas.parsing import parse_formula, parse_response
 from bayesmtl.frames.missing import read_columns
 from bayesmtl.frames.opening import open_frame
 
@@ -19,9 +19,7 @@ def feature_matrix(design: Design, data: Any) -> np.ndarray:
 
 def response_vector(design: Design, data: Any) -> np.ndarray:
     """Response of all rows, (row,)."""
-    response = parse_formula(design.formula).response
-    assert response is not None
-    return _compute(response_of, response.columns, design, data)
+    return _compute(response_of, parse_response(design.formula).columns, design, data)
 
 
 def _compute(make: Any, names: tuple[str, ...], design: Design, data: Any) -> np.ndarray:

@@ -184,6 +184,21 @@ def test_dropped_rows_keep_the_positions_of_the_others(build: Any) -> None:
         predict(strict, broken)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: rows.drop(columns="x"), r'"x", which the data do not have; the columns are'),
+        (lambda rows: rows.assign(x=[1.0, np.nan]), r'"x" has 1 missing value \(row 1\)'),
+        (lambda rows: rows.assign(x=[np.inf, 1.0]), r'"x" holds inf in row 0'),
+        (lambda rows: rows[:0], "0 rows"),
+    ],
+)
+def test_unusable_rows_are_refused(build: Any, change: Any, message: str) -> None:
+    idata, frame = build()
+    with pytest.raises(InvalidDataError, match=message):
+        predict(idata, change(frame.head(2)), random_seed=1)
+
+
 def test_rows_of_all_but_one_task_need_no_others(build: Any) -> None:
     idata, frame = build()
     one = frame[frame["school"] == "c"]
