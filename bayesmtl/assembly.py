@@ -161,12 +161,15 @@ class Prepared(NamedTuple):
         What the formulas learned; ``task_design`` None without task features.
     columns : dict
         Column of each role, "se", "trials", "exposure", "weights" and "offset", or None.
+    relation : relation
+        Of the weights, a tree of tasks as the columns of the data say it.
     """
 
     problem: Problem
     design: Design
     task_design: Design | None
     columns: dict[str, Any]
+    relation: Relation
 
 
 def assemble(

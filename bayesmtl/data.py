@@ -12,16 +12,14 @@ from bayesmtl.errors import InvalidDataError, InvalidTypeError, warn
 from bayesmtl.formulas.encoding import no_numbers
 from bayesmtl.formulas.parsing import parse_formula
 from bayesmtl.frames.columns import Column, exact_values
-from bayesmtl.frames.labels import check_task_column, code_labels, read_labels
+from bayesmtl.frames.labels import check_task_column, code_labels, label_texts, read_labels
 from bayesmtl.frames.missing import kept_rows, read_columns
 from bayesmtl.frames.opening import count_text, open_frame, require_columns, shorten
 from bayesmtl.likelihoods.levels import Levels
-from bayesmtl.likelihoods.mixed import label_text
 from bayesmtl.responses import level_response, mixed_response
-from bayesmtl.task_features import read_task_features
 from bayesmtl.wide import to_long
 
-__all__ = ["Rows", "open_frame", "read_rows", "read_task_features", "to_long", "unused_rows"]
+__all__ = ["Rows", "open_frame", "read_rows", "to_long", "unused_rows"]
 
 _USED = np.False_
 
@@ -143,7 +141,7 @@ def read_rows(
         if levels is None:
             response = response_of(design, frame, columns, rows)
         elif isinstance(levels, Mapping):
-            of_rows = np.array([label_text(label) for label in found.tolist()], dtype=object)[codes]
+            of_rows = np.array(label_texts(found), dtype=object)[codes]
             response = mixed_response(design, frame, columns, rows, of_rows, levels)
         else:
             response = level_response(design, columns, rows, levels)
@@ -170,7 +168,7 @@ def unused_rows(data: Any, task: str, users: Mapping[str, frozenset[str]]) -> di
     frame = open_frame(data)
     require_columns(frame, (task,), role="task=", error=InvalidDataError)
     labels = read_labels(frame, task)
-    texts = np.array([str(label) for label in labels.values.tolist()], dtype=object)
+    texts = np.array(label_texts(labels.values), dtype=object)
     return {name: ~np.isin(texts, list(some)) for name, some in users.items()}
 
 

@@ -116,6 +116,7 @@ def learn_design(
     also: Sequence[str] = (),
     unused: Mapping[str, np.ndarray] = MappingProxyType({}),
     any_response: bool = False,
+    counted: np.ndarray | None = None,
 ) -> Design:
     """Learn category levels, means and scales of a formula from data.
 
@@ -134,6 +135,8 @@ def learn_design(
         Rows of which some of these do not count; such columns may not be there at all.
     any_response : bool
         Whether the response may hold text and numbers side by side.
+    counted : numpy.ndarray, shape (row,), optional
+        Rows to learn from; all by default.
 
     Returns
     -------
@@ -162,7 +165,8 @@ def learn_design(
     cells = parsed.response.columns if any_response and parsed.response is not None else ()
     columns = read_columns(frame, (*names, *also), cells=cells)
     masks = {name: column.missing & ~unused.get(name, _USED) for name, column in columns.items()}
-    rows = np.flatnonzero(~sum(masks.values(), np.zeros(len(frame), dtype=bool)))
+    broken = sum(masks.values(), np.zeros(len(frame), dtype=bool))
+    rows = np.flatnonzero(~broken if counted is None else ~broken & counted)
     if len(rows) == 0:
         raise InvalidDataError(
             f"no row is complete in the columns of {where}: {missing_text(masks)}; fill them in"

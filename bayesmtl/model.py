@@ -13,7 +13,7 @@ import xarray as xr
 
 from bayesmtl.assembly import Prepared, assemble
 from bayesmtl.cautions import warn_of_collinear_features, warn_of_yes_or_no
-from bayesmtl.data import Rows, read_rows, read_task_features, unused_rows
+from bayesmtl.data import Rows, read_rows, unused_rows
 from bayesmtl.design import Design, feature_scales, formula_columns, learn_design
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.fitting import check_sizes, run, run_settings
@@ -31,6 +31,7 @@ from bayesmtl.relations.kinds import Clusters, Common, Correlated, Relation
 from bayesmtl.relations.sparse.prior import Decomposition
 from bayesmtl.scaling import INTERCEPT
 from bayesmtl.specification import Columns, part_error, part_from_dict, part_to_dict, story
+from bayesmtl.task_features import read_task_features, rows_of_tasks
 
 __all__ = ["Model"]
 
@@ -52,7 +53,7 @@ class Model:
         Column that names the task.
     relation : relation
         Prior of the task weights: Independent, Pooled, Exchangeable, DirichletProcess, PitmanYor,
-        FiniteMixture, MatrixNormal, LowRank, SparseGraph, KnownGraph or Tree.
+        FiniteMixture, MatrixNormal, LowRank, SparseGraph, KnownGraph, Tree or Decomposition.
     likelihood : Gaussian, StudentT, Bernoulli, Binomial, Poisson, NegativeBinomial or Ordinal
         Or a mapping {task: likelihood} that covers every task of the data. Then the relation is of
         weights w_t in common units: the predictor of a row is ``center_t + task_scale_t (a_t +
@@ -282,7 +283,9 @@ class Model:
         """
         task_design, z, task_scales = None, np.zeros((len(rows.tasks), 0)), None
         if self.task_features is not None:
-            task_design = learn_design(self.task_features, data)
+            # Tasks whose rows are all dropped must not teach it their levels or means.
+            counted = rows_of_tasks(data, self.task, rows.tasks)
+            task_design = learn_design(self.task_features, data, counted=counted)
             z = read_task_features(
                 data,
                 task_design,
@@ -329,7 +332,7 @@ class Model:
             own_scales=scales,
             own_task_scales=task_scales,
         )
-        return Prepared(problem, design, task_design, columns)
+        return Prepared(problem, design, task_design, columns, relation)
 
     def fit(
         self,
@@ -424,9 +427,8 @@ class Model:
             options=method_options,
             settings=settings,
         )
-        if isinstance(self.relation, Tree):
-            known = self.relation.read_from(data, self.task).tree
-            fitted.attrs["tree"] = json.dumps(tree_to_json(known))
+        if isinstance(prepared.relation, Tree):
+            fitted.attrs["tree"] = json.dumps(tree_to_json(prepared.relation.tree))
         return fitted
 
     def constant_sharing(self, prepared: Prepared) -> float | None:

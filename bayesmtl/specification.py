@@ -18,6 +18,14 @@ from bayesmtl.likelihoods.groups import LOG_SCALE_SD
 from bayesmtl.likelihoods.mixed import all_ordinal, common_likelihood, own_noise, partition_tasks
 from bayesmtl.relations.clusters.prior import FiniteMixture, PitmanYor
 from bayesmtl.relations.covariance.prior import LowRank, MatrixNormal
+from bayesmtl.relations.covariance.state import (
+    SLAB_RATE,
+    SLAB_SHAPE,
+    SPECIFIC_DOF,
+    SPECIFIC_SCALE,
+    SPIKE,
+    STICK,
+)
 from bayesmtl.relations.exchangeable.prior import Exchangeable, Independent, Pooled
 from bayesmtl.relations.graph.adjacency import FixedGraph, graph_from_json, graph_to_json
 from bayesmtl.relations.graph.prior import KnownGraph, SparseGraph
@@ -359,9 +367,19 @@ def _cluster_lines(symbol: str, relation: Clusters, effects: str, defaults: _Def
 _TASK_COVARIANCE = {
     "full": "Omega ~ Huang-Wand: sds half-t(2) of scale 1, uniform correlations",
     "lkj": "Omega: sds half-t(2) of scale 1, correlations LKJ(2)",
-    "low_rank": "Omega = A A' + diag(psi): a number of factors to be learned; sqrt(psi) half-t(3)",
+    "low_rank": "Omega = A A' + diag(psi): a number of factors to be learned",
     None: "Omega: up to 12 tasks as task_covariance='full', of more as 'low_rank'",
 }
+
+
+def _loading_lines(loading: str, own: str) -> list[str]:
+    """The prior of factors, Legramanti, Durante and Dunson (2020), and of what is left of tasks."""
+    return [
+        f"    {loading} ~ Normal(0, sqrt(theta_h)), sqrt({own}) half-t({SPECIFIC_DOF:g}) of scale "
+        f"{SPECIFIC_SCALE:g}",
+        f"    theta_h ~ InverseGamma({SLAB_SHAPE:g}, {SLAB_RATE:g}) of an active factor, "
+        f"{SPIKE:g} of another, likelier with h: sticks Beta(1, {STICK:g})",
+    ]
 
 
 def _correlated_lines(
@@ -383,6 +401,7 @@ def _matrix_lines(
         "[MatrixNormal]",
         f"    {f'Omega = {kind}' if isinstance(kind, FixedMatrix) else _TASK_COVARIANCE[kind]}",
     ]
+    lines += _loading_lines("A_th", "psi_t") if kind == "low_rank" else []
     if isinstance(features, FixedMatrix) or features == "identity":
         fixed = f"diag({defaults.unit})^2" if features == "identity" else str(features)
         lines += [f"    mean ~ {describe(relation.mean, defaults.mean)}", f"    D = {fixed}"]
@@ -404,7 +423,7 @@ def _graph_lines(
 def _low_rank_lines(symbol: str, relation: LowRank, effects: str, defaults: _Defaults) -> list[str]:
     return [
         f"{symbol} ~ Normal(mean{effects} + sum_h a_th b_h, psi D), b_h ~ Normal(0, D)   [LowRank]",
-        "    a_th ~ Normal(0, theta_h): of a number of factors to be learned; sqrt(psi) half-t(3)",
+        *_loading_lines("a_th", "psi"),
         *_learned_lines(relation.population(), relation, effects, defaults),
     ]
 

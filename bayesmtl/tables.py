@@ -19,7 +19,8 @@ def read_table(path: Path, task: str, *, text_labels: bool = False) -> pd.DataFr
         Parquet if it ends in .parquet or .pq, else CSV (also compressed, as .csv.gz).
     task
         Column that names the task. In a CSV file, labels are whole numbers only if every one is
-        written like a number (07 is not), booleans only if all are True or False, else text.
+        written like a number (07 is not), booleans only if all are True or False, else text; an
+        empty one is missing.
     text_labels
         Read the labels as text whatever they look like.
 
@@ -74,6 +75,10 @@ def _read_csv(path: Path, task: str) -> pd.DataFrame:
     try:
         _refuse_other_separators(path, list(pd.read_csv(path, nrows=0).columns))
         frame = pd.read_csv(path, dtype={task: str})
+        if task in frame and frame[task].isna().any():
+            # No label is missing but an empty one: NA may be a country.
+            written = pd.read_csv(path, usecols=[task], dtype=str, na_filter=False)[task]
+            frame[task] = written.mask(written == "")
     except pd.errors.EmptyDataError:
         raise InvalidDataError(
             f"{str(path)!r} is empty; a first line with the names of the columns is needed"

@@ -10,7 +10,7 @@ from bayesmtl.frames.labels import Labels, check_task_column, code_labels, read_
 from bayesmtl.frames.missing import missing_error, read_columns
 from bayesmtl.frames.opening import count_text, open_frame, require_columns, shorten
 
-__all__ = ["read_task_features"]
+__all__ = ["read_task_features", "rows_of_tasks"]
 
 
 def read_task_features(
@@ -72,6 +72,15 @@ def read_task_features(
             "constant inside a task: move it to the formula of the rows, or average it"
         )
     return matrix[first]
+
+
+def rows_of_tasks(data: Any, task: str, tasks: np.ndarray) -> np.ndarray:
+    """Whether each row (row,) of a data frame is of one of these tasks (task,)."""
+    labels = read_labels(open_frame(data), task)
+    known = np.flatnonzero(~labels.missing)
+    out = np.zeros(len(labels.missing), dtype=bool)
+    out[known] = code_labels(labels, known, tasks)[0] < len(tasks)
+    return out
 
 
 def _rows_of_tasks(

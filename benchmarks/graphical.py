@@ -15,6 +15,8 @@ samples of each are fitted, the others are new rows.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import time
 import warnings
 from dataclasses import dataclass
@@ -204,7 +206,8 @@ def fit_lasso(train: pd.DataFrame, new: pd.DataFrame, criterion: str) -> Scored:
         "lambda1_range": np.logspace(0, -2, 12),
         "lambda2_range": np.logspace(-0.5, -2.5, 8),
     }
-    problem.model_selection(modelselect_params=grid, method=criterion, gamma=0.1)
+    with contextlib.redirect_stdout(io.StringIO()):  # a line for each pair of penalties
+        problem.model_selection(modelselect_params=grid, method=criterion, gamma=0.1)
     found = np.asarray(problem.solution.precision_)
     root = np.sqrt(np.diagonal(found, axis1=1, axis2=2))
     partial = np.abs(found / (root[:, :, None] * root[:, None, :]))

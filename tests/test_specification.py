@@ -12,6 +12,8 @@ from bayesmtl import (
     Gaussian,
     Independent,
     InvalidModelError,
+    LowRank,
+    MatrixNormal,
     Model,
     NegativeBinomial,
     Ordinal,
@@ -184,6 +186,14 @@ def text(relation: Any = None, likelihood: Any = None, **settings: Any) -> str:
                 "level probabilities at predictor 0 ~ Dirichlet(1, ..., 1)",
             ],
         ),
+        (
+            lambda: text(LowRank()) + text(MatrixNormal("low_rank")),
+            [
+                "    a_th ~ Normal(0, sqrt(theta_h)), sqrt(psi) half-t(3) of scale 0.6\n",
+                "    A_th ~ Normal(0, sqrt(theta_h)), sqrt(psi_t) half-t(3) of scale 0.6\n",
+                "    theta_h ~ InverseGamma(2, 0.5) of an active factor, 0.0125 of another",
+            ],
+        ),
     ],
     ids=[
         "default",
@@ -197,6 +207,7 @@ def text(relation: Any = None, likelihood: Any = None, **settings: Any) -> str:
         "negative binomial",
         "binomial",
         "ordinal",
+        "factors",
     ],
 )
 def test_the_story_tells_the_actual_priors(story: Any, lines: list[str]) -> None:

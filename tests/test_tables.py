@@ -26,6 +26,7 @@ def write_csv(folder: Path, labels: list[str], name: str = "data.csv") -> Path:
         (["1.0", "2.0"], ["1.0", "2.0"]),
         (["True", "False"], [True, False]),
         (["123456789012345678901", "1"], ["123456789012345678901", "1"]),
+        (["NA", "null", "nan"], ["NA", "null", "nan"]),
     ],
 )
 def test_labels_are_read_as_written(

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesmtl.data import read_task_features
+import bayesmtl as bm
 from bayesmtl.design import Design, learn_design
 from bayesmtl.errors import InvalidDataError
+from bayesmtl.task_features import read_task_features
 from tests.frame_cases import BASE, LIBRARIES, make
 
 
@@ -51,3 +52,19 @@ def test_missing_task_features() -> None:
         task_features(data, ["a", "b", "c"])
     found = task_features(data, ["a", "b", "c"], missing="drop")
     np.testing.assert_array_equal(found, [[1.0], [2.0], [3.0]])
+
+
+@pytest.mark.parametrize("dropped", ["d", "a"])
+def test_tasks_whose_rows_are_dropped_teach_nothing(dropped: str) -> None:
+    """The levels of a category, and which of them is the reference."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"task": np.repeat(list("abcd"), 4), "x": rng.normal(size=16)})
+    frame["region"] = frame["task"].map({"a": "east", "b": "north", "c": "south", "d": "west"})
+    frame["y"] = frame["x"] + rng.normal(size=16)
+    frame.loc[frame["task"] == dropped, "y"] = np.nan
+    model = bm.Model("y ~ x", task="task", task_features="~ region", missing="drop")
+    with pytest.warns(bm.BayesMTLWarning, match="left out 4 of 16 rows"):
+        prepared = model.prepare(frame)
+    kept = frame[frame["task"] != dropped]
+    expected = bm.Model("y ~ x", task="task", task_features="~ region").prepare(kept)
+    assert prepared.task_design == expected.task_design

@@ -7,12 +7,22 @@ from typing import Any, NamedTuple
 import narwhals as nw
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from bayesmtl.errors import InvalidModelError, InvalidTypeError
 from bayesmtl.frames.columns import LARGEST_EXACT, Column, read_column
 from bayesmtl.frames.opening import fix_hint, rows_text
 
-__all__ = ["Labels", "as_integers", "check_task_column", "code_labels", "label_kind", "read_labels"]
+__all__ = [
+    "Labels",
+    "as_integers",
+    "check_task_column",
+    "code_labels",
+    "label_kind",
+    "label_text",
+    "label_texts",
+    "read_labels",
+]
 
 
 class Labels(NamedTuple):
@@ -154,6 +164,21 @@ def label_kind(labels: np.ndarray) -> str:
     return {"i": "whole numbers", "u": "whole numbers", "b": "booleans", "M": "dates"}.get(
         labels.dtype.kind, "text"
     )
+
+
+def label_text(label: Any) -> str:
+    """A label as text, a date as its day."""
+    if isinstance(label, datetime.date | np.datetime64):
+        return str(np.datetime64(label, "D"))
+    return str(label)
+
+
+def label_texts(labels: ArrayLike) -> list[str]:
+    """Labels (label,) as texts, dates as days whatever unit they are stored in."""
+    values = np.asarray(labels)
+    if values.dtype.kind == "M":
+        values = values.astype("datetime64[D]")
+    return [label_text(label) for label in values.tolist()]
 
 
 def code_labels(

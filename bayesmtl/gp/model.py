@@ -51,10 +51,12 @@ class MultiTaskGP:
         "icm": one kernel. "lmc": a sum of ``components`` kernels with length-scales and covariances
         of their own; B is then the sum of these covariances.
     rank : int, optional
-        ``B = A A' + diag(psi)`` with so many factors, ``A_th ~ Normal(0, u_t / sqrt(rank))``,
-        ``sqrt(psi_t) ~ HalfNormal(0.5 u_t)``; u_t is about the sd of the task's response. By
-        default up to 12 tasks a full B, with the prior of Huang and Wand (2013): sds half-t(2) of
-        scale u_t, correlations uniform; of more tasks 3 factors.
+        ``B = A A' + diag(psi)``; u_t is about the sd of the task's response. Under "icm" at most so
+        many factors, their number learned, with the prior of ``MatrixNormal("low_rank")`` in units
+        of u_t; under "lmc" so many in each kernel, ``A_th ~ Normal(0, u_t / sqrt(rank))``,
+        ``sqrt(psi_t) ~ HalfNormal(0.5 u_t)``. By default up to 12 tasks a full B, with the prior of
+        Huang and Wand (2013): sds half-t(2) of scale u_t, correlations uniform; of more tasks 3
+        factors. "svgp" has no psi, and by default as many factors as tasks, at most 8.
     components : int
         Of "lmc".
     task_covariance : (task, task) matrix, optional
@@ -71,8 +73,9 @@ class MultiTaskGP:
         Normal prior, or value, of a_t. Default Normal(mean of the task's response, u_t); 0 where
         `task_covariance` is given, the law of the functions being known then.
     likelihood : Gaussian, StudentT, Bernoulli, Binomial, Poisson or NegativeBinomial
-        Of "gibbs"; the others take Gaussian, whose noise is that of ``noise`` and ``noise_sd``.
-        Elsewhere functions are of the predictor, u_t = 1 (StudentT: the pooled sd).
+        All of "gibbs"; "nuts" and "map" take Gaussian, whose noise is that of ``noise`` and
+        ``noise_sd``; "svgp" Gaussian, Bernoulli and Poisson. Elsewhere functions are of the
+        predictor, u_t = 1 (StudentT: the pooled sd).
     missing : {"error", "drop"}
 
     Raises

@@ -49,7 +49,9 @@ def _covariance(model: MultiTaskGP) -> str:
     symbol = "B" if model.n_components == 1 else "B_q"
     if model.task_covariance is not None:
         return f"B = {model.task_covariance}"
-    factors = f"{symbol}: {model.rank or 3} factors and a part of each task's own"
+    factors = f"{symbol}: up to {model.rank or 3} factors and a part of each task's own"
+    if model.n_components > 1:
+        factors = f"{symbol}: {model.rank or 3} factors and a part of each task's own"
     if model.rank is not None:
         return factors
     full = f"{symbol}: sds half-t(2) of scale u_t, uniform correlations (Huang-Wand)"

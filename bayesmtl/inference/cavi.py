@@ -6,7 +6,7 @@ their draws are all equal.
 
 The partition is too narrow as a rule: the labels of tasks are independent in the approximation, so
 that many partitions of a little probability each are no optimum, and one cluster often is. The 90%
-interval of the number of clusters had the mean of Gibbs in none of 36 simulated data sets
+interval of the number of clusters had the mean of Gibbs in none of 36 fits of simulated data
 (``python -m benchmarks overconfidence``). Therefore `bayesmtl.inference.drift` judges the draws.
 """
 

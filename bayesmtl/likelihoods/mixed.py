@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bayesmtl.errors import InvalidDataError, InvalidModelError
+from bayesmtl.frames.labels import label_text, label_texts
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.ordinal import Ordinal
 
@@ -17,7 +17,6 @@ __all__ = [
     "Mixed",
     "all_ordinal",
     "common_likelihood",
-    "label_text",
     "own_noise",
     "partition_tasks",
 ]
@@ -105,7 +104,7 @@ class Mixed:
         InvalidDataError
             Naming the first of them.
         """
-        found = [label_text(label) for label in labels.tolist()]
+        found = label_texts(labels)
         known = [label for label, _ in self.tasks]
         for some, others, verdict in (
             (found, known, "the data have tasks that likelihood= has no entry for"),
@@ -117,13 +116,6 @@ class Mixed:
                 raise InvalidDataError(
                     f"{verdict}: {names}{', ...' if len(left) > 5 else ''}; give every task one"
                 )
-
-
-def label_text(label: Any) -> str:
-    """A label as text; dates as in the labels of tasks."""
-    if isinstance(label, datetime.date | np.datetime64):
-        return str(np.datetime64(label, "D"))
-    return str(label)
 
 
 def common_likelihood(likelihood: Any) -> Any:

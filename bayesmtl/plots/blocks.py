@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bayesmtl.plots.common import label_texts, order_by_similarity
+from bayesmtl.plots.common import drawn_labels, order_by_similarity
 from bayesmtl.posterior.clusters import block_coclustering
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def read_blocks(relations: xr.Dataset) -> list[Block]:
         Titles give the number of tasks and name the one of largest membership.
     """
     partition, sure = relations["partition"].to_numpy(), relations["membership"].to_numpy()
-    texts = label_texts(relations["task"].to_numpy(), 18)
+    texts = drawn_labels(relations["task"].to_numpy(), 18)
     dense = "coclustering" in relations
     together = relations["coclustering"].to_numpy() if dense else None
     blocks = []

@@ -14,8 +14,8 @@ from bayesmtl.plots.coclustering import draw_blocks, draw_pairs
 from bayesmtl.plots.common import (
     POINT,
     POSTERIOR,
+    drawn_labels,
     get_group,
-    label_texts,
     linear_group,
     quiet_glyphs,
     shorten,
@@ -106,7 +106,7 @@ def plot_clusters(
     means = draws.mean(axis=0) * np.asarray(constant.get("feature_scale", 1.0))
     ranked = _most_different(means, names, max_features)
     chosen = ranked if features is None else choose_names(features, names)
-    texts = label_texts(relations["task"].to_numpy())
+    texts = drawn_labels(relations["task"].to_numpy())
     sizes = _sizes(figsize, len(chosen), blocks, texts)
     figure, matrix, number, weights = _new_figure(sizes, len(chosen))
     _draw_number(number, relations)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmtl.frames.labels import label_texts
 from bayesmtl.posterior.access import require_fit, require_linear
 
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ __all__ = [
     "POINT",
     "POSTERIOR",
     "difference_unit",
+    "drawn_labels",
     "get_group",
+    "given_correlations",
     "given_structure",
-    "label_texts",
     "linear_group",
     "new_figure",
     "order_by_similarity",
@@ -58,12 +60,18 @@ def difference_unit(relations: xr.Dataset) -> str:
 
 
 def given_structure(relations: xr.Dataset) -> str:
-    """Return "graph" or "tree" where the relation of a fit was given one, else nothing.
-
-    The correlations of the tasks are then positive or 0 by construction: no evidence of the data.
-    """
+    """Return "graph" or "tree" where the relation of a fit was given one, else nothing."""
     names = {"rho": "graph", "level_share": "tree"}
     return next((word for name, word in names.items() if name in relations), "")
+
+
+def given_correlations(relations: xr.Dataset) -> str:
+    """Say what decides the correlations of tasks where it is not the data, else nothing."""
+    structure = given_structure(relations)
+    if structure:
+        return f"positive or 0 by the {structure}, whatever the data"
+    fixed = relations.attrs.get("task_covariance") == "given"
+    return "given with the model, whatever the data" if fixed else ""
 
 
 def get_group(idata: xr.DataTree, group: str) -> xr.Dataset:
@@ -134,7 +142,7 @@ def shorten_all(texts: Sequence[str], max_chars: int) -> list[str]:
     return [short[text] for text in texts] if distinct else list(texts)
 
 
-def label_texts(labels: ArrayLike, max_chars: int = 28) -> list[str]:
+def drawn_labels(labels: ArrayLike, max_chars: int = 28) -> list[str]:
     """Turn labels into texts that matplotlib can draw.
 
     Parameters
@@ -149,11 +157,7 @@ def label_texts(labels: ArrayLike, max_chars: int = 28) -> list[str]:
     list of str
         One line per label, dollar signs escaped so that they are not read as mathematics.
     """
-    values = np.asarray(labels)
-    if np.issubdtype(values.dtype, np.datetime64):
-        full = [str(value) for value in np.datetime_as_string(values, unit="D")]
-    else:
-        full = [" ".join(str(value).split()) for value in values.tolist()]
+    full = [" ".join(text.split()) for text in label_texts(labels)]
     return [text.replace("$", r"\$") for text in shorten_all(full, max_chars)]
 
 

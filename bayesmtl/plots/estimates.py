@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import xarray as xr
 
 from bayesmtl.errors import InvalidDataError, UnsupportedError
+from bayesmtl.posterior.access import has_gaussian_response
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import xarray as xr
     from numpy.typing import NDArray
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "find_outside",
     "panel_names",
     "read_intercept",
+    "read_panels",
     "read_weight",
     "unpooled_intercept",
 ]
@@ -96,7 +98,7 @@ def choose_names(features: str | Sequence[str], names: list[str]) -> list[str]:
     InvalidDataError
         If one of them does not exist, or none is given.
     """
-    chosen = [features] if isinstance(features, str) else list(features)
+    chosen = [features] if isinstance(features, str) else list(dict.fromkeys(features))
     unknown = [name for name in chosen if name not in names]
     if unknown or not chosen:
         wrong = f"Unknown features {unknown}" if unknown else "No features were given"
@@ -109,6 +111,40 @@ def _summarise(draws: xr.DataArray) -> tuple[NDArray[np.float64], NDArray[np.flo
     """Return mean (task) and quantiles (quantile, task) of the draws of every task."""
     values = draws.transpose("chain", "draw", "task").to_numpy()
     return values.mean(axis=(0, 1)), np.quantile(values, QUANTILES, axis=(0, 1))
+
+
+def read_panels(
+    idata: xr.DataTree, posterior: xr.Dataset, constant: xr.Dataset, chosen: Sequence[str]
+) -> list[Estimates]:
+    """Read the weights of some features, and the intercepts where "intercept" stands for them.
+
+    Parameters
+    ----------
+    idata
+        A fit of a linear model.
+    posterior, constant
+        Its groups ``posterior`` and ``constant_data``, in common units.
+    chosen
+        Names that `panel_names` gives.
+
+    Returns
+    -------
+    list of Estimates
+        Without population where tasks form clusters: mean and sd of a mixture cover the gaps
+        between its parts.
+    """
+    # Least squares on the response says nothing of other likelihoods.
+    known = has_gaussian_response(idata) and "observed_data" in idata.children
+    observed = idata["observed_data"].to_dataset() if known else xr.Dataset()
+    panels = [
+        read_intercept(posterior, constant, observed)
+        if name == "intercept" and "intercept" in posterior
+        else read_weight(posterior, constant, name)
+        for name in chosen
+    ]
+    if "clusters" in idata.children:
+        panels = [panel._replace(population=(np.nan, np.nan)) for panel in panels]
+    return panels
 
 
 def read_weight(posterior: xr.Dataset, constant: xr.Dataset, feature: object) -> Estimates:
@@ -130,7 +166,8 @@ def read_weight(posterior: xr.Dataset, constant: xr.Dataset, feature: object) ->
     unpooled = np.full(len(mean), np.nan)
     if "unpooled_weights" in constant:
         chosen = constant["unpooled_weights"].sel(feature=feature)
-        unpooled = np.asarray(chosen.sel(task=posterior["task"]), dtype=np.float64)
+        # `sel` would read boolean labels as a mask.
+        unpooled = np.asarray(chosen.reindex(task=posterior["task"]), dtype=np.float64)
     population = (np.nan, np.nan)
     if "population_mean" in posterior and "population_sd" in posterior:
         population = (
@@ -213,13 +250,13 @@ def _population_at_zero(posterior: xr.Dataset, constant: xr.Dataset) -> tuple[fl
         center = constant["feature_center"]
         scaled = center * posterior["population_sd"]
         mean = mean - (center * posterior["population_mean"]).sum("feature")
-        if "feature_correlation" in posterior:
-            other = scaled.rename(feature="feature_bis")
-            spread = (scaled * posterior["feature_correlation"] * other).sum(
-                ["feature", "feature_bis"]
-            )
-        else:
+        names = ("population_correlation", "feature_correlation")
+        correlation = next((posterior[name] for name in names if name in posterior), None)
+        if correlation is None:
             spread = (scaled**2).sum("feature")
+        else:
+            other = scaled.rename(feature="feature_bis")
+            spread = (scaled * correlation * other).sum(["feature", "feature_bis"])
         variance = variance + spread
     return float(mean.mean()), float((variance**0.5).mean())
 

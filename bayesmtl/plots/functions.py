@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmtl.errors import InvalidDataError, UnsupportedError
+from bayesmtl.frames.labels import label_text, label_texts
 from bayesmtl.frames.opening import count_text
 from bayesmtl.plots.common import (
     INK,
     POINT,
     POSTERIOR,
-    label_texts,
+    drawn_labels,
     new_figure,
     quiet_glyphs,
     write_note,
@@ -104,8 +105,8 @@ def plot_functions(
     n_rows = -(-len(chosen) // n_columns)
     size = figsize or (max(3.1 * n_columns, 4.5), 2.6 * n_rows + 0.6)
     figure, axes = new_figure(n_rows, n_columns, size)
-    texts = label_texts(rows.labels)
-    name = label_texts([rows.what])[0]
+    texts = drawn_labels(rows.labels)
+    name = drawn_labels([rows.what])[0]
     shown = axes.ravel()[: len(chosen)]
     for ax in axes.ravel()[len(chosen) :]:
         ax.set_visible(False)
@@ -151,16 +152,16 @@ def _reading(data: FunctionData, drawn: list[int], ci_prob: float, left_out: int
 
 
 def _choose_tasks(data: FunctionData, tasks: Sequence[Any] | None) -> list[int]:
-    labels = data.labels.tolist()
+    labels = label_texts(data.labels)
     if tasks is None:
         return data.most_told.tolist()
-    unknown = [task for task in tasks if task not in labels]
+    unknown = [task for task in tasks if label_text(task) not in labels]
     if unknown or not len(tasks):
         raise InvalidDataError(
             f"tasks= must name tasks of the fit, got {(unknown[0] if unknown else tasks)!r}; they "
             f"are {', '.join(map(str, labels[:5]))}{', ...' if len(labels) > 5 else ''}"
         )
-    return [labels.index(task) for task in tasks]
+    return [labels.index(label_text(task)) for task in tasks]
 
 
 def _choose_inputs(data: FunctionData, name: str | None) -> list[int]:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bayesmtl.errors import InvalidDataError
+from bayesmtl.frames.labels import label_text, label_texts
 from bayesmtl.plots.common import (
     INK,
     POINT,
     POSTERIOR,
+    drawn_labels,
     get_group,
     given_structure,
-    label_texts,
     new_figure,
     order_by_similarity,
     quiet_glyphs,
@@ -94,7 +95,7 @@ def plot_graph(
         partial = partial.sel(statistic="mean")
     nodes = "node" if "node" in probability.dims else "task"
     pair = (nodes, f"{nodes}_bis")
-    texts = label_texts(probability[nodes].to_numpy())
+    texts = drawn_labels(probability[nodes].to_numpy())
     if nodes == "task":
         if task is not None:
             raise InvalidDataError("task= chooses a panel, and here the tasks are the nodes")
@@ -102,7 +103,7 @@ def plot_graph(
         panels = [Panel("", chance, mean)]
     else:
         chance, mean = (x.transpose("task", *pair).to_numpy() for x in (probability, partial))
-        titles = label_texts(probability["task"].to_numpy())
+        titles = drawn_labels(probability["task"].to_numpy())
         places = _choose(probability["task"].to_numpy(), task)
         panels = [Panel(titles[g], chance[g], mean[g]) for g in places]
     prior = relations.get("prior_edge_probability")
@@ -115,13 +116,13 @@ def _choose(labels: NDArray[Any], task: Any) -> list[int]:
     """Places of the tasks that are asked for."""
     if task is None:
         return list(range(len(labels)))
-    known = labels.tolist()
+    known = label_texts(labels)
     wanted = task if isinstance(task, list | tuple) else [task]
     for label in wanted:
-        if label not in known:
-            some = ", ".join(repr(item) for item in known[:8])
+        if label_text(label) not in known:
+            some = ", ".join(repr(item) for item in labels.tolist()[:8])
             raise InvalidDataError(f"task={label!r} is not in the fit; its tasks are {some}")
-    return [known.index(label) for label in wanted]
+    return [known.index(label_text(label)) for label in wanted]
 
 
 def draw_graphs(

@@ -10,7 +10,7 @@ from bayesmtl.errors import InvalidDataError
 from bayesmtl.plots.common import (
     POINT,
     POSTERIOR,
-    label_texts,
+    drawn_labels,
     linear_group,
     new_figure,
     quiet_glyphs,
@@ -86,7 +86,7 @@ def plot_inclusion(idata: xr.DataTree, *, figsize: tuple[float, float] | None = 
         axis.set_ylim(-0.7, len(shown) - 0.3)
         axis.set_yticks([])
         axis.axvline(0.5, color="0.85", lw=0.8, zorder=0)
-    axes[0, 0].set_yticks(place, label_texts(table["feature"].to_numpy()[shown]), fontsize=9)
+    axes[0, 0].set_yticks(place, drawn_labels(table["feature"].to_numpy()[shown]), fontsize=9)
     axes[0, 1].set_xlabel("inclusion weight: 0 shrunk away, 1 as the rows say")
     few = f"{len(shown)} of {len(order)} features, those that matter most."
     write_note(figure, [READING, few] if len(shown) < len(order) else [READING])

@@ -10,7 +10,7 @@ from bayesmtl.plots.common import (
     INK,
     POSTERIOR,
     difference_unit,
-    label_texts,
+    drawn_labels,
     new_figure,
     write_note,
 )
@@ -92,8 +92,8 @@ def _draw_extremes(
     mean, lower, upper = statistics
     n_listed = min(N_LISTED, len(order) // 2)
     listed = np.concatenate([order[:n_listed], order[len(order) - n_listed :]])
-    own = label_texts(relations["task"].to_numpy()[listed], 24)
-    other = label_texts(relations["nearest_task"].isel(neighbour=0).to_numpy()[listed], 24)
+    own = drawn_labels(relations["task"].to_numpy()[listed], 24)
+    other = drawn_labels(relations["nearest_task"].isel(neighbour=0).to_numpy()[listed], 24)
     place = np.arange(len(listed)) + np.where(np.arange(len(listed)) < n_listed, 0, 1)
     ax.hlines(place, lower[listed], upper[listed], color=POSTERIOR, lw=2, alpha=0.5)
     ax.plot(mean[listed], place, "o", color=POSTERIOR, ms=4)

@@ -11,8 +11,8 @@ from bayesmtl.errors import InvalidDataError
 from bayesmtl.plots.common import (
     POINT,
     POSTERIOR,
+    drawn_labels,
     get_group,
-    label_texts,
     linear_group,
     new_figure,
     quiet_glyphs,
@@ -91,7 +91,8 @@ def plot_sharing(idata: xr.DataTree, *, figsize: tuple[float, float] | None = No
         _draw_parts(panels["variance_share"], posterior["variance_share"])
     if "borrowing" in panels:  # last: its names get the room that is left
         borrowing = posterior["borrowing"].transpose("chain", "draw", "task").to_numpy()
-        n_rows = np.asarray(constant["n_rows"].sel(task=posterior["task"]))
+        # `sel` would read boolean labels as a mask.
+        n_rows = np.asarray(constant["n_rows"].reindex(task=posterior["task"]))
         _draw_borrowing(panels["borrowing"], borrowing, n_rows, posterior["task"].to_numpy())
     return figure
 
@@ -171,7 +172,7 @@ def _draw_parts(ax: Axes, share: xr.DataArray) -> None:
     place = np.arange(values.shape[2])[::-1]
     ax.hlines(place, low, high, color=POSTERIOR, lw=2.0, alpha=0.6, label="90% interval")
     ax.plot(values.mean(axis=(0, 1)), place, "o", color=POSTERIOR, label="posterior mean")
-    ax.set_yticks(place, label_texts(share["part"].to_numpy()))
+    ax.set_yticks(place, drawn_labels(share["part"].to_numpy()))
     ax.set_ylim(-0.6, len(place) - 0.4)
     ax.set_xlim(-0.02, 1.02)
     ax.set_xlabel("share of the signal")
@@ -211,12 +212,11 @@ def _draw_borrowing(
     ax.set_ylabel("borrowing (share of the estimate)")
     ax.grid(color="#E5E5E5", lw=0.5)
     ax.set_axisbelow(True)
-    x = n_rows.astype(np.float64)
     equal = n_rows.min() == n_rows.max()
     if equal:
-        x = _use_rank_axis(ax, mean, int(n_rows[0]), label_texts(labels))
+        x = _use_rank_axis(ax, mean, int(n_rows[0]), drawn_labels(labels))
     else:
-        _use_log_axis(ax, n_rows)
+        x = _use_log_axis(ax, n_rows)
     alpha = float(np.clip(20 / n_tasks, 0.15, 0.6))
     ax.vlines(x, low, high, color=POSTERIOR, lw=1.0, alpha=alpha, label="90% interval")
     dots = float(np.clip(300 / n_tasks, 8, 30))
@@ -257,16 +257,22 @@ def _panel_width(ax: Axes) -> float:
     return float(ax.get_window_extent().width * 72 / figure.dpi)
 
 
-def _use_log_axis(ax: Axes, n_rows: NDArray[np.int64]) -> None:
-    """Use a log axis with few, plain tick labels."""
-    low, high = max(int(n_rows.min()), 1), int(n_rows.max())
+def _use_log_axis(ax: Axes, n_rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Use a log axis with few, plain tick labels; return the places of the tasks."""
+    low, high = int(n_rows[n_rows > 0].min()), int(n_rows.max())
     steps = (1, 3) if high / low > 50 else (1, 2, 5)
     ticks = [s * 10**p for p in range(10) for s in steps if low * 0.8 <= s * 10**p <= high * 1.25]
+    places = {float(tick): f"{tick:,}" for tick in ticks or [low, high]}
+    left = float(low)
+    if not n_rows.all():  # tasks that the relation names and the data lack
+        left = low / 2.0
+        places = {left: "none", **{tick: text for tick, text in places.items() if tick >= low}}
     ax.set_xscale("log")
-    ax.set_xlim(low / 1.15, high * 1.15)
-    ax.set_xticks(ticks or [low, high], [f"{tick:,}" for tick in ticks or [low, high]])
+    ax.set_xlim(left / 1.15, high * 1.15)
+    ax.set_xticks(list(places), list(places.values()))
     ax.set_xticks([], minor=True)
     ax.set_xlabel("rows of the task (log scale)")
+    return np.where(n_rows > 0, n_rows, left)
 
 
 def name_extremes(
@@ -286,7 +292,7 @@ def name_extremes(
     chosen, texts
         Positions of the tasks and the text for each.
     """
-    names = label_texts(labels)
+    names = drawn_labels(labels)
     together: dict[tuple[float, float], list[int]] = {}
     for i in np.argsort(-mean, kind="stable").tolist():
         together.setdefault((float(x[i]), round(float(mean[i]), 2)), []).append(i)

@@ -10,9 +10,9 @@ from bayesmtl.errors import InvalidDataError, UnsupportedError
 from bayesmtl.plots.common import (
     INK,
     difference_unit,
+    drawn_labels,
     get_group,
-    given_structure,
-    label_texts,
+    given_correlations,
     linear_group,
     new_figure,
     order_by_similarity,
@@ -165,7 +165,7 @@ def _draw_dense(
     alike = kinds[-1] if kinds[-1] == "task_correlation" else kinds[0]
     mean = np.asarray(relations[alike].sel(statistic="mean"), dtype=np.float64)
     order = order_by_similarity(mean if alike == "difference" else np.maximum(1.0 - mean, 0.0))
-    texts = label_texts(relations["task"].to_numpy()[order])
+    texts = drawn_labels(relations["task"].to_numpy()[order])
     n_tasks = len(order)
     if n_tasks < 2:
         figure, axes = new_figure(1, 1, figsize or (6.0, 2.5))
@@ -201,7 +201,7 @@ def _read_map(relations: xr.Dataset, kind: str, order: NDArray[np.int64]) -> Map
         difference_unit(relations),
         _prior_interval(relations),
         "functions" in relations.attrs,
-        given_structure(relations) if kind == "task_correlation" else "",
+        given_correlations(relations) if kind == "task_correlation" else "",
     )
 
 
@@ -270,7 +270,7 @@ def _draw_map(figure: Figure, ax: Axes, panel: Map) -> None:
 def _say_settled(panel: Map, below: NDArray[np.bool_]) -> str:
     """Say how many correlations the data settle, or that they have no say in it."""
     if panel.given:
-        return f"positive or 0 by the {panel.given}, whatever the data"
+        return panel.given
     settled = int((np.abs(certain_part(panel)[below]) > 0).sum())
     return f"90% interval excludes 0 in {settled:,} of {int(below.sum()):,} pairs"
 

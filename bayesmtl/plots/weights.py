@@ -14,8 +14,8 @@ from bayesmtl.plots.common import (
     INK,
     POINT,
     POSTERIOR,
+    drawn_labels,
     get_group,
-    label_texts,
     linear_group,
     new_figure,
     panel_height,
@@ -32,8 +32,7 @@ from bayesmtl.plots.estimates import (
     find_limits,
     find_outside,
     panel_names,
-    read_intercept,
-    read_weight,
+    read_panels,
 )
 from bayesmtl.posterior.access import common_units, has_gaussian_response
 
@@ -107,11 +106,11 @@ def plot_weights(
     names = panel_names(posterior, constant, stored)
     chosen = names[:max_panels] if features is None else choose_names(features, names)
     squares = has_gaussian_response(idata)
-    panels = _read_panels(idata, posterior, constant, chosen, squares=squares)
+    panels = read_panels(idata, posterior, constant, chosen)
     labels = posterior["task"].to_numpy()
     n_columns = min(len(panels), 3 if len(panels) <= 6 else 4)
     n_rows = -(-len(panels) // n_columns)
-    size = figsize or _default_size(n_rows, n_columns, label_texts(labels, 24))
+    size = figsize or _default_size(n_rows, n_columns, drawn_labels(labels, 24))
     figure, axes = new_figure(n_rows, n_columns, size)
     for ax in axes.flat[len(panels) :]:
         ax.remove()
@@ -128,29 +127,6 @@ def plot_weights(
     write_note(figure, [*notes, " "])  # takes its room before the labels are counted
     write_note(figure, [*notes, _label_tasks(list(axes.flat[: len(panels)]), orders, labels)])
     return figure
-
-
-def _read_panels(
-    idata: xr.DataTree,
-    posterior: xr.Dataset,
-    constant: xr.Dataset,
-    chosen: Sequence[str],
-    *,
-    squares: bool,
-) -> list[Estimates]:
-    """Read what each panel shows."""
-    # Least squares on the response says nothing of other likelihoods.
-    known = squares and "observed_data" in idata
-    observed = idata["observed_data"].to_dataset() if known else xr.Dataset()
-    panels = [
-        read_intercept(posterior, constant, observed)
-        if name == "intercept" and "intercept" in posterior
-        else read_weight(posterior, constant, name)
-        for name in chosen
-    ]
-    if "clusters" in idata.children:  # mean and sd of a mixture cover the gaps between its parts
-        panels = [panel._replace(population=(np.nan, np.nan)) for panel in panels]
-    return panels
 
 
 def _default_size(n_rows: int, n_columns: int, texts: list[str]) -> tuple[float, float]:
@@ -285,7 +261,7 @@ def _label_tasks(
     axes: Sequence[Axes], orders: list[NDArray[np.int64]], labels: NDArray[Any]
 ) -> str:
     """Write the task labels that fit; return a note."""
-    texts = np.array(label_texts(labels, 24), dtype=object)
+    texts = np.array(drawn_labels(labels, 24), dtype=object)
     for ax in axes:
         ax.set_yticks([])
     n_shown = len(orders[0])

@@ -29,7 +29,7 @@ def require_fit(idata: Any, *groups: str) -> None:
     InvalidTypeError
         If it is no DataTree.
     InvalidDataError
-        If a group is missing.
+        If a group is missing, or its draws have lost the dimension of chains or draws.
     """
     if not isinstance(idata, xr.DataTree):
         raise InvalidTypeError(
@@ -42,6 +42,12 @@ def require_fit(idata: Any, *groups: str) -> None:
                 f"the group '{group}' is missing from the fit (groups found: "
                 f"{', '.join(idata.children) or 'none'}): pass the whole xarray.DataTree that "
                 "model.fit or bm.load returned"
+            )
+    for name in ("chain", "draw"):
+        if "posterior" in groups and name not in idata["posterior"].dims:
+            raise InvalidDataError(
+                f"the draws of the fit have no dimension '{name}': choose a single one by a list, "
+                f"idata.isel({name}=[0], missing_dims='ignore')"
             )
 
 

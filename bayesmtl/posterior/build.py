@@ -12,9 +12,9 @@ import xarray as xr
 
 from bayesmtl.assembly import Problem
 from bayesmtl.design import Design, response_variable
+from bayesmtl.frames.labels import label_texts
 from bayesmtl.inference.draws import Draws, PartitionDraws
 from bayesmtl.likelihoods.levels import stored_attrs, to_stored
-from bayesmtl.likelihoods.mixed import label_text
 from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.posterior.clusters import cluster_relations
 from bayesmtl.posterior.covariance import covariance_relations
@@ -157,7 +157,7 @@ def _constants(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
     """Which of sharing and borrowing cannot move: their attributes ``constant``."""
     # A task without rows borrows everything, whatever the draw.
     empty = unpack_tasks(problem.sites.rows, problem.prior.n_tasks) == 0
-    labels = [str(label) for label in problem.rows.tasks[empty]]
+    labels = label_texts(problem.rows.tasks[empty])
     borrowed: dict[str, Any] = {"constant": json.dumps(labels)} if labels else {}
     if problem.partition is not None or problem.sparse is not None:
         return {}, borrowed
@@ -242,7 +242,7 @@ def observed_data(problem: Problem, design: Design) -> xr.Dataset:
 
 def task_texts(problem: Problem) -> np.ndarray:
     """Label of the task of each row, as text."""
-    texts = [label_text(label) for label in problem.rows.tasks.tolist()]
+    texts = label_texts(problem.rows.tasks)
     return np.array(texts, dtype=object)[problem.rows.task]
 
 

@@ -51,7 +51,7 @@ def diagnose(idata: xr.DataTree) -> Diagnosis:
     -------
     Diagnosis
         The verdict begins with "OK"; with "CHECK", followed by the problems and what to do; or with
-        "APPROXIMATE" for variational methods, whose draws need no mixing but may be biased.
+        "APPROXIMATE" where no problem was found but the method is not exact and may be biased.
 
     Raises
     ------

@@ -9,9 +9,10 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.errors import InvalidModelError, UnsupportedError
+from bayesmtl.frames.labels import label_text
 from bayesmtl.likelihoods import Gaussian, Likelihood, Mixed
 from bayesmtl.likelihoods.groups import LOG_SCALE_SD
-from bayesmtl.likelihoods.mixed import label_text, own_noise
+from bayesmtl.likelihoods.mixed import own_noise
 from bayesmtl.posterior.population import Component
 from bayesmtl.posterior.predictor import TaskKind, task_kinds
 from bayesmtl.posterior.rows import feature_names, task_labels

@@ -6,7 +6,6 @@ import numpy as np
 import xarray as xr
 from scipy.special import logsumexp
 
-from bayesmtl.data import read_task_features
 from bayesmtl.errors import InvalidDataError, UnsupportedError
 from bayesmtl.likelihoods import Gaussian, Mixed
 from bayesmtl.posterior.conditional import TaskRows, conditional_draws, prior_draws, reduce_rows
@@ -31,6 +30,7 @@ from bayesmtl.posterior.population import (
 from bayesmtl.posterior.predictor import TaskDraws, shared_parameters
 from bayesmtl.posterior.rows import PredictorRows, name_labels, new_rows, task_labels
 from bayesmtl.posterior.settings import FitSettings
+from bayesmtl.task_features import read_task_features
 
 __all__ = ["new_task_draws"]
 

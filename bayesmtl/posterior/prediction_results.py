@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesmtl.frames.labels import label_texts
 from bayesmtl.likelihoods import Ordinal
 from bayesmtl.likelihoods.levels import (
     Levels,
@@ -16,7 +17,6 @@ from bayesmtl.likelihoods.levels import (
     stored_attrs,
     to_stored,
 )
-from bayesmtl.likelihoods.mixed import label_text
 from bayesmtl.posterior.predictor import Block
 from bayesmtl.posterior.rows import PredictorRows, feature_names
 
@@ -152,7 +152,7 @@ def add_group(
     if "probability" in arrays:
         coords["level"] = np.array(kinds.levels)
     if response_name in arrays:
-        texts = np.array([label_text(x) for x in rows.tasks.tolist()], dtype=object)[rows.task]
+        texts = np.array(label_texts(rows.tasks), dtype=object)[rows.task]
         arrays[response_name] = to_stored(arrays[response_name], texts, levels)
     dims = ("chain", "draw", "obs", "level")
     variables = {

@@ -20,6 +20,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.errors import InvalidDataError
+from bayesmtl.frames.labels import label_texts
 
 __all__ = ["Quantities", "check_pairs", "check_variable"]
 
@@ -46,7 +47,9 @@ class Quantities(NamedTuple):
             return self.name
         shape = tuple(len(labels) for labels in self.coordinates)
         where = np.unravel_index(int(self.place[quantity]), shape)
-        names = [str(labels[i]) for labels, i in zip(self.coordinates, where, strict=True)]
+        names = [
+            label_texts(labels[[i]])[0] for labels, i in zip(self.coordinates, where, strict=True)
+        ]
         return f"{self.name}[{', '.join(names)}]"
 
 
@@ -141,7 +144,7 @@ def _constant(variable: xr.DataArray, dims: list[Hashable]) -> np.ndarray:
     declared = variable.attrs.get("constant", 0)
     if isinstance(declared, str):
         labels = variable[dims[-1]].to_numpy()
-        named = np.isin(labels.astype(str), json.loads(declared))
+        named = np.isin(label_texts(labels), json.loads(declared))
         constant |= named
         if str(variable.name).endswith("_correlation"):
             constant |= named[:, None]

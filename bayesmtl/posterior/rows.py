@@ -7,10 +7,11 @@ import xarray as xr
 
 from bayesmtl.data import Rows, open_frame, read_rows
 from bayesmtl.errors import InvalidDataError
+from bayesmtl.frames.labels import label_text, label_texts
 from bayesmtl.likelihoods import Likelihood, Mixed, response_levels
 from bayesmtl.likelihoods.groups import merge_columns
 from bayesmtl.likelihoods.levels import from_stored
-from bayesmtl.likelihoods.mixed import label_text, partition_tasks
+from bayesmtl.likelihoods.mixed import partition_tasks
 from bayesmtl.posterior.settings import FitSettings
 
 __all__ = [
@@ -85,7 +86,7 @@ def training_rows(idata: xr.DataTree, settings: FitSettings) -> PredictorRows:
     offset = data["offset"].to_numpy() if "offset" in data else np.zeros(n_rows)
     response = idata["observed_data"][settings.response].to_numpy()
     tasks = task_labels(idata)
-    texts = np.array([label_text(label) for label in tasks.tolist()], dtype=object)[task]
+    texts = np.array(label_texts(tasks), dtype=object)[task]
     return PredictorRows(
         features=features,
         task=task,

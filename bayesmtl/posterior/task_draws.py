@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayesmtl.assembly import Problem
+from bayesmtl.frames.labels import label_texts
 from bayesmtl.inference.draws import Draws, TaskDraws
 from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.posterior.graph_draws import structure_variables
@@ -89,7 +90,7 @@ def task_variables(problem: Problem, draws: Draws) -> dict[str, Any]:
         # A known graph or tree may give some tasks, or all, the same variance whatever its state.
         same = np.ptp(relative, axis=(0, 1)) <= _ROUNDING
         if same.any():
-            still = {"constant": json.dumps([str(x) for x in problem.rows.tasks[same]])}
+            still = {"constant": json.dumps(label_texts(problem.rows.tasks[same]))}
     out: dict[str, Any] = {"task_sd": ((*_SAMPLE, "task"), relative, still)}
     pairs = 8 * variance.size * prior.n_tasks <= _CORRELATION_BYTES
     if pairs:

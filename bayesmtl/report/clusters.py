@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesmtl.frames.labels import label_texts
 from bayesmtl.plots.common import shorten_all
 from bayesmtl.posterior.clusters import n_clusters_interval
-from bayesmtl.report.standouts import label_texts
 
 __all__ = ["describe_clusters"]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesmtl.frames.labels import label_texts
 from bayesmtl.report.noise import describe_noise
-from bayesmtl.report.standouts import label_texts
 from bayesmtl.report.summary import describe_correlations, describe_draws
 
 __all__ = ["describe_functions"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from bayesmtl.report.standouts import label_texts
+from bayesmtl.frames.labels import label_texts
 
 __all__ = ["describe_graph"]
 

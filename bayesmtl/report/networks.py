@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesmtl.report.standouts import label_texts
+from bayesmtl.frames.labels import label_texts
 from bayesmtl.report.summary import describe_draws
 
 __all__ = ["describe_networks"]

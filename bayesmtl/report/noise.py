@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from bayesmtl.frames.labels import label_texts
 from bayesmtl.likelihoods import Mixed
 from bayesmtl.likelihoods.groups import mixed_blocks
 from bayesmtl.posterior.settings import fit_settings
-from bayesmtl.report.standouts import label_texts
 
 __all__ = ["by_label", "describe_noise", "describe_response", "draws_interval"]
 

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesmtl.frames.labels import label_texts
 from bayesmtl.posterior.access import common_units
 
-__all__ = ["label_texts", "standout_tasks"]
+__all__ = ["standout_tasks"]
 
 _MAX_VALUES = 20_000_000  # of weights that are read at once; more draws than that are thinned
 
@@ -19,14 +20,6 @@ class _Coefficients(NamedTuple):
     names: list[str]
     draws: np.ndarray  # (draw, task, coefficient)
     moment: np.ndarray  # (coefficient, coefficient), pooled second moment of what they multiply
-
-
-def label_texts(coordinate: xr.DataArray) -> list[str]:
-    """Labels of a coordinate as the user wrote them."""
-    values = coordinate.to_numpy()
-    if np.issubdtype(values.dtype, np.datetime64):
-        return [str(day) for day in np.datetime_as_string(values, unit="D")]
-    return [str(label) for label in values.tolist()]
 
 
 def standout_tasks(idata: xr.DataTree, n_listed: int) -> tuple[pd.DataFrame, pd.DataFrame]:

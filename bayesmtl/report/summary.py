@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesmtl.plots.common import given_structure
+from bayesmtl.frames.labels import label_texts
+from bayesmtl.plots.common import given_correlations
 from bayesmtl.plots.sharing import full_sharing
 from bayesmtl.posterior.access import has_gaussian_response, require_linear
 from bayesmtl.report.clusters import describe_clusters
 from bayesmtl.report.graphs import describe_graph
 from bayesmtl.report.noise import by_label, describe_noise, describe_response, draws_interval
-from bayesmtl.report.standouts import label_texts, standout_tasks
+from bayesmtl.report.standouts import standout_tasks
 
 __all__ = ["Report", "describe_correlations", "describe_draws", "summarize_fit"]
 
@@ -149,7 +150,7 @@ def describe_correlations(relations: xr.Dataset) -> str:
     """How many pairs of tasks are correlated, and the pair that is most surely so."""
     if "task_correlation" not in relations or relations.sizes["task"] < 2:
         return ""
-    if given_structure(relations):
+    if given_correlations(relations):
         return ""
     pairs = relations["task_correlation"].transpose("task", "task_bis", "statistic")
     row, column = np.triu_indices(pairs.sizes["task"], 1)

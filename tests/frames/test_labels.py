@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from bayesmtl.errors import InvalidTypeError
+from bayesmtl.frames.labels import label_texts
 from tests.frame_cases import BASE, LIBRARIES, make, read
 
 
@@ -110,3 +111,16 @@ def test_known_dates_may_have_another_unit() -> None:
 def test_labels_of_another_type_than_the_known_ones() -> None:
     with pytest.raises(InvalidTypeError, match=r"names tasks by text.*names them by whole numbers"):
         read(pd.DataFrame(BASE), tasks=np.array([1, 2]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "texts"),
+    [
+        ([1, 2], ["1", "2"]),
+        ([True, False], ["True", "False"]),
+        (np.array(["2020-01-31", "2021-02-01"], "datetime64[ns]"), ["2020-01-31", "2021-02-01"]),
+        (np.array([dt.date(2020, 1, 31), "b"], dtype=object), ["2020-01-31", "b"]),
+    ],
+)
+def test_labels_read_as_the_user_wrote_them(labels: Any, texts: list[str]) -> None:
+    assert label_texts(labels) == texts

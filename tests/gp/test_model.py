@@ -213,7 +213,9 @@ def test_story() -> None:
     plain = str(bm.MultiTaskGP("y ~ x", task="task"))
     assert plain.startswith("y_i ~ Normal(a_t + f_t(x_i), noise_t), row i of task t")
     assert "k = matern52 of variance 1" in plain
-    assert "of more than 12 tasks 3 factors" in plain
+    assert "of more than 12 tasks up to 3 factors" in plain
+    several = str(bm.MultiTaskGP("y ~ x", task="task", rank=2, coregionalization="lmc"))
+    assert "B_q: 2 factors and a part of each task's own" in several
     lmc = str(bm.MultiTaskGP("y ~ 0 + x", task="t", coregionalization="lmc", noise="shared"))
     assert "sum_q B_qts k_q(x, x'), 2 kernels" in lmc
     assert "a_t" not in lmc
@@ -222,6 +224,6 @@ def test_story() -> None:
     assert "length-scales ~ 2" in str(given)
     counts = str(bm.MultiTaskGP("y ~ x", task="t", likelihood=bm.Poisson(), rank=2))
     assert "u_t = 1, functions are of the predictor" in counts
-    assert "B: 2 factors" in counts
+    assert "B: up to 2 factors" in counts
     robust = str(bm.MultiTaskGP("y ~ x", task="t", likelihood=bm.StudentT()))
     assert "a_t ~ Normal(median(y), u_t)" in robust

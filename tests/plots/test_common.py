@@ -10,8 +10,8 @@ import xarray as xr
 from bayesmtl.errors import InvalidDataError, InvalidTypeError
 from bayesmtl.plots import plot_sharing, plot_task_relations, plot_weights
 from bayesmtl.plots.common import (
+    drawn_labels,
     get_group,
-    label_texts,
     new_figure,
     order_by_similarity,
     quiet_glyphs,
@@ -69,22 +69,22 @@ def test_long_labels_keep_both_ends() -> None:
 
 def test_labels_stay_distinct_when_shortened() -> None:
     labels = [f"{'a' * 20}{i}{'b' * 20}" for i in range(3)]
-    short = label_texts(labels, 20)
+    short = drawn_labels(labels, 20)
     assert [text[:2] for text in short] == ["…0", "…1", "…2"]
     assert {len(text) for text in short} == {20}
     wards = [f"The hospital of the northern region {i:02d}, department of surgery" for i in (8, 12)]
-    assert [text[:4] for text in label_texts(wards)] == ["…08,", "…12,"]
-    assert max(map(len, label_texts(wards))) <= 28
+    assert [text[:4] for text in drawn_labels(wards)] == ["…08,", "…12,"]
+    assert max(map(len, drawn_labels(wards))) <= 28
     twisted = [f"{'a' * 20}{i}{'b' * 20}{j}{'c' * 20}" for i in "12" for j in "12"]
-    assert len(set(label_texts(twisted))) == 4
-    assert len(set(label_texts(["a" * 40, "a" * 41]))) == 2
+    assert len(set(drawn_labels(twisted))) == 4
+    assert len(set(drawn_labels(["a" * 40, "a" * 41]))) == 2
 
 
 def test_labels_of_every_type_become_text() -> None:
     dates = np.array(["2020-01-31"], dtype="datetime64[ns]")
-    assert label_texts(dates) == ["2020-01-31"]
-    assert label_texts(np.array([3, 17])) == ["3", "17"]
-    assert label_texts(np.array(["$5\n- $10"], dtype=object)) == [r"\$5 - \$10"]
+    assert drawn_labels(dates) == ["2020-01-31"]
+    assert drawn_labels(np.array([3, 17])) == ["3", "17"]
+    assert drawn_labels(np.array(["$5\n- $10"], dtype=object)) == [r"\$5 - \$10"]
 
 
 def test_missing_group_is_named() -> None:

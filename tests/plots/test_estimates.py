@@ -80,9 +80,10 @@ def test_unpooled_intercept_needs_the_unpooled_weights(make_fit: MakeFit) -> Non
     assert np.isnan(unpooled_intercept(constant.drop_vars("unpooled_weights"), observed)).all()
 
 
+@pytest.mark.parametrize("name", ["feature_correlation", "population_correlation"])
 @pytest.mark.parametrize("correlation", [None, 0.5])
 def test_population_intercept_is_moved_to_zero(
-    make_fit: MakeFit, correlation: float | None
+    make_fit: MakeFit, correlation: float | None, name: str
 ) -> None:
     posterior, constant, observed = groups(make_fit(range(4), ["x", "z"]))
     constant["feature_center"] = ("feature", [3.0, -1.0])
@@ -90,7 +91,7 @@ def test_population_intercept_is_moved_to_zero(
     if correlation is not None:
         matrix = np.array([[1.0, correlation], [correlation, 1.0]])
         drawn = np.broadcast_to(matrix, (*posterior["sharing"].shape, 2, 2))
-        posterior["feature_correlation"] = (("chain", "draw", "feature", "feature_bis"), drawn)
+        posterior[name] = (("chain", "draw", "feature", "feature_bis"), drawn)
         posterior = posterior.assign_coords(feature_bis=["x", "z"])
     mean, sd = read_intercept(posterior, constant, observed).population
     scaled = np.array([3.0, -1.0]) * posterior["population_sd"].to_numpy()
@@ -140,7 +141,7 @@ def test_weights_that_are_not_there(make_fit: MakeFit) -> None:
 
 def test_features_asked_for() -> None:
     assert choose_names("x", ["intercept", "x"]) == ["x"]
-    assert choose_names(["x", "intercept"], ["intercept", "x"]) == ["x", "intercept"]
+    assert choose_names(["x", "intercept", "x"], ["intercept", "x"]) == ["x", "intercept"]
     with pytest.raises(InvalidDataError, match=r"Unknown features \['q'\].*'intercept', 'x'"):
         choose_names(["x", "q"], ["intercept", "x"])
     with pytest.raises(InvalidDataError, match=r"No features were given"):

@@ -96,6 +96,16 @@ def test_borrowing_stands_over_the_rows_of_the_task(make_fit: MakeFit) -> None:
     assert drawn[:, 0].min() > ax.get_xlim()[0]
 
 
+def test_tasks_without_rows_are_drawn(make_fit: MakeFit) -> None:
+    fit = make_fit(range(30), [])
+    fit["constant_data"].data_vars["n_rows"][3] = 0
+    ax = plot_sharing(fit).axes[1]
+    place = np.asarray(ax.collections[1].get_offsets())[3, 0]
+    assert ax.get_xlim()[0] < place < np.sort(fit["constant_data"]["n_rows"])[1]
+    assert ax.get_xticklabels()[0].get_text() == "none"
+    assert ax.get_xticks()[0] == place
+
+
 @pytest.mark.parametrize("n_tasks", [8, 85])
 def test_legends_stand_outside_the_axes_below_the_title(make_fit: MakeFit, n_tasks: int) -> None:
     figure = plot_sharing(make_fit(range(n_tasks)))

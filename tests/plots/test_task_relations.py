@@ -214,3 +214,10 @@ def test_correlations_by_construction_are_no_evidence(
     assert f"positive or 0 by the {word}, whatever the data" in given.texts[0].get_text()
     assert "excludes" not in given.texts[0].get_text()
     assert "the data cannot tell" not in note(plot_task_relations(fit, kind="task_correlation"))
+
+
+def test_correlations_that_were_given_are_no_evidence(make_fit: MakeFit) -> None:
+    fit = with_task_correlation(make_fit(list("ABCD"), ["dose", "age"]))
+    fit["task_relations"].attrs["task_covariance"] = "given"
+    given = [ax for ax in plot_task_relations(fit).axes if ax.images][1]
+    assert "given with the model, whatever the data" in given.texts[0].get_text()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
@@ -42,5 +43,11 @@ def test_parts_of_a_fit_are_refused(take: Callable[[Any], object]) -> None:
         take(xr.DataTree.from_dict({"prior": xr.Dataset()}))
 
 
-def test_a_fit_passes() -> None:
-    require_fit(xr.DataTree.from_dict({"posterior": xr.Dataset()}), "posterior")
+@pytest.mark.parametrize("name", ["chain", "draw"])
+def test_draws_without_a_dimension_are_refused(name: str) -> None:
+    fit = xr.DataTree.from_dict(
+        {"posterior": xr.Dataset({"sharing": (("chain", "draw"), np.zeros((2, 3)))})}
+    )
+    require_fit(fit, "posterior")
+    with pytest.raises(bm.InvalidDataError, match=rf"no dimension '{name}'.*isel\({name}=\[0\]"):
+        require_fit(fit.isel({name: 0}), "posterior")

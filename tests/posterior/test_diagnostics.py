@@ -369,3 +369,14 @@ def test_the_least_decided_pairs_come_first(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(quantities, "MAX_TASKS", 2)
     found = quantities.check_pairs(tree["clusters"].to_dataset()["assignment"])
     assert [found.label(i) for i in range(found.place.size)] == ["coclustering[Aitkin, Becker]"]
+
+
+def test_constants_are_known_by_dates_in_any_unit() -> None:
+    days = np.array(["2020-01-01", "2020-01-02"], dtype="datetime64[s]")
+    values = np.random.default_rng(3).normal(size=(4, 1000, 2))
+    values[..., 1] = 1.0
+    attrs = {"constant": json.dumps(["2020-01-02"])}
+    posterior = xr.Dataset({"task_sd": (("chain", "draw", "task"), values, attrs)}, {"task": days})
+    table = diagnose(xr.DataTree.from_dict({"posterior": posterior})).table
+    assert table.loc["task_sd", "quantities"] == 1
+    assert table.loc["task_sd", "worst"] == "task_sd[2020-01-01]"

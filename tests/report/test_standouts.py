@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayesmtl.report.standouts import label_texts, standout_tasks
+from bayesmtl.report.standouts import standout_tasks
 
 MakeFit = Callable[..., xr.DataTree]
 
@@ -74,15 +74,3 @@ def test_a_single_task_differs_from_none(make_fit: MakeFit) -> None:
     different, uncertain = standout_tasks(fit, n_listed=5)
     assert different.empty
     assert uncertain["task"].to_list() == ["a"]
-
-
-@pytest.mark.parametrize(
-    ("labels", "texts"),
-    [
-        ([1, 2], ["1", "2"]),
-        ([True, False], ["True", "False"]),
-        (np.array(["2020-01-31", "2021-02-01"], "datetime64[ns]"), ["2020-01-31", "2021-02-01"]),
-    ],
-)
-def test_labels_read_as_the_user_wrote_them(labels: object, texts: list[str]) -> None:
-    assert label_texts(xr.DataArray(labels, dims="task")) == texts

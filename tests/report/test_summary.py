@@ -108,6 +108,7 @@ def test_correlations_of_tasks_name_the_surest_pair(make_fit: MakeFit) -> None:
     assert "without 0 in 0 of 6 pairs of tasks; largest: a and b" in describe_correlations(
         relations
     )
+    assert not describe_correlations(relations.assign_attrs(task_covariance="given"))
 
 
 def test_shares_along_a_tree_stand_beside_their_prior() -> None:

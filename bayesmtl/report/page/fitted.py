@@ -19,6 +19,7 @@ _MOST_ROWS, _MOST_DRAWS = 20_000, 400
 _SHOWN_ROWS = 2_500
 _BINS = 10
 _NEEDED = ("posterior", "constant_data", "observed_data")
+_READ = (*_NEEDED, "sites", "clusters", "task_relations")
 
 
 class _Rows(NamedTuple):
@@ -86,6 +87,9 @@ def _frame(fit: xr.DataTree, kind: Any) -> pd.DataFrame:
 
 def _smaller(idata: xr.DataTree) -> tuple[xr.DataTree | None, list[str]]:
     """Fewer draws, and fewer rows where there are very many."""
+    # Other groups may be of other rows, as the predictions of new ones.
+    groups = {name: idata[name].to_dataset() for name in _READ if name in idata.children}
+    idata = xr.DataTree.from_dict({"/": idata.to_dataset(), **groups})
     sizes = idata["posterior"].sizes
     step = max(1, -(-sizes["chain"] * sizes["draw"] // _MOST_DRAWS))
     n_rows = idata["constant_data"].sizes["obs"]
@@ -102,12 +106,17 @@ def _smaller(idata: xr.DataTree) -> tuple[xr.DataTree | None, list[str]]:
 
 def _levels(expected: pd.DataFrame, observed: np.ndarray, names: list[str]) -> list[list[Any]]:
     """Label, observed and expected share of each level."""
-    seen = pd.Series([str(value) for value in observed.tolist()])
+    seen = pd.Series([_level_text(value) for value in observed.tolist()])
     labels = [name[2:-1] for name in names]
     return [
         [label, json_number(float((seen == label).mean()), 3), json_number(float(share), 3)]
         for label, share in zip(labels, expected[names].mean(), strict=True)
     ]
+
+
+def _level_text(value: Any) -> str:
+    """A level as predictions name it: whole numbers without a point."""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _compare(rows: _Rows, tasks: PageTasks) -> dict[str, Any]:

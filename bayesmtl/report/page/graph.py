@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayesmtl.frames.labels import label_texts
 from bayesmtl.plots.graph import place_nodes
 from bayesmtl.relations.graph.trees import ArrangedTree, tree_from_json
 from bayesmtl.report.graphs import describe_graph
 from bayesmtl.report.page.packing import json_number
 from bayesmtl.report.page.tasks import PageTasks, group_or_empty
-from bayesmtl.report.standouts import label_texts
 
 __all__ = ["linked_nodes"]
 
@@ -38,9 +38,10 @@ def linked_nodes(idata: xr.DataTree, tasks: PageTasks) -> dict[str, Any] | None:
     dict or None
         ``nodes`` (labels), their places ``x`` and ``y`` from 0 to 1, and ``panels``: each a
         ``title`` and ``edges`` (two nodes, probability, mean, lower and upper of the partial
-        correlation; of a known graph two nodes alone). ``of_tasks`` says that nodes are tasks, and
-        ``leaves``, of a tree alone, how many: there the links go from parents to children. Too many
-        nodes: a ``note`` alone. None where nothing is a graph.
+        correlation; of a known graph two nodes alone). ``learned`` says that it was not given,
+        ``of_tasks`` that nodes are tasks, and ``leaves``, of a tree alone, how many: there the
+        links go from parents to children. Too many nodes: a ``note`` alone. None where nothing is a
+        graph.
     """
     relations = group_or_empty(idata, "task_relations")
     if "edge_probability" in relations:
@@ -51,7 +52,7 @@ def linked_nodes(idata: xr.DataTree, tasks: PageTasks) -> dict[str, Any] | None:
         arranged = tree.arranged(fitted, "the tree of the fit")
         return _tree(arranged, tasks.labels, describe_graph(relations))
     known = _known_adjacency(idata)
-    return None if known is None else _known(known)
+    return None if known is None else _known(known, label_texts(idata["posterior"]["task"]))
 
 
 def _learned(relations: xr.Dataset, tasks: PageTasks) -> dict[str, Any]:
@@ -75,11 +76,12 @@ def _learned(relations: xr.Dataset, tasks: PageTasks) -> dict[str, Any]:
         for g in shown
     ]
     prior = float(np.mean(relations["prior_edge_probability"]))
-    note = f"Before the data a link has the probability {prior:.2f}."
+    note = f"Before the data a link has the probability {prior:.2f}." if len(names) > 1 else ""
     if chance.shape[2] > _MOST_PANELS:
         note += f" The first {_MOST_PANELS} of {chance.shape[2]:,} tasks are drawn."
     places = _places(chance.mean(axis=2))
-    return {"nodes": names, **places, "panels": panels, "note": note, "of_tasks": node == "task"}
+    out = {"nodes": names, **places, "panels": panels, "note": note, "learned": True}
+    return out | {"of_tasks": node == "task"}
 
 
 def _edges(chance: np.ndarray, stats: list[np.ndarray]) -> list[list[Any]]:
@@ -108,8 +110,9 @@ def _known_adjacency(idata: xr.DataTree) -> dict[str, Any] | None:
     return adjacency.get("graph") if isinstance(adjacency, dict) else None
 
 
-def _known(graph: dict[str, Any]) -> dict[str, Any]:
-    names = [str(label) for label in graph["labels"]]
+def _known(graph: dict[str, Any], fitted: list[str]) -> dict[str, Any]:
+    # A graph without labels has its nodes in the order of the tasks.
+    names = [str(label) for label in graph["labels"]] if "labels" in graph else fitted
     if len(names) > _MOST_NODES:
         return _too_many(len(names))
     linked = np.zeros((len(names), len(names)))
@@ -145,7 +148,7 @@ def _tree(tree: ArrangedTree, labels: list[str], note: str) -> dict[str, Any]:
     return {
         "nodes": names,
         "x": np.round(across / max(across.max(), 1e-9), 4).tolist(),
-        "y": np.round(down / (len(labels) - 1), 4).tolist(),
+        "y": np.round(down / max(len(labels) - 1, 1), 4).tolist(),
         "panels": [{"title": "", "edges": [[p, k] for p, some in children.items() for k in some]}],
         "note": f"{note[:1].upper()}{note[1:]}." if note else "",
         "of_tasks": True,

@@ -176,7 +176,8 @@ def _pack_kind(kind: _Kind, relations: xr.Dataset) -> dict[str, Any]:
     elif kind.name != "relatedness":
         limits = (0.0, 1.0)
     for name, cells in known.items():
-        out[name] = pack(cells, *((0.0, 1.0) if name == "p_positive" else limits))
+        ends = (0.0, 1.0) if name == "p_positive" else limits
+        out[name] = pack(cells, *ends, root=kind.distance)
     return out
 
 

@@ -11,12 +11,19 @@ import numpy as np
 
 __all__ = ["json_number", "pack", "packed_size", "unpack"]
 
-# Beyond so many numbers a byte each is enough for a colour and two digits, with few enough steps to
-# deflate well.
-_COARSE, _FEW_STEPS = 60_000, 127
+# Beyond so many numbers a byte each is enough for a colour and two digits of what lies between -1
+# and 1, with few enough steps to deflate well; on a scale of roots more of them.
+_COARSE, _FEW_STEPS, _ROOT_STEPS = 60_000, 127, 1_000
 
 
-def pack(values: np.ndarray, low: float | None = None, high: float | None = None) -> dict[str, Any]:
+def pack(
+    values: np.ndarray,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    beyond: bool = False,
+    root: bool = False,
+) -> dict[str, Any]:
     """Quantise an array to two bytes a number, one where there are very many.
 
     Parameters
@@ -25,35 +32,50 @@ def pack(values: np.ndarray, low: float | None = None, high: float | None = None
         Read in C order; what is not finite is a gap.
     low, high : float, optional
         Ends of the scale; by default the smallest and the largest value.
+    beyond
+        Keep values outside the scale as they are; otherwise they move to its ends.
+    root
+        Finer steps near the lower end, for distances among which one is large.
 
     Returns
     -------
     dict
-        ``data`` (text), ``bytes`` a number, ``low``, ``high`` and ``steps``: code k stands for
-        ``low + (high - low) k / steps``, and the largest of its bytes for a gap.
+        ``data`` (text), ``bytes`` a number, ``low``, ``high``, ``steps`` and ``power``: code k
+        stands for ``low + (high - low) (k / steps)^power``, and the largest of its bytes for a gap;
+        ``beyond``, place and value of those outside the scale.
     """
     flat = np.asarray(values, dtype=np.float64).ravel()
     finite = np.isfinite(flat)
     some = flat[finite]
     bottom = float(some.min()) if low is None and some.size else float(low or 0.0)
     top = float(some.max()) if high is None and some.size else float(high or 0.0)
-    kind: Any = np.uint8 if flat.size > _COARSE else np.dtype("<u2")
+    many = flat.size > _COARSE
+    kind: Any = np.uint8 if many and not root else np.dtype("<u2")
     gap = np.iinfo(kind).max
-    steps = _FEW_STEPS if flat.size > _COARSE else gap - 1
+    steps = (_ROOT_STEPS if root else _FEW_STEPS) if many else gap - 1
     share = (some - bottom) / (top - bottom) if top > bottom else np.zeros_like(some)
+    share = np.clip(share, 0.0, 1.0)
     codes = np.full(flat.size, gap, dtype=kind)
-    codes[finite] = np.round(np.clip(share, 0.0, 1.0) * steps).astype(kind)
+    codes[finite] = np.round((np.sqrt(share) if root else share) * steps).astype(kind)
     text = base64.b64encode(zlib.compress(codes.tobytes(), 9)).decode()
-    size = np.dtype(kind).itemsize
-    return {"data": text, "bytes": size, "low": bottom, "high": top, "steps": steps}
+    out = {"data": text, "bytes": np.dtype(kind).itemsize, "low": bottom, "high": top}
+    out |= {"steps": steps, "power": 2 if root else 1}
+    if beyond:
+        outside = np.flatnonzero(finite & ((flat < bottom) | (flat > top)))
+        out["beyond"] = [[int(k), json_number(float(flat[k]))] for k in outside]
+    return out
 
 
 def unpack(packed: dict[str, Any]) -> np.ndarray:
     """Inverse of `pack`, to half a step of the scale: what the page does."""
     kind: Any = np.uint8 if packed["bytes"] == 1 else np.dtype("<u2")
     codes = np.frombuffer(zlib.decompress(base64.b64decode(packed["data"])), dtype=kind)
-    values = packed["low"] + (packed["high"] - packed["low"]) * codes / packed["steps"]
-    return np.where(codes == np.iinfo(kind).max, np.nan, values)
+    share = (codes / packed["steps"]) ** packed["power"]
+    values = packed["low"] + (packed["high"] - packed["low"]) * share
+    values = np.where(codes == np.iinfo(kind).max, np.nan, values)
+    for place, value in packed.get("beyond", ()):
+        values[place] = value
+    return values
 
 
 def packed_size(parts: Any) -> int:

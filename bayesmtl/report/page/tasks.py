@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from bayesmtl.frames.labels import label_texts
 from bayesmtl.plots.blocks import read_blocks
 from bayesmtl.plots.common import order_by_similarity
 from bayesmtl.report.page.packing import json_number
-from bayesmtl.report.standouts import label_texts
 
 __all__ = ["MAP_LIMIT", "PageTasks", "group_or_empty", "page_tasks", "task_facts"]
 

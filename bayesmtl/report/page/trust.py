@@ -48,12 +48,12 @@ def verdict(stored: dict[str, str]) -> dict[str, Any]:
     problems = json.loads(stored["diagnostics"])["problems"]
     told = text.removeprefix(f"{status}: ")
     if problems:
-        told = told.partition(" -> ")[0]
+        told = told.rpartition(" -> ")[0]  # labels of tasks may hold an arrow too
     return {"status": status, "lead": _LEADS[status], "text": told, "todo": _remedies(problems)}
 
 
 def _remedies(problems: list[str]) -> list[str]:
-    parts = [problem.partition(" -> ")[2] or problem for problem in problems]
+    parts = [problem.rpartition(" -> ")[2] for problem in problems]
     return [part[:1].upper() + part[1:] for part in dict.fromkeys(parts)]
 
 

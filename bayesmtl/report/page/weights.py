@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayesmtl.plots.estimates import Estimates, panel_names, read_intercept, read_weight
-from bayesmtl.posterior.access import common_units, has_gaussian_response
+from bayesmtl.plots.estimates import Estimates, panel_names, read_panels
+from bayesmtl.posterior.access import common_units
 from bayesmtl.report.page.packing import json_number, pack
 from bayesmtl.report.page.tasks import PageTasks, group_or_empty
 
@@ -49,14 +49,7 @@ def task_weights(idata: xr.DataTree, tasks: PageTasks) -> dict[str, Any]:
     if "unpooled_weights" in constant or "task_scale" not in posterior:
         posterior, constant = common_units(posterior, constant)
     names = panel_names(posterior, constant, idata.attrs.get("weights_stored", 1) != 0)
-    squares = has_gaussian_response(idata)
-    observed = group_or_empty(idata, "observed_data") if squares else xr.Dataset()
-    panels = [
-        read_intercept(posterior, constant, observed)
-        if name == "intercept" and "intercept" in posterior
-        else read_weight(posterior, constant, name)
-        for name in names[:_MOST_FEATURES]
-    ]
+    panels = read_panels(idata, posterior, constant, names[:_MOST_FEATURES])
     features = [_packed(panel, tasks) for panel in panels]
     note = _note(posterior, len(names), any("alone" in feature for feature in features))
     return {"features": features, "inclusion": _inclusion(idata), "note": note}
@@ -72,7 +65,7 @@ def _packed(panel: Estimates, tasks: PageTasks) -> dict[str, Any]:
         # Estimates of few rows may be far off, and must not cost the others their digits.
         span = float(high.max() - low.min()) or 1.0
         ends = (float(low.min() - 3 * span), float(high.max() + 3 * span))
-        out["alone"] = pack(alone, *ends)
+        out["alone"] = pack(alone, *ends, beyond=True)
     ends = (float(low.min()), float(high.max()))
     out |= {name: pack(values, *ends) for name, values in parts.items()}
     mean, sd = (json_number(value) for value in panel.population)

@@ -49,6 +49,15 @@ def test_grades_are_told_by_shares(rows: pd.DataFrame) -> None:
     assert sum(expected for _, _, expected in found["levels"]) == pytest.approx(1.0, abs=0.01)
 
 
+def test_grades_may_be_half_points(rows: pd.DataFrame) -> None:
+    grade = pd.cut(rows["y"], 3, labels=False).map({0: 1.0, 1: 1.5, 2: 2.0})
+    model = bm.Model("y ~ x1 + x2", task="task", likelihood=bm.Ordinal(levels=[1, 1.5, 2]))
+    fit = quiet_fit(model, rows.assign(y=grade))
+    found = fitted_values(fit, page_tasks(fit))["levels"]
+    shares = [(grade == x).mean() for x in (1, 1.5, 2)]
+    np.testing.assert_allclose([seen for _, seen, _ in found], shares, atol=1e-3)
+
+
 def test_very_many_rows(
     clustered: xr.DataTree, functions: xr.DataTree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,6 +65,10 @@ def test_very_many_rows(
     found = fitted_values(clustered, page_tasks(clustered))
     assert found["notes"] == ["Of 96 rows, 20 evenly spaced ones are used."]
     assert found["n"] == 20
+    # Groups of other rows are left alone.
+    beside = clustered.copy()
+    beside["predictions"] = xr.DataTree(xr.Dataset({"mean": ("obs", np.zeros(3))}))
+    assert fitted_values(beside, page_tasks(beside))["n"] == 20
     # Functions are conditioned on every row.
     found = fitted_values(functions, page_tasks(functions))
     assert found == {"notes": ["With 36 rows predictions are not shown: use bm.predict(idata)."]}

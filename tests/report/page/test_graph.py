@@ -1,5 +1,6 @@
 """Graphs on the page."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import xarray as xr
 
 import bayesmtl as bm
 from bayesmtl.report.page import graph as module
+from bayesmtl.report.page.content import page_content
 from bayesmtl.report.page.graph import linked_nodes
 from bayesmtl.report.page.tasks import page_tasks
 from tests.report.page.conftest import quiet_fit
@@ -61,6 +63,32 @@ def test_a_known_graph(neighbours: xr.DataTree) -> None:
     (panel,) = found["panels"]
     assert panel["edges"] == [[t, t + 1] for t in range(7)]
     assert found["note"] == "This graph was given, not learned."
+
+
+def test_a_known_graph_without_labels_has_those_of_the_tasks(rows: pd.DataFrame) -> None:
+    chain = np.eye(8, k=1) + np.eye(8, k=-1)
+    fit = quiet_fit(bm.Model("y ~ x1 + x2", task="task", relation=bm.KnownGraph(chain)), rows)
+    found = read(fit)
+    assert found["nodes"] == fit["posterior"]["task"].to_numpy().tolist()
+    assert "learned" not in found
+
+
+@pytest.mark.filterwarnings("ignore:one task:bayesmtl.BayesMTLWarning")
+@pytest.mark.parametrize("relation", [bm.SparseGraph(), bm.Tree("((a:1,b:1):2,c:3);")])
+def test_a_single_task(rows: pd.DataFrame, relation: Any) -> None:
+    alone = rows[rows["task"] == rows["task"].iloc[0]].assign(task="a")
+    fit = quiet_fit(bm.Model("y ~ x1 + x2", task="task", relation=relation), alone)
+    json.dumps(page_content(fit), allow_nan=False)
+    found = read(fit)
+    assert "nan" not in found["note"]
+
+
+def test_a_learned_graph_without_a_likely_edge_is_not_a_given_one(many_tasks: ManyTasks) -> None:
+    fit = with_links(many_tasks(4))
+    fit["task_relations"]["edge_probability"] *= 0.1
+    found = read(fit)
+    assert found["panels"][0]["edges"] == []
+    assert found["learned"]
 
 
 def test_graphs_of_variables(networks: xr.DataTree) -> None:

@@ -32,6 +32,20 @@ def test_values_beyond_the_scale_are_at_its_ends() -> None:
     np.testing.assert_allclose(unpack(pack(np.array([-9.0, 9.0]), 0.0, 1.0)), [0.0, 1.0])
 
 
+def test_values_beyond_the_scale_may_be_kept() -> None:
+    values = np.array([-9.0, 0.25, np.nan, 1234.5])
+    packed = pack(values, 0.0, 1.0, beyond=True)
+    assert packed["beyond"] == [[0, -9.0], [3, 1234.5]]
+    np.testing.assert_allclose(unpack(packed), values, atol=1e-4)
+
+
+@pytest.mark.parametrize("n", [50, 70_000])
+def test_one_large_distance_leaves_the_others_two_digits(n: int) -> None:
+    values = np.random.default_rng(0).uniform(0.0, 0.5, n)
+    values[7] = 50.0
+    np.testing.assert_allclose(unpack(pack(values, 0.0, 50.0, root=True)), values, atol=0.005)
+
+
 def test_sizes_count_texts_wherever_they_are() -> None:
     assert packed_size({"a": "123", "b": [{"c": "45"}], "d": 6.0}) == 5
 

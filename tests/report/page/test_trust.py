@@ -44,6 +44,13 @@ def test_what_to_do_is_said_once(many_tasks: ManyTasks) -> None:
     assert found["todo"] == ["Run longer", "Fit 4 chains"]
 
 
+def test_labels_may_hold_arrows(many_tasks: ManyTasks) -> None:
+    what = "the draws of borrowing[NY -> CA] do not move"
+    fit = with_verdict(many_tasks(2), f"CHECK: {what} -> run longer", [f"{what} -> run longer"])
+    found = verdict(stored_diagnosis(fit))
+    assert (found["text"], found["todo"]) == (what, ["Run longer"])
+
+
 def test_a_fit_without_a_verdict_is_diagnosed(many_tasks: ManyTasks) -> None:
     fit = many_tasks(2)
     del fit.attrs["verdict"]

@@ -23,8 +23,22 @@ def test_estimates_with_sharing_and_alone(clustered: xr.DataTree) -> None:
     np.testing.assert_allclose(unpack(feature["alone"]), alone, atol=0.01)
     low, low50, high50, high = (unpack(feature[x]) for x in ("low", "low50", "high50", "high"))
     assert ((low <= low50) & (low50 <= high50) & (high50 <= high)).all()
-    assert len(feature["population"]) == 2
     assert found["inclusion"] == []
+
+
+def test_a_wild_estimate_of_one_task_is_told_as_it_is(clustered: xr.DataTree) -> None:
+    fit = clustered.copy(deep=True)
+    fit["constant_data"].data_vars["unpooled_weights"][2] = 98765.0
+    for feature in task_weights(fit, page_tasks(fit))["features"][1:]:
+        assert 98765.0 in unpack(feature["alone"])
+
+
+def test_a_band_where_a_new_task_would_lie(clustered: xr.DataTree, neighbours: xr.DataTree) -> None:
+    found = task_weights(neighbours, page_tasks(neighbours))["features"]
+    assert all(len(feature["population"]) == 2 for feature in found)
+    # Between clusters no task need lie.
+    found = task_weights(clustered, page_tasks(clustered))["features"]
+    assert all("population" not in feature for feature in found)
 
 
 def test_many_features_leave_those_that_vary_most(

@@ -152,7 +152,7 @@ function graphTable(view) {
     [graph.nodes[edge[0]], graph.nodes[edge[1]], fixed(edge[2]), fixed(edge[3]),
       edge.length === 2 ? "–" : interval(edge[4], edge[5], fixed)]);
   const columns = ["", "linked with", "probability", "partial correlation", "90% interval"];
-  const width = graph.panels[view.panel].edges.some((edge) => edge.length > 2) ? 5 : 2;
+  const width = graph.learned ? 5 : 2;
   return table("The most probable links first", columns.slice(0, width),
     rows.map((row) => row.slice(0, width)), [true, true, false, false, false]);
 }
@@ -170,8 +170,7 @@ function graphSection(graph) {
       refresh();
     }).node);
   }
-  const learned = graph.panels.some((panel) => panel.edges.some((edge) => edge.length > 2));
-  if (learned) {
+  if (graph.learned) {
     const levels = [0.5, 0.1, 0.25, 0.75, 0.9, 0.95];
     controls.append(choice("Links at least so probable", levels.map((p) => [p, percent(p)]), (value) => {
       view.least = Number(value);
@@ -179,7 +178,7 @@ function graphSection(graph) {
     }).node);
   }
   refresh();
-  const kind = graph.leaves ? "tree" : learned ? "learned" : "given";
+  const kind = graph.leaves ? "tree" : graph.learned ? "learned" : "given";
   return [...paragraphs(`${ABOUT[kind]} ${graph.note}`), controls,
     el("figure", null, view.node, view.told), links];
 }

@@ -100,7 +100,7 @@ async function storedNeighbours(nearest) {
   return (task) => nearest.index[task].map((other, k) => {
     const at = task * width + k;
     const pick = (name) => (parts[name] ? parts[name][at] : NaN);
-    return { task: other, mean: pick("mean"), lower: pick("lower"), upper: pick("upper"), p: NaN };
+    return { task: other, mean: pick("mean"), lower: pick("lower"), upper: pick("upper"), p: pick("p_positive") };
   }).filter((row) => row.task >= 0);
 }
 

@@ -77,12 +77,13 @@ async function inflate(packed) {
   const codes = one ? new Uint8Array(buffer) : new DataView(buffer);
   const count = buffer.byteLength / packed.bytes;
   const gap = one ? 255 : 65535;
-  const step = (packed.high - packed.low) / packed.steps;
+  const span = packed.high - packed.low;
   const values = new Float32Array(count);
   for (let i = 0; i < count; i++) {
     const code = one ? codes[i] : codes.getUint16(2 * i, true);
-    values[i] = code === gap ? NaN : packed.low + step * code;
+    values[i] = code === gap ? NaN : packed.low + span * (code / packed.steps) ** packed.power;
   }
+  for (const [i, value] of packed.beyond || []) values[i] = value;
   return values;
 }
 
