@@ -10,9 +10,9 @@ from scipy.stats import multivariate_normal
 
 import bayesmtl as bm
 from bayesmtl import fitting
-from bayesmtl.relations.graph.leroux import scaled_laplacian
 from bayesmtl.report.graphs import describe_graph
 from bayesmtl.report.summary import describe_correlations
+from tests.oracles.autoregression import scaled_laplacian
 from tests.oracles.cases import agree, fit, regression
 from tests.oracles.comparisons import LONG, posterior, same_means
 

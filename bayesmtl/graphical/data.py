@@ -28,6 +28,8 @@ MISSING = ("error", "drop", "impute")
 _FEWEST_CONSTANT = 3
 _ROUNDING = 1e-13
 _ALIKE = 0.99999
+# With fewer degrees of freedom some of many variables are as alike by chance.
+_FEWEST_DEGREES = 4
 
 
 class GraphRows(NamedTuple):
@@ -252,10 +254,14 @@ def check_training_rows(rows: GraphRows) -> None:
 
 
 def _warn_duplicates(rows: GraphRows) -> None:
-    complete = rows.values[~np.isnan(rows.values).any(axis=1)]
-    if len(complete) < _FEWEST_CONSTANT:
+    whole = ~np.isnan(rows.values).any(axis=1)
+    complete = rows.values[whole]
+    present, code = np.unique(rows.task[whole], return_inverse=True)
+    if len(complete) - len(present) < _FEWEST_DEGREES:
         return
-    centred = complete - complete.mean(axis=0)
+    mean = np.zeros((len(present), complete.shape[1]))
+    np.add.at(mean, code, complete)
+    centred = complete - (mean / np.bincount(code)[:, None])[code]
     sd = np.sqrt((centred**2).mean(axis=0))
     if not sd.all():
         return
@@ -264,7 +270,7 @@ def _warn_duplicates(rows: GraphRows) -> None:
     if len(first):
         a, b = rows.variables[second[0]], rows.variables[first[0]]
         warn(
-            f'variables "{a}" and "{b}" are the same but for their units (absolute correlation '
-            f"above {_ALIKE}; {count_text(len(first), 'such pair')}): the edge between them hides "
-            "those of both with others; leave one out by variables=[...]"
+            f'variables "{a}" and "{b}" are the same but for their units within tasks (absolute '
+            f"correlation above {_ALIKE}; {count_text(len(first), 'such pair')}): the edge "
+            "between them hides those of both with others; leave one out by variables=[...]"
         )

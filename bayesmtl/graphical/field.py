@@ -17,11 +17,16 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import roots_jacobi
 
 from bayesmtl.numerics.jit import inner_kernel, kernel
 
-__all__ = ["log_patterns", "pattern_codes", "propensity_nodes", "update_theta"]
+__all__ = [
+    "beta_quadrature",
+    "log_patterns",
+    "pattern_codes",
+    "propensity_nodes",
+    "update_theta",
+]
 
 _NODES = 48
 _STEP = 0.8  # of the random walk of log theta
@@ -30,12 +35,34 @@ _STEP = 0.8  # of the random walk of log theta
 @lru_cache(maxsize=16)
 def propensity_nodes(shape: tuple[float, float], n_graphs: int) -> tuple[np.ndarray, np.ndarray]:
     """Powers ``q^k (1 - q)^(G - k)`` (k, node), and weights (node,) of the beta distribution."""
-    first, second = shape
-    x, weight = roots_jacobi(_NODES, second - 1.0, first - 1.0)
-    q = 0.5 * (1.0 + x)
+    q, weight = beta_quadrature(*shape)
     count = np.arange(n_graphs + 1)[:, None]
     log_powers = count * np.log(q) + (n_graphs - count) * np.log1p(-q)
-    return np.exp(log_powers), weight / weight.sum()
+    return np.exp(log_powers), weight
+
+
+def beta_quadrature(first: float, second: float) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights (node,) of the Gauss quadrature of a beta distribution.
+
+    The Jacobi matrix (Golub and Welsch 1969, Math. Comp. 23) is ``B B'``, B bidiagonal, its squared
+    elements products of the canonical moments of the distribution (Dette and Studden 1997, The
+    Theory of Canonical Moments). None of them overflows, which the total mass of the Jacobi weight
+    does for large shapes.
+
+    Parameters
+    ----------
+    first, second : float
+        Shapes of the distribution.
+    """
+    total, k = first + second, np.arange(_NODES)
+    odd = (first + k) / (total + 2 * k)
+    even = np.r_[0.0, k[1:] / (total + 2 * k[1:] - 1.0)]
+    diagonal = np.sqrt(odd * (1.0 - even))
+    below = np.sqrt(even[1:] * (second + k[:-1]) / (total + 2 * k[:-1]))
+    vectors, root, _ = np.linalg.svd(np.diag(diagonal) + np.diag(below, -1))
+    # Rounding must not make a probability 0 or 1.
+    q = np.clip(root**2, np.finfo(float).tiny, 1.0 - np.finfo(float).epsneg)
+    return q, vectors[0] ** 2
 
 
 def pattern_codes(edge: np.ndarray) -> np.ndarray:

@@ -57,10 +57,11 @@ def run(
     _check_memory(problem, settings)
     started = time.perf_counter()
     try:
+        # Before the chains: Ctrl-C here has no draws to lose.
+        prior = simulate_prior(problem.prior, settings["random_seed"], settings["cores"])
         draws, interrupted = sample_graphs(problem, **settings)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(NO_DRAWS) from None
-    prior = simulate_prior(problem.prior, settings["random_seed"], settings["cores"])
     record = GraphRecord(
         model=model,
         inference={
@@ -79,9 +80,10 @@ def run(
 
 
 def _check_memory(problem: GraphProblem, settings: dict[str, Any]) -> None:
-    """Refuse draws that do not fit: precision and partial correlation of every task."""
+    """Refuse draws that do not fit: precision, partial correlation and relatedness of tasks."""
     n_tasks, n = len(problem.prior.block), problem.prior.n_variables
-    n_bytes = 16 * n_tasks * n**2 * settings["draws"] * settings["chains"]
+    numbers = 2 * n_tasks * n**2 + (n_tasks**2 if problem.prior.relates else 0)
+    n_bytes = 8 * numbers * settings["draws"] * settings["chains"]
     if n_bytes > _MOST_BYTES:
         raise UnsupportedError(
             f"the precision matrices of {n_tasks} tasks and {n} variables take "

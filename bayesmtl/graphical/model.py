@@ -12,7 +12,7 @@ import xarray as xr
 from bayesmtl.errors import InvalidModelError, UnsupportedError
 from bayesmtl.fitting import run_settings
 from bayesmtl.graphical.data import GraphRows, check_training_rows, read_graph_rows
-from bayesmtl.graphical.settings import check_settings, graph_story
+from bayesmtl.graphical.settings import EDGE_SHARES, check_settings, graph_story
 from bayesmtl.graphical.state import (
     HORSESHOE,
     SPIKE_SLAB,
@@ -26,7 +26,6 @@ __all__ = ["MultiTaskGraphicalModel"]
 
 MODEL = "MultiTaskGraphicalModel"
 _MOST_RELATED = 8
-_RARE, _COMMON = 0.05, 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +118,9 @@ class MultiTaskGraphicalModel:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        for name, value in vars(self).items():
+            if isinstance(value, np.number):  # JSON holds no number of NumPy
+                object.__setattr__(self, name, float(value))
         if self.variables is not None:
             object.__setattr__(self, "variables", tuple(self.variables))
 
@@ -167,7 +169,7 @@ class MultiTaskGraphicalModel:
         n_blocks = int(block.max()) + 1
         share = self.edge_share
         if share is None:
-            share = min(max(2.0 / max(n_variables - 1, 1), _RARE), _COMMON)
+            share = float(np.clip(2.0 / max(n_variables - 1, 1), *EDGE_SHARES))
         return GraphPrior(
             kind=self.prior,
             block=block,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,8 @@ from bayesmtl.posterior.relations import STATISTICS, summarise
 
 __all__ = ["graph_relations"]
 
-_BUDGET = 2e8  # numbers in memory at once
+_BUDGET = 2e8  # numbers that are summarised
+_SIMILARITIES = 2e7  # of every two tasks in every draw, in memory at once
 _FEWEST = 200
 
 
@@ -103,19 +105,24 @@ def graph_relations(
     if len(tasks) > 1:
         out |= _between_tasks(prior, graphs, before, n)
         coords["task_bis"] = tasks
-        if draws.theta is not None and prior.n_families == 1 and prior.n_blocks > 1:
+        if draws.theta is not None:
             out |= _relatedness(draws, prior_draws)
     about = f"|partial correlation| > {edge_threshold:g}" if draws.edge is None else "slab"
     return xr.Dataset(out, coords, {"edge": about})
 
 
+def _spaced(n_draws: int, numbers: int) -> np.ndarray:
+    """Evenly spaced draws, all of them unless they are too large: ``numbers`` in each."""
+    most = max(int(_BUDGET / numbers), _FEWEST)
+    return np.linspace(0, n_draws - 1, min(n_draws, most)).astype(int)
+
+
 def _below_diagonal(prior: GraphPrior, draws: GraphDraws, threshold: float) -> _Graphs:
-    """Of evenly spaced draws, all of them unless they are too large."""
+    """Of evenly spaced draws."""
     n = prior.n_variables
     rows, columns = np.tril_indices(n, k=-1)
     total = draws.lp.size
-    most = max(int(_BUDGET / (len(prior.block) * max(len(rows), 1))), _FEWEST)
-    chosen = np.linspace(0, total - 1, min(total, most)).astype(int)
+    chosen = _spaced(total, len(prior.block) * max(len(rows), 1))
     flat = draws.precision.reshape(total, *draws.precision.shape[2:])[chosen]
     partial = partial_correlations(flat)[:, :, rows, columns]
     if draws.edge is None:
@@ -159,31 +166,42 @@ def _between_tasks(prior: GraphPrior, graphs: _Graphs, before: _Graphs, n: int) 
         ),
     }
     both = ("task", "task_bis", statistic)
+    some = _spaced(len(graphs.edge), graphs.edge.shape[1] ** 2)
+    thin = _Graphs(graphs.partial[some], graphs.edge[some])
     for name, measure in (
         ("graph_similarity", _jaccard),
         ("partial_correlation_similarity", _cosine),
     ):
         signed = measure is _cosine
-        out[name] = (both, summarise(measure(graphs), signed=signed))
-        first = measure(_Graphs(before.partial[:, :2], before.edge[:, :2]))[:, 0, 1]
+        parts = [summarise(measure(thin, tasks), signed=signed) for tasks in _portions(thin)]
+        out[name] = (both, np.concatenate(parts))
+        two = _Graphs(before.partial[:, :2], before.edge[:, :2])
+        first = measure(two, np.array([0]))[:, 0, 1]
         out[f"prior_{name}"] = ((statistic,), summarise(first, signed=signed))
     return out
 
 
-def _jaccard(graphs: _Graphs) -> np.ndarray:
-    """(sample, task, task): edges of both over edges of any; 1 where both have none."""
+def _portions(graphs: _Graphs) -> list[np.ndarray]:
+    """Tasks whose similarities with all tasks fit in memory together."""
+    n_samples, n_tasks = graphs.edge.shape[:2]
+    most = max(1, int(_SIMILARITIES / (n_samples * n_tasks)))
+    return np.array_split(np.arange(n_tasks), math.ceil(n_tasks / most))
+
+
+def _jaccard(graphs: _Graphs, some: np.ndarray) -> np.ndarray:
+    """(sample, some task, task): edges of both over edges of any; 1 where both have none."""
     edge = graphs.edge.astype(np.float32)
-    common = edge @ np.swapaxes(edge, 1, 2)
-    own = np.diagonal(common, axis1=1, axis2=2)
-    union = own[:, :, None] + own[:, None, :] - common
+    common = edge[:, some] @ np.swapaxes(edge, 1, 2)
+    own = edge.sum(axis=2)
+    union = own[:, some, None] + own[:, None, :] - common
     return np.where(union > 0, common / np.maximum(union, 1.0), 1.0).astype(np.float64)
 
 
-def _cosine(graphs: _Graphs) -> np.ndarray:
-    """(sample, task, task): cosine of the partial correlations of all pairs."""
+def _cosine(graphs: _Graphs, some: np.ndarray) -> np.ndarray:
+    """(sample, some task, task): cosine of the partial correlations of all pairs."""
     size = np.sqrt((graphs.partial**2).sum(axis=2, keepdims=True))
     unit = graphs.partial / np.maximum(size, np.finfo(float).tiny)
-    return unit @ np.swapaxes(unit, 1, 2)
+    return unit[:, some] @ np.swapaxes(unit, 1, 2)
 
 
 def _relatedness(draws: GraphDraws, prior_draws: GraphDraws) -> dict[str, Any]:

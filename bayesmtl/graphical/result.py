@@ -129,7 +129,7 @@ def _posterior(problem: GraphProblem, rows: GraphRows, draws: GraphDraws) -> xr.
         "node": names,
         "node_bis": names,
     }
-    if draws.theta is not None and prior.n_families == 1 and prior.n_blocks > 1:
+    if draws.theta is not None:
         out["relatedness"] = ((*sample, "task", "task_bis"), draws.theta, hollow)
         coords["task_bis"] = rows.tasks
     return xr.Dataset(out, coords)

@@ -36,7 +36,7 @@ class GraphDraws(NamedTuple):
     edge : (..., block, variable, variable) bool or None
         Under spike and slab.
     theta : (..., block, block) or None
-        Under spike and slab.
+        Under spike and slab, where it is learned.
     global_scale : (..., block) or None
         tau, under the horseshoe.
     lp : (...,)
@@ -64,13 +64,14 @@ class _GraphChain:
 
     def storage(self, draws: int) -> GraphDraws:
         """Empty arrays."""
-        state, sparse = self.state, self.problem.prior.kind == SPIKE_SLAB
+        state, prior = self.state, self.problem.prior
+        sparse = prior.kind == SPIKE_SLAB
         shape = (draws, *state.precision.shape)
         return GraphDraws(
             mean=np.empty((draws, *state.mean.shape)),
             precision=np.empty(shape),
             edge=np.empty(shape, dtype=np.bool_) if sparse else None,
-            theta=np.empty((draws, *state.theta.shape)) if sparse else None,
+            theta=np.empty((draws, *state.theta.shape)) if prior.relates else None,
             global_scale=None if sparse else np.empty((draws, len(state.scale))),
             lp=np.empty(draws),
         )
@@ -135,10 +136,15 @@ def simulate_prior(prior: GraphPrior, random_seed: int | None, cores: int) -> Gr
 
     The region in which a precision matrix is positive definite makes edges rarer than the
     prior of single elements says, and by how much has no closed form.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When it was interrupted.
     """
     work = prior.n_blocks * prior.n_variables**4 / 3.0 * _PRIOR_CHAINS
     draws = int(np.clip(_PRIOR_BUDGET / work, _FEWEST_PRIOR_DRAWS, _MOST_PRIOR_DRAWS))
-    found, _ = sample_graphs(
+    found, interrupted = sample_graphs(
         no_data(prior),
         draws=draws,
         tune=max(draws // 2, _FEWEST_PRIOR_DRAWS),
@@ -147,4 +153,6 @@ def simulate_prior(prior: GraphPrior, random_seed: int | None, cores: int) -> Gr
         random_seed=random_seed,
         progressbar=False,
     )
+    if interrupted:
+        raise KeyboardInterrupt("interrupted before the prior was simulated")
     return found

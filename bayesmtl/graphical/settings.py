@@ -15,7 +15,9 @@ from bayesmtl.graphical.state import HORSESHOE, SPIKE_SLAB
 if TYPE_CHECKING:
     from bayesmtl.graphical.model import MultiTaskGraphicalModel
 
-__all__ = ["check_settings", "graph_story"]
+__all__ = ["EDGE_SHARES", "check_settings", "graph_story"]
+
+EDGE_SHARES = 0.05, 0.5  # least and most by default
 
 _CHOICES = {
     "prior": (HORSESHOE, SPIKE_SLAB),
@@ -133,7 +135,10 @@ def _horseshoe(model: MultiTaskGraphicalModel) -> list[str]:
 
 
 def _spike_slab(model: MultiTaskGraphicalModel) -> list[str]:
-    share = "2 / (variables - 1)" if model.edge_share is None else f"{model.edge_share:g}"
+    low, high = EDGE_SHARES
+    share = f"2 / (variables - 1), between {low:g} and {high:g}"
+    if model.edge_share is not None:
+        share = f"{model.edge_share:g}"
     lines = [
         f"    K_gij ~ Normal(0, {model.slab:g}) where z_gij = 1, else Normal(0, {model.spike:g})"
         f"   [spike and slab, {model.relation}]",

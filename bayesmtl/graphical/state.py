@@ -76,6 +76,11 @@ class GraphPrior(NamedTuple):
         """Number of families of precision matrices."""
         return int(self.family.max()) + 1
 
+    @property
+    def relates(self) -> bool:
+        """Whether the relatedness theta of the tasks is learned."""
+        return self.kind == SPIKE_SLAB and self.n_families == 1 and self.n_blocks > 1
+
 
 class GraphProblem(NamedTuple):
     """Standardised rows, and the prior.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 
 from bayesmtl.errors import InvalidModelError
+from bayesmtl.frames.opening import open_frame
+from bayesmtl.relations.graph.labels import labels_from_json, labels_to_json, plain_labels
 
 __all__ = ["FixedMatrix", "as_matrix", "matrix_from_json", "matrix_to_json"]
 
@@ -82,19 +84,23 @@ def as_matrix(value: Any, name: str) -> FixedMatrix:
     Parameters
     ----------
     value : (n, n) array, nested lists, or frame
-        A pandas frame has equal index and columns; in others rows come in the order of the columns.
+        A pandas frame has the same index and columns, or their texts, as a file read with its index
+        has; in others rows come in the order of the columns.
     name : str
         The setting.
 
     Raises
     ------
     InvalidModelError
-        When it is not square, finite, symmetric and positive definite, or its labels do not match.
+        When it is not square, finite, symmetric and positive definite, its labels do not match, or
+        they cannot name tasks.
+    InvalidDataError
+        When a frame repeats a column, or has no rows.
     """
     if isinstance(value, FixedMatrix):
         return value
     labels = None
-    if hasattr(value, "columns"):
+    if hasattr(type(value), "columns"):  # those of a lazy frame cost a query
         labels, value = _unlabel(value, name)
     try:
         matrix = np.array(value, dtype=np.float64)
@@ -116,17 +122,21 @@ def as_matrix(value: Any, name: str) -> FixedMatrix:
 
 
 def _unlabel(frame: Any, name: str) -> tuple[tuple[Any, ...], np.ndarray]:
-    """Labels of the columns, and the values with rows in the same order."""
-    labels = tuple(_plain(label) for label in frame.columns)
-    if not hasattr(frame, "index"):
-        return labels, frame.to_numpy()
-    rows = [_plain(label) for label in frame.index]
-    if sorted(map(str, rows)) != sorted(map(str, labels)) or len(set(rows)) < len(rows):
+    """Labels of the rows, and the values with columns in the same order."""
+    opened = open_frame(frame)
+    columns = plain_labels(opened.columns, f"{name}, columns")
+    index = nw.maybe_get_index(opened)
+    if index is None:
+        return tuple(columns), opened.to_numpy()
+    rows = plain_labels(index, f"{name}, rows")
+    texts = [str(label) for label in columns]
+    if sorted(map(str, rows)) != sorted(texts) or len(set(rows)) < len(rows):
         raise InvalidModelError(
-            f"{name}: rows are labelled {_some(rows)} and columns {_some(labels)}; give both the "
+            f"{name}: rows are labelled {_some(rows)} and columns {_some(columns)}; give both the "
             "same labels, each once"
         )
-    return labels, frame.loc[list(frame.columns)].to_numpy()
+    # Of the two, the index of a file has the type of the labels.
+    return tuple(rows), opened.to_numpy()[:, [texts.index(str(label)) for label in rows]]
 
 
 def _require_definite(matrix: np.ndarray, name: str) -> None:
@@ -145,24 +155,10 @@ def _require_definite(matrix: np.ndarray, name: str) -> None:
         )
 
 
-def _plain(label: Any) -> Any:
-    """A label as str, int, bool or date."""
-    if isinstance(label, np.datetime64):
-        return label.astype("datetime64[D]").item()
-    if isinstance(label, datetime.datetime):
-        return label.date()
-    return label.item() if isinstance(label, np.generic) else label
-
-
 def matrix_to_json(matrix: FixedMatrix) -> dict[str, Any]:
     """JSON form; dates are marked as such."""
-    labels = matrix.labels
     out: dict[str, Any] = {"matrix": [list(row) for row in matrix.values]}
-    if labels is not None:
-        dates = isinstance(labels[0], datetime.date)
-        out["labels"] = [str(label) for label in labels] if dates else list(labels)
-        out["dates"] = dates
-    return out
+    return out if matrix.labels is None else out | labels_to_json(matrix.labels)
 
 
 def matrix_from_json(spec: Mapping[str, Any]) -> FixedMatrix:
@@ -173,8 +169,6 @@ def matrix_from_json(spec: Mapping[str, Any]) -> FixedMatrix:
     InvalidModelError
         As `as_matrix`.
     """
-    labels = spec.get("labels")
-    if labels is not None and spec.get("dates"):
-        labels = [datetime.date.fromisoformat(label) for label in labels]
     plain = as_matrix(spec["matrix"], "matrix")
-    return FixedMatrix(plain.values, None if labels is None else tuple(labels))
+    labels = None if spec.get("labels") is None else labels_from_json(spec)
+    return FixedMatrix(plain.values, labels)

@@ -124,6 +124,16 @@ def test_warnings() -> None:
         read(DATA.assign(y=-3.0 * DATA["x0"] + 1.0))
 
 
+@pytest.mark.filterwarnings("error")
+def test_differences_between_tasks_make_no_variables_equal() -> None:
+    far = DATA[["x0", "x1", "x2"]] + 1e6 * (DATA[["task"]] == "b").to_numpy()
+    read(far.assign(task=DATA["task"]))
+    rows = read_graph_rows(DATA.iloc[[0, 1, 5]], None, task="task", missing="error")
+    with pytest.warns(bm.BayesMTLWarning) as told:
+        check_training_rows(rows)
+    assert not any("their units" in str(one.message) for one in told)
+
+
 def test_tasks_of_a_fit() -> None:
     known = np.array(["b", "a"], dtype=object)
     rows = known_rows(DATA, ("x2", "x0"), task="task", tasks=known)

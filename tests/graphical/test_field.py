@@ -5,9 +5,16 @@ import itertools
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.special import roots_jacobi
 from scipy.stats import beta, gamma
 
-from bayesmtl.graphical.field import log_patterns, pattern_codes, propensity_nodes, update_theta
+from bayesmtl.graphical.field import (
+    beta_quadrature,
+    log_patterns,
+    pattern_codes,
+    propensity_nodes,
+    update_theta,
+)
 
 THETA = np.array([[0.0, 0.7, 0.0], [0.7, 0.0, 1.4], [0.0, 1.4, 0.0]])
 
@@ -40,6 +47,26 @@ def test_patterns(shape: tuple[float, float]) -> None:
 def test_one_graph_has_the_mean_of_the_beta() -> None:
     found = np.exp(log_patterns(np.zeros((1, 1)), *propensity_nodes((1.0, 3.0), 1)))
     np.testing.assert_allclose(found, [0.75, 0.25], rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1.0, 4.0), (0.5, 0.5), (1.0, 1.0), (0.01, 0.19), (100.0, 200.0)]
+)
+def test_quadrature_is_that_of_jacobi(shape: tuple[float, float]) -> None:
+    nodes, weight = (part[::-1] for part in beta_quadrature(*shape))
+    x, expected = roots_jacobi(len(nodes), shape[1] - 1.0, shape[0] - 1.0)
+    np.testing.assert_allclose(nodes, 0.5 * (1.0 + x), rtol=1e-9)
+    np.testing.assert_allclose(weight, expected / expected.sum(), atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(1.0, 1999.0), (100.0, 1900.0), (1e8, 1e10), (1e-30, 1e-32)])
+def test_quadrature_of_extreme_shapes_has_their_moments(shape: tuple[float, float]) -> None:
+    nodes, weight = beta_quadrature(*shape)
+    assert weight.sum() == pytest.approx(1.0, rel=1e-12)
+    assert weight @ nodes == pytest.approx(beta(*shape).mean(), rel=1e-9)
+    assert weight @ nodes**2 == pytest.approx(beta(*shape).moment(2), rel=1e-9)
+    found = np.exp(log_patterns(np.zeros((1, 1)), *propensity_nodes(shape, 1)))
+    assert found[1] == pytest.approx(beta(*shape).mean(), rel=1e-9)
 
 
 def test_large_relatedness_does_not_overflow() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import arviz as az
 import numpy as np
@@ -11,6 +12,10 @@ import xarray as xr
 from sklearn.datasets import load_iris
 
 import bayesmtl as bm
+from bayesmtl.graphical.relations import graph_relations
+from bayesmtl.graphical.sampling import GraphDraws, sample_graphs, simulate_prior
+from bayesmtl.graphical.state import no_data
+from bayesmtl.posterior.relations import summarise
 from tests.graphical.frames import TINY, chain_graph, fit, two_tasks
 from tests.oracles.graph_enumeration import edge_probabilities
 
@@ -191,10 +196,64 @@ def test_interrupted_before_the_first_draw(monkeypatch: pytest.MonkeyPatch) -> N
         fit(two_tasks(5))
 
 
+def test_interrupted_while_the_prior_is_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No chain has run by then, so that no draws are lost."""
+    ran: list[object] = []
+    monkeypatch.setattr("bayesmtl.graphical.sampling.sample_graphs", lambda *_, **__: (None, True))
+    monkeypatch.setattr("bayesmtl.graphical.fitting.sample_graphs", lambda *a, **_: ran.append(a))
+    with pytest.raises(KeyboardInterrupt, match="interrupted before the prior was simulated"):
+        simulate_prior(bm.MultiTaskGraphicalModel().graph_prior(2, 3), 1, 1)
+    with pytest.raises(KeyboardInterrupt, match="nothing is kept: fit again"):
+        fit(two_tasks(5))
+    assert not ran
+
+
+@pytest.mark.parametrize(("relation", "kept"), [("joint", True), ("independent", False)])
+def test_relatedness_is_kept_where_it_is_learned(relation: str, kept: bool) -> None:
+    prior = bm.MultiTaskGraphicalModel(prior="spike_slab", relation=relation).graph_prior(3, 2)
+    sizes: dict[str, Any] = {"draws": 2, "tune": 0, "chains": 1, "cores": 1}
+    draws, _ = sample_graphs(no_data(prior), random_seed=1, progressbar=False, **sizes)
+    assert (draws.theta is not None) == kept
+    assert draws.edge is not None
+
+
+def test_similarities_of_many_tasks_are_summarised_in_portions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prior = bm.MultiTaskGraphicalModel().graph_prior(7, 3)
+    rng = np.random.default_rng(0)
+    half = rng.normal(size=(2, 20, 7, 3, 6))
+    none = np.zeros((2, 20))
+    draws = GraphDraws(none[..., None, None], half @ half.mT, None, None, None, none)
+    sizes: list[int] = []
+
+    def recorded(values: np.ndarray, *, signed: bool = False) -> np.ndarray:
+        sizes.append(values.size)
+        return summarise(values, signed=signed)
+
+    def relations() -> xr.Dataset:
+        names, tasks = ("x", "y", "z"), np.arange(7)
+        settings: dict[str, Any] = {"tasks": tasks, "variables": names, "edge_threshold": 0.1}
+        return graph_relations(prior, draws, draws, **settings)
+
+    whole = relations()
+    monkeypatch.setattr("bayesmtl.graphical.relations.summarise", recorded)
+    monkeypatch.setattr("bayesmtl.graphical.relations._SIMILARITIES", 1000, raising=False)
+    xr.testing.assert_allclose(relations(), whole)
+    assert max(sizes) <= 1000
+
+
 def test_draws_that_do_not_fit() -> None:
     data = pd.DataFrame(np.random.default_rng(0).normal(size=(4, 200))).add_prefix("x")
     with pytest.raises(bm.UnsupportedError, match="2 tasks and 200 variables take 119 GiB"):
         fit(data.assign(task=[0, 0, 1, 1]), sizes={"draws": 50_000, "chains": 2})
+    narrow = pd.DataFrame(np.random.default_rng(0).normal(size=(16, 2)), columns=["x", "y"])
+    with pytest.raises(bm.UnsupportedError, match="8 tasks and 2 variables take 19 GiB"):
+        fit(
+            narrow.assign(task=np.arange(16) % 8),
+            sizes={"draws": 10_000_000, "chains": 2},
+            prior="spike_slab",
+        )
 
 
 def test_wrong_sizes() -> None:

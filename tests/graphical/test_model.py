@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 import bayesmtl as bm
@@ -47,6 +48,13 @@ def test_settings_survive_json() -> None:
     assert again.variables == ("a", "b")
 
 
+def test_numbers_of_numpy_survive_json() -> None:
+    numbers: dict[str, Any] = {"slab": np.float32(0.5), "edge_shape": np.int64(2)}
+    model = Model(edge_share=np.float64(0.3), **numbers)
+    assert json.loads(json.dumps(model.to_dict())) == model.to_dict()
+    assert model == Model(slab=0.5, edge_share=0.3, edge_shape=2)
+
+
 def test_settings_of_another_model() -> None:
     with pytest.raises(bm.InvalidModelError, match="settings of 'Other', not of"):
         Model.from_dict({"type": "Other"})
@@ -61,6 +69,7 @@ def test_story() -> None:
     text = str(Model(prior="spike_slab", means="pooled"))
     assert "theta_gm ~ Gamma(2, 5) with probability 0.9" in text
     assert "the same for all g" in text
+    assert "of mean 2 / (variables - 1), between 0.05 and 0.5" in text
     assert "K_g = K" in str(Model(prior="spike_slab", relation="pooled", edge_share=0.2))
     assert "l_gij" in str(Model(relation="independent"))
 

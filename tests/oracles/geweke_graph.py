@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bayesmtl.relations.graph.leroux import scaled_laplacian
+from tests.oracles.autoregression import scaled_laplacian
 from tests.oracles.geweke_covariance import Simulator, Tasks, dense_tasks
 
 __all__ = [

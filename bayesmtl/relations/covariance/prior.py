@@ -117,7 +117,7 @@ class MatrixNormal(CorrelatedTasks):
         roots of psi half-t(3) of scale 0.6. "lkj": half-t(2) sds and LKJ(2) correlations, for
         ``inference="nuts"``. Or fixed: an array in the order of the sorted task labels, or a frame
         labelled by tasks; tasks of the frame without rows in the data are estimated too. Default
-        "full" up to 12 tasks, then "low_rank".
+        "full" up to 12 tasks, then "low_rank"; with ``n_factors`` "low_rank" for any number.
     feature_covariance : {"diagonal", "full", "identity"} or (feature, feature) matrix
         Sigma. "diagonal": sds ``scale``; "full": as in `Exchangeable`; "identity": sd ``s_y / s_x``
         of every weight of a typical task, Omega has their scale (Zhang and Yeung 2010). Or fixed,
@@ -280,6 +280,8 @@ def _check_factors(part: MatrixNormal | LowRank) -> None:
         raise InvalidModelError(
             f"{name} n_factors must be a positive integer or None, got {number!r}"
         )
-    if isinstance(part, MatrixNormal) and part.task_covariance not in (None, "low_rank"):
-        raise InvalidModelError("MatrixNormal n_factors= goes with task_covariance='low_rank'")
+    if isinstance(part, MatrixNormal):
+        if part.task_covariance not in (None, "low_rank"):
+            raise InvalidModelError("MatrixNormal n_factors= goes with task_covariance='low_rank'")
+        object.__setattr__(part, "task_covariance", "low_rank")
     object.__setattr__(part, "n_factors", int(number))

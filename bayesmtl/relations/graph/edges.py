@@ -44,14 +44,13 @@ def read_edges(value: Any, what: str) -> Edges:
 
     Raises
     ------
-    InvalidModelError
+    InvalidDataError, InvalidModelError
         As `as_graph`.
     """
     networkx = sys.modules.get("networkx")  # a value of its types needs it to be imported
     if networkx is not None and isinstance(value, networkx.Graph):
         return _read_networkx(value, what)
-    frame = nw.from_native(value, pass_through=True)
-    if isinstance(frame, nw.DataFrame | nw.LazyFrame):
+    if hasattr(type(value), "columns"):  # those of a lazy frame cost a query
         return _read_frame(open_frame(value), what)
     if isinstance(value, np.ndarray):
         return _read_matrix(value, None, what)
@@ -78,7 +77,7 @@ def _read_frame(frame: nw.DataFrame[Any], what: str) -> Edges:
         return _read_edge_frame(frame, [by_name[x] for x in ("source", "target")], what)
     if index is not None and {str(x) for x in index} == {str(name) for name in columns}:
         return _read_square(frame, list(index), what)
-    numeric = all(dtype.is_numeric() for dtype in frame.schema.values())
+    numeric = all(dtype.is_numeric() or dtype == nw.Boolean for dtype in frame.schema.values())
     if index is None and len(frame) == len(columns) and numeric:
         return _read_square(frame, columns, what)
     if len(columns) in (2, 3):

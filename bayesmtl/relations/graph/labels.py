@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.frames.opening import shorten
@@ -48,7 +49,7 @@ def _plain(label: Any, what: str) -> Any:
     elif isinstance(label, np.generic):
         label = label.item()
     if isinstance(label, datetime.datetime):
-        if label.time() == datetime.time() and label.tzinfo is None:
+        if not pd.isna(label) and label.time() == datetime.time() and label.tzinfo is None:
             return label.date()
     elif isinstance(label, str | int | datetime.date):
         return label

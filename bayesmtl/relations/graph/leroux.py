@@ -31,10 +31,8 @@ __all__ = [
     "CarBasis",
     "car_basis",
     "car_covariance",
-    "car_log_det",
     "car_precision",
     "log_car",
-    "scaled_laplacian",
     "update_rho_centred",
     "update_rho_noncentred",
     "whiten_car",
@@ -106,12 +104,6 @@ def car_basis(adjacency: np.ndarray) -> CarBasis:
     return CarBasis(values, vectors)
 
 
-def scaled_laplacian(adjacency: np.ndarray) -> np.ndarray:
-    """L (task, task), see `car_basis`."""
-    basis = car_basis(adjacency)
-    return np.asarray((basis.vectors * basis.values) @ basis.vectors.T)
-
-
 @kernel
 def car_precision(basis, rho):
     """``K(rho)`` (task, task)."""
@@ -122,12 +114,6 @@ def car_precision(basis, rho):
 def car_covariance(basis, rho):
     """``K(rho)^-1`` (task, task)."""
     return np.dot(basis.vectors / (rho * basis.values + (1.0 - rho)), basis.vectors.T)
-
-
-@kernel
-def car_log_det(basis, rho):
-    """``log |K(rho)|``."""
-    return np.log(rho * basis.values + (1.0 - rho)).sum()
 
 
 @kernel

@@ -66,10 +66,15 @@ def nearest_neighbours(covariates: Any, k: int, labels: Any = None) -> FixedGrap
 
 def _read(covariates: Any, labels: Any) -> tuple[np.ndarray, list[Any], list[Any] | None]:
     """Values (task, covariate), names of covariates, and labels of the rows."""
-    if isinstance(nw.from_native(covariates, pass_through=True), nw.DataFrame | nw.LazyFrame):
+    if hasattr(type(covariates), "columns"):  # those of a lazy frame cost a query
         values, names, plain = _read_frame(open_frame(covariates), labels)
     else:
-        values = np.asarray(covariates, dtype=np.float64)
+        try:
+            values = np.asarray(covariates, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InvalidModelError(
+                "covariates must be a (task, covariate) array of numbers, or a data frame"
+            ) from None
         if values.ndim != 2 or values.shape[1] == 0:
             raise InvalidModelError(
                 f"covariates must be a (task, covariate) array, got shape {values.shape}"

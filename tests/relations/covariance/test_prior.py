@@ -45,6 +45,11 @@ def test_the_rank_is_low_above_twelve_tasks() -> None:
     assert MatrixNormal(n_factors=12).task_settings(np.arange(50), 40).n_factors == 12
 
 
+def test_a_number_of_factors_makes_the_rank_low() -> None:
+    few = MatrixNormal(n_factors=2).task_settings(np.arange(5), 3)
+    assert (few.kind, few.n_factors) == ("low_rank", 2)
+
+
 def test_the_scale_of_a_fixed_feature_covariance_is_its_own() -> None:
     block = MatrixNormal(feature_covariance=TWO).resolve(FEATURES)
     np.testing.assert_allclose(block.scale, np.sqrt([1.0, 2.0]))  # type: ignore[arg-type]

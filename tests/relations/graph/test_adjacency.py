@@ -10,6 +10,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from bayesmtl import InvalidModelError
@@ -147,6 +148,7 @@ def _square(values: Any, rows: Any = ("a", "b"), columns: Any = ("a", "b")) -> p
         ([("a", "b"), "cd"], r"holds tuples \(a, b\).*got 'cd'"),
         ([("a", 1.5)], "1.5 cannot name a task"),
         ([("a", None)], "None cannot name a task"),
+        ([("a", pd.NaT)], "NaT cannot name a task"),
         ([(datetime.datetime(2020, 1, 1, 3), "b")], "cannot name a task"),
         ("a-b", "must be a square data frame.*not str"),
         (3, "must be a square data frame.*not int"),
@@ -178,6 +180,16 @@ def test_what_is_no_graph_is_refused(value: Any, message: str) -> None:
 def test_columns_that_cannot_be_read_are_refused() -> None:
     with pytest.raises(InvalidDataError, match="lazy frame"):
         as_graph(pl.LazyFrame({"x": ["a"], "y": ["b"]}), "graph")
+    with pytest.raises(InvalidDataError, match="several columns of the same name"):
+        as_graph(pd.DataFrame([["a", "b"]], columns=["x", "x"]), "graph")
+
+
+@pytest.mark.parametrize("library", [pl.DataFrame, pa.table])
+def test_square_frames_without_index_may_hold_booleans(library: Any) -> None:
+    frame = library(
+        {"a": [False, True, False], "b": [True, False, True], "c": [False, True, False]}
+    )
+    assert as_graph(frame, "graph") == as_graph([("a", "b"), ("b", "c")], "graph")
 
 
 def test_networkx_is_not_imported() -> None:

@@ -12,14 +12,13 @@ from bayesmtl.relations.graph.leroux import (
     CarBasis,
     car_basis,
     car_covariance,
-    car_log_det,
     car_precision,
     log_car,
-    scaled_laplacian,
     update_rho_centred,
     update_rho_noncentred,
     whiten_car,
 )
+from tests.oracles.autoregression import car_log_det, scaled_laplacian
 
 PRIOR = np.array([1.5, 0.8])
 

@@ -61,6 +61,8 @@ XY = np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 1.0]])
         (XY[:, :1], True, None, "k is the number of neighbours"),
         (XY, 1, None, "covariate 1 is the same for all tasks"),
         (XY[:, 0], 1, None, r"must be a \(task, covariate\) array"),
+        ([["u"], ["v"]], 1, None, r"must be a \(task, covariate\) array of numbers"),
+        ([[0.0, 1.0], [1.0]], 1, None, r"must be a \(task, covariate\) array of numbers"),
         (np.array([[0.0], [np.nan], [1.0]]), 1, None, "covariate 0 has no value for row 1"),
         (np.array([[0.0], [np.nan], [1.0]]), 1, "abc", "covariate 0 has no value for the task 'b'"),
         (XY[:, :1], 1, ["a", "b", "a"], 'several rows for "a"'),
