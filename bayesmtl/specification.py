@@ -35,6 +35,7 @@ from bayesmtl.relations.kinds import Clusters, Common, Correlated, Relation
 from bayesmtl.relations.matrices import FixedMatrix, matrix_from_json, matrix_to_json
 from bayesmtl.relations.settings import describe, from_json, to_json
 from bayesmtl.relations.sparse.prior import Decomposition
+from bayesmtl.scaling import INTERCEPT
 
 __all__ = ["Columns", "part_error", "part_from_dict", "part_to_dict", "story"]
 
@@ -187,11 +188,7 @@ def story(
             lines += [*_relation_lines("w_t", relation, z, of_weights), ""]
     if isinstance(intercept, str):
         if intercept == "relation":
-            lines += [
-                "the intercept is the feature 'Intercept' of w_t; defaults of its own: mean ~ "
-                f"{of_intercepts.mean}, scale ~ HalfNormal({of_intercepts.unit})",
-                "",
-            ]
+            lines += [_intercept_line(relation, of_intercepts), ""]
     else:
         lines += [*_relation_lines("a_t", intercept, z, of_intercepts), ""]
     parts = ["a_t"] if separate else []
@@ -201,6 +198,31 @@ def story(
     if columns.task_features:
         lines += ["", f"z_t: {columns.task_features}, one value per task, centred"]
     return "\n".join([*lines, "", *_legend(likelihood)])
+
+
+def _intercept_line(relation: Relation, defaults: _Defaults) -> str:
+    """What of the prior of an intercept among the weights is not that of the others."""
+    prior: Any = relation.common if isinstance(relation, Decomposition) else relation
+
+    def is_default(name: str) -> bool:
+        value = getattr(prior, name)
+        return value is None or (isinstance(value, Mapping) and INTERCEPT not in value)
+
+    told = []
+    if is_default("mean"):
+        known = f"mean = {defaults.center}"
+        told = [known if isinstance(prior, Independent) else f"mean ~ {defaults.mean}"]
+    features = getattr(prior, "feature_covariance", "diagonal")
+    if isinstance(prior, Independent):
+        told += [f"scale = {_times('2.5', defaults.unit)}"] if is_default("scale") else []
+    elif features == "identity":
+        told += [f"sd {defaults.unit} in D"]
+    elif features == "full" and prior.scale is None:
+        told += [f"sd half-t(2) of scale {defaults.unit} in D"]
+    elif features in ("diagonal", "full") and not isinstance(prior, Pooled):
+        told += [f"scale ~ HalfNormal({defaults.unit})"] if is_default("scale") else []
+    line = f"the intercept is the feature '{INTERCEPT}' of w_t"
+    return f"{line}; defaults of its own: {', '.join(told)}" if told else line
 
 
 def _row_lines(likelihood: Likelihood | Mixed, parts: list[str], columns: Columns) -> list[str]:
@@ -396,10 +418,14 @@ def _matrix_lines(
     symbol: str, relation: MatrixNormal, effects: str, defaults: _Defaults
 ) -> list[str]:
     kind, features = relation.task_covariance, relation.feature_covariance
+    most = "" if relation.n_factors is None else f", at most {relation.n_factors}"
+    omega = (
+        f"Omega = {kind}" if isinstance(kind, FixedMatrix) else f"{_TASK_COVARIANCE[kind]}{most}"
+    )
     lines = [
         f"{symbol} ~ Normal(mean{effects}, Omega_tt D), cov({symbol}, w_s) = Omega_ts D   "
         "[MatrixNormal]",
-        f"    {f'Omega = {kind}' if isinstance(kind, FixedMatrix) else _TASK_COVARIANCE[kind]}",
+        f"    {omega}",
     ]
     lines += _loading_lines("A_th", "psi_t") if kind == "low_rank" else []
     if isinstance(features, FixedMatrix) or features == "identity":

@@ -40,7 +40,8 @@ def read_table(path: Path, task: str, *, text_labels: bool = False) -> pd.DataFr
         raise InvalidDataError(f"there is no file {str(path)!r}")
     try:
         if path.suffix in PARQUET:
-            return pd.read_parquet(path)
+            # Rows are told apart by their place: an index that was stored may repeat.
+            return pd.read_parquet(path).reset_index(drop=True)
         frame = _read_csv(path, task)
     except ImportError:
         raise UnsupportedError(f"{_needs_pyarrow(path)} or use a CSV file") from None

@@ -1,6 +1,7 @@
 """The command line: what it prints, what it writes, and one line for every error."""
 
 import io
+import re
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from typer.testing import CliRunner, Result
 import bayesmtl as bm
 from bayesmtl.cli import app
 from bayesmtl.datasets import load_dataset
+from bayesmtl.gp.fitting import METHODS as OF_FUNCTIONS
+from bayesmtl.inference.options import METHODS
 
 SHORT = ["--draws", "50", "--tune", "50", "--chains", "2", "--seed", "1"]
 RADON = ["--formula", "log_radon ~ floor", "--task", "county"]
@@ -88,6 +91,29 @@ def test_report_puts_plots_beside_the_fit(fitted: tuple[Path, Result]) -> None:
     path, _ = fitted
     assert run("report", path).exit_code == 0
     assert (path.parent / "fit_plots" / "weights.png").is_file()
+
+
+def test_a_fit_is_named_by_a_point(
+    fitted: tuple[Path, Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = fitted
+    monkeypatch.chdir(path)
+    result = run("report", ".")
+    assert result.exit_code == 0, result.stderr
+    assert f"Plots in {path.parent / 'fit_plots'}: " in result.stdout
+
+
+@pytest.mark.parametrize("inside", ["", "plots", "report.html"])
+def test_a_report_is_not_put_into_a_fit(fitted: tuple[Path, Result], inside: str) -> None:
+    path, _ = fitted
+    message = f"would damage the saved fit {str(path)!r}; choose another place"
+    assert message in error_line("report", path, "--out", path / inside)
+    bm.load(path)
+
+
+def test_help_names_every_method() -> None:
+    words = re.findall(r"\w+", run("fit", "--help").stdout)
+    assert {*METHODS, *OF_FUNCTIONS} <= set(words)
 
 
 def test_report_as_a_page(fitted: tuple[Path, Result], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from bayesmtl import (
     Bernoulli,
     Binomial,
+    Decomposition,
     Exchangeable,
     Gaussian,
     Independent,
@@ -214,6 +215,40 @@ def test_the_story_tells_the_actual_priors(story: Any, lines: list[str]) -> None
     told = story()
     for line in lines:
         assert line in told, told
+
+
+@pytest.mark.parametrize(
+    ("relation", "own"),
+    [
+        (Exchangeable(), "mean ~ Normal(mean(y), 2.5 s_y), scale ~ HalfNormal(s_y)"),
+        (
+            Exchangeable(feature_covariance="full"),
+            "mean ~ Normal(mean(y), 2.5 s_y), sd half-t(2) of scale s_y in D",
+        ),
+        (
+            MatrixNormal(feature_covariance="identity"),
+            "mean ~ Normal(mean(y), 2.5 s_y), sd s_y in D",
+        ),
+        (Exchangeable(scale=1.0), "mean ~ Normal(mean(y), 2.5 s_y)"),
+        (Exchangeable(mean={"Intercept": 0.0}), "scale ~ HalfNormal(s_y)"),
+        (Pooled(), "mean ~ Normal(mean(y), 2.5 s_y)"),
+        (Decomposition(common=Pooled()), "mean ~ Normal(mean(y), 2.5 s_y)"),
+        (Independent(), "mean = mean(y), scale = 2.5 s_y"),
+        (Independent(mean=0.0, scale=1.0), ""),
+    ],
+    ids=str,
+)
+def test_defaults_of_an_intercept_among_the_weights(relation: Any, own: str) -> None:
+    lines = text(relation, intercept="relation").splitlines()
+    told = f"; defaults of its own: {own}" if own else ""
+    assert f"the intercept is the feature 'Intercept' of w_t{told}" in lines
+
+
+def test_a_number_of_factors_asks_for_factors() -> None:
+    told = text(MatrixNormal(n_factors=2))
+    assert "Omega = A A' + diag(psi): a number of factors to be learned, at most 2\n" in told
+    assert "    A_th ~ Normal(0, sqrt(theta_h))" in told
+    assert "up to 12 tasks as" in text(MatrixNormal())
 
 
 def test_a_formula_without_intercept_has_none_in_its_story() -> None:

@@ -58,6 +58,12 @@ def test_round_trip(tmp_path: Path, name: str) -> None:
     pd.testing.assert_frame_equal(read_table(tmp_path / name, "task"), frame)
 
 
+def test_a_stored_index_may_repeat(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"task": ["a", "b"], "x": [0.1, 2.0]}, index=[7, 7])
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet", "task").index.to_list() == [0, 1]
+
+
 def test_missing_file() -> None:
     with pytest.raises(InvalidDataError, match=r"there is no file 'nowhere\.csv'"):
         read_table(Path("nowhere.csv"), "task")

@@ -158,8 +158,14 @@ def describe_correlations(relations: xr.Dataset) -> str:
         pairs.sel(statistic=name).to_numpy()[row, column] for name in ("mean", "lower", "upper")
     )
     sure = np.maximum(lower, 0.0) - np.minimum(upper, 0.0)
-    best = int(sure.argmax()) if sure.any() else int(np.abs(mean).argmax())
     labels = label_texts(pairs["task"])
+    if not np.isfinite(lower).any():
+        best = int(np.abs(mean).argmax())
+        return (
+            f"point estimates without intervals; largest: {labels[row[best]]} and "
+            f"{labels[column[best]]}, {mean[best]:.2f}"
+        )
+    best = int(sure.argmax()) if sure.any() else int(np.abs(mean).argmax())
     text = (
         f"90% interval without 0 in {int((sure > 0).sum()):,} of {sure.size:,} pairs of tasks; "
         f"{'surest' if sure.any() else 'largest'}: {labels[row[best]]} and {labels[column[best]]}, "

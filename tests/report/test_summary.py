@@ -109,6 +109,10 @@ def test_correlations_of_tasks_name_the_surest_pair(make_fit: MakeFit) -> None:
         relations
     )
     assert not describe_correlations(relations.assign_attrs(task_covariance="given"))
+    relations["task_correlation"][:] = [0.1, np.nan, np.nan]
+    relations["task_correlation"][2, 3] = [-0.4, np.nan, np.nan]
+    told = "point estimates without intervals; largest: c and d, -0.40"
+    assert describe_correlations(relations) == told
 
 
 def test_shares_along_a_tree_stand_beside_their_prior() -> None:

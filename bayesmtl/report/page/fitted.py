@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import xarray as xr
 from bayesmtl.posterior.access import is_functional
 from bayesmtl.posterior.predict import predict
 from bayesmtl.report.page.packing import json_number, pack
-from bayesmtl.report.page.tasks import PageTasks
+from bayesmtl.report.page.tasks import PageTasks, group_or_empty
 
 __all__ = ["fitted_values"]
 
@@ -76,7 +77,7 @@ def fitted_values(idata: xr.DataTree, tasks: PageTasks) -> dict[str, Any]:
     parts = [expected["mean"], spread["lower"], spread["upper"]]
     values = [part.to_numpy()[known] for part in parts]
     rows = _Rows(task[known], observed[known].astype(np.float64), *values)
-    return out | _compare(rows, tasks)
+    return out | _compare(rows, tasks, yes_or_no=_yes_or_no(fit))
 
 
 def _frame(fit: xr.DataTree, kind: Any) -> pd.DataFrame:
@@ -119,7 +120,18 @@ def _level_text(value: Any) -> str:
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
-def _compare(rows: _Rows, tasks: PageTasks) -> dict[str, Any]:
+def _yes_or_no(fit: xr.DataTree) -> bool:
+    """Whether what is expected of a row, unless it is a grade, is a probability."""
+    likelihood = json.loads(fit.attrs.get("model", "{}")).get("likelihood", {})
+    tasks = likelihood.get("tasks", {"": likelihood}).values()
+    kinds = {one.get("type", "Gaussian") for one in tasks}
+    if not kinds <= {"Bernoulli", "Binomial", "Ordinal"}:
+        return False
+    trials = group_or_empty(fit, "constant_data").get("trials")
+    return "Binomial" not in kinds or (trials is not None and bool((trials == 1).all()))
+
+
+def _compare(rows: _Rows, tasks: PageTasks, *, yes_or_no: bool) -> dict[str, Any]:
     on_page = np.full(tasks.n_all, -1)
     on_page[tasks.places] = np.arange(len(tasks.places))
     by_task = {}
@@ -129,7 +141,7 @@ def _compare(rows: _Rows, tasks: PageTasks) -> dict[str, Any]:
         mean = np.divide(total, counts, out=np.full(tasks.n_all, np.nan), where=counts > 0)
         by_task[name] = pack(mean[tasks.places])
     out: dict[str, Any] = {"by_task": by_task}
-    if np.isin(rows.observed, (0.0, 1.0)).all():
+    if yes_or_no:
         return out | {"bins": _bins(rows.observed, rows.expected)}
     inside = (rows.observed >= rows.lower) & (rows.observed <= rows.upper)
     picks = np.linspace(0, len(rows.task) - 1, min(len(rows.task), _SHOWN_ROWS)).astype(int)

@@ -80,6 +80,8 @@ def _note(posterior: xr.Dataset, n_names: int, alone: bool) -> str:
         notes.append(f"The {_MOST_FEATURES} of {n_names:,} that vary most between tasks.")
     if "task_scale" in posterior:
         notes.append("Tasks have different likelihoods: shown is what their scale multiplies.")
+    if "task_effects" in posterior or "intercept_task_effects" in posterior:
+        notes.append("The shaded band is that of a new task with average task features.")
     if not alone:
         notes.append("Estimates from the rows of each task alone are not known for this fit.")
     return " ".join(notes)

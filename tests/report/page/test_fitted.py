@@ -36,6 +36,25 @@ def test_yes_or_no_is_told_by_bins(rows: pd.DataFrame) -> None:
     assert "rows" not in found
 
 
+@pytest.mark.parametrize(
+    ("likelihood", "trials", "bins"),
+    [
+        (bm.Gaussian(), 1, False),
+        (bm.Poisson(), 1, False),
+        (bm.Binomial(trials="n"), 1, True),
+        (bm.Binomial(trials="n"), 2, False),
+    ],
+    ids=str,
+)
+def test_zeros_and_ones_need_not_have_probabilities(
+    rows: pd.DataFrame, likelihood: object, trials: int, bins: bool
+) -> None:
+    data = rows.assign(y=(rows["y"] > rows["y"].median()).astype(int), n=trials)
+    fit = quiet_fit(bm.Model("y ~ x1", task="task", likelihood=likelihood), data)
+    found = fitted_values(fit, page_tasks(fit))
+    assert ("bins" in found, "rows" in found) == (bins, not bins)
+
+
 def test_grades_are_told_by_shares(rows: pd.DataFrame) -> None:
     grade = pd.cut(rows["y"], 3, labels=["low", "mid", "high"]).astype(str)
     likelihood = bm.Ordinal(levels=["low", "mid", "high"])

@@ -50,6 +50,15 @@ def test_many_features_leave_those_that_vary_most(
     assert found["note"] == "The 1 of 3 that vary most between tasks."
 
 
+def test_whose_band_is_shaded(neighbours: xr.DataTree) -> None:
+    told = "The shaded band is that of a new task with average task features."
+    assert told not in task_weights(neighbours, page_tasks(neighbours))["note"]
+    posterior = neighbours["posterior"].to_dataset()
+    fit = neighbours.copy()
+    fit["posterior"] = xr.DataTree(posterior.assign(task_effects=0.0))
+    assert told in task_weights(fit, page_tasks(fit))["note"]
+
+
 def test_a_posterior_alone(clustered: xr.DataTree) -> None:
     fit = xr.DataTree.from_dict({"/posterior": clustered["posterior"].to_dataset()})
     found = task_weights(fit, page_tasks(fit))

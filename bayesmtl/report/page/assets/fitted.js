@@ -23,9 +23,8 @@ async function byTaskFigure(parts) {
     text: `${label}\nexpected ${number(expected[task])}, observed ${number(observed[task])}`,
   }));
   const figure = agreement("Averages of the tasks", expected, observed, dots, 4);
-  figure.append(lazy("As a table", () => table("", ["task", "expected", "observed"],
-    TASKS.orders.label.slice(0, 1000).map((t) => [TASKS.labels[t], number(expected[t]), number(observed[t])]),
-    [true, false, false])));
+  figure.append(lazy("As a table", () => longTable("", ["task", "expected", "observed"], TASKS.orders.label,
+    (t) => [TASKS.labels[t], number(expected[t]), number(observed[t])], [true, false, false])));
   return figure;
 }
 
@@ -35,7 +34,10 @@ async function rowsFigure(rows) {
     x: expected[i], y: observed[i], task,
     text: `${TASKS.labels[task]}\nexpected ${number(expected[i])}, observed ${number(observed[i])}`,
   }));
-  return agreement("Single rows", expected, observed, dots, 2.5);
+  const figure = agreement("Single rows", expected, observed, dots, 2.5);
+  figure.append(lazy("As a table", () => longTable("", ["task", "expected", "observed"], dots,
+    (dot) => [TASKS.labels[dot.task], number(dot.x), number(dot.y)], [true, false, false])));
+  return figure;
 }
 
 function binsFigure(bins) {
@@ -46,9 +48,11 @@ function binsFigure(bins) {
   diagonal(area, [0, 1]);
   taskDots(area, bins.map(([n, mean, share]) => ({
     x: mean, y: share,
-    text: `${number(n)} rows of a probability of about ${fixed(mean)}: ${percent(share)} are 1`,
+    text: `${rowCount(n)} of a probability of about ${fixed(mean)}: ${percent(share)} are 1`,
   })), 6);
-  return el("figure", null, el("h3", null, "Rows of similar probability"), area.node);
+  return el("figure", null, el("h3", null, "Rows of similar probability"), area.node,
+    lazy("As a table", () => table("", ["rows", "probability by the model", "share that is 1"],
+      bins.map(([n, mean, share]) => [number(n), fixed(mean), fixed(share)]), [false, false, false])));
 }
 
 async function fittedSection(fitted) {
@@ -59,8 +63,8 @@ async function fittedSection(fitted) {
       "interval that should hold 90% of them. Far fewer would mean that the model is too sure of itself."));
   }
   if (fitted.by_task) {
-    out.push(el("p", null, "Dots near the dashed line: the model tells what was seen. Averages of tasks with " +
-      "few rows lie farther from it, because the model trusts them less."));
+    out.push(el("p", null, "Dots near the dashed line: the model tells what was seen." + (sharingIsFixed(DATA.sharing)
+      ? "" : " Averages of tasks with few rows lie farther from it, because the model trusts them less.")));
     const figures = [await byTaskFigure(fitted.by_task)];
     if (fitted.rows) figures.push(await rowsFigure(fitted.rows));
     if (fitted.bins) figures.push(binsFigure(fitted.bins));
@@ -88,7 +92,9 @@ function curveFigure(panel, inputs) {
   for (const [x, y] of panel.rows) {
     area.node.append(svg("circle", { class: "point-fill", cx: area.x(x), cy: area.y(y), r: 2.5 }));
   }
-  return el("figure", null, el("h3", null, panel.task), area.node);
+  return el("figure", null, el("h3", null, panel.task), area.node,
+    lazy("As a table", () => table("", [inputs[0], "expected", "90% interval"], panel.x.map((x, k) =>
+      [number(x), number(panel.mean[k]), interval(panel.lower[k], panel.upper[k])]), [false, false, false])));
 }
 
 async function surfaceFigure(panel, inputs) {
@@ -100,7 +106,9 @@ async function surfaceFigure(panel, inputs) {
   const values = [...mean, ...panel.rows.map((row) => row[2])];
   const [low, high] = extent(values, 0);
   const layer = svg("g");
+  const scale = el("canvas", { width: 256, height: 1, "aria-hidden": "true" });
   const paint = () => {
+    paintLegend(scale, false);
     const colours = colourTable(false);
     const colour = (value) => `rgb(${colours[Math.max(0, Math.min(255,
       Math.round((255 * (value - low)) / (high - low || 1))))].join(" ")})`;
@@ -116,7 +124,12 @@ async function surfaceFigure(panel, inputs) {
   paint();
   document.addEventListener("themechange", paint);
   area.node.append(layer);
-  return el("figure", null, el("h3", null, `${panel.task}: ${number(low)} pale to ${number(high)} strong`), area.node);
+  const at = ([from, to], k) => number(from + (k / (panel.cells - 1)) * (to - from));
+  return el("figure", null, el("h3", null, panel.task), area.node,
+    el("div", { class: "legend" }, el("span", null, number(low)), scale, el("span", null, number(high))),
+    lazy("As a table", () => longTable("", [...inputs, "expected"], [...mean], (value, k) =>
+      [at(panel.across, k % panel.cells), at(panel.up, Math.floor(k / panel.cells)), number(value)],
+    [false, false, false])));
 }
 
 async function curveSection(curves) {

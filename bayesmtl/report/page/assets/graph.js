@@ -51,8 +51,11 @@ class GraphView {
       ? (i) => [20 + graph.x[i] * (GRAPH_SIDE - 220), LEAF_HEIGHT * (1 + graph.y[i] * (graph.leaves - 1))]
       : (i) => [graph.x[i], graph.y[i]].map((at) => 60 + at * (GRAPH_SIDE - 120));
     this.inner = new Set(graph.leaves ? graph.panels[0].edges.map((edge) => edge[0]) : []);
+    // A node is a button where it has a task to choose.
+    this.tasks = graph.nodes.map((name) => (graph.of_tasks ? TASKS.labels.indexOf(name) : -1));
     this.at = 0;
     this.draw();
+    CHOSEN.listeners.push(() => this.mark());
   }
 
   edges() {
@@ -67,7 +70,8 @@ class GraphView {
     this.circles = graph.nodes.map((name, i) => {
       const [x, y] = this.place(i);
       return svg("g", {
-        class: "node", tabindex: i === this.at ? 0 : -1, role: "button", "aria-label": this.describe(i),
+        class: "node", tabindex: i === this.at ? 0 : -1, "aria-label": this.describe(i),
+        role: this.tasks[i] < 0 ? "img" : "button",
         onfocus: () => this.look(i), onpointerenter: () => this.look(i),
         onclick: () => this.choose(i), onkeydown: (event) => this.press(event, i),
       }, svg("circle", { cx: x, cy: y, r: many || graph.leaves ? 4 : 8 }),
@@ -77,6 +81,13 @@ class GraphView {
     this.node.replaceChildren(svg("g", null, lines), svg("g", null, this.circles));
     this.node.onpointerleave = () => this.look(null);
     this.told.textContent = this.summary();
+    this.mark();
+  }
+
+  mark() {
+    this.circles.forEach((circle, i) => {
+      if (this.tasks[i] >= 0) circle.setAttribute("aria-pressed", String(this.tasks[i] === CHOSEN.task));
+    });
   }
 
   beside(i, x, y) {
@@ -121,9 +132,7 @@ class GraphView {
   }
 
   choose(i) {
-    if (!this.graph.of_tasks) return;
-    const task = TASKS.labels.indexOf(this.graph.nodes[i]);
-    if (task >= 0) chooseTask(task);
+    if (this.tasks[i] >= 0) chooseTask(this.tasks[i]);
   }
 
   press(event, i) {
@@ -148,13 +157,12 @@ function graphTable(view) {
       graph.panels[0].edges.map(([above, below]) => [nodeName(graph, below), nodeName(graph, above)]),
       [true, true]);
   }
-  const rows = graph.panels[view.panel].edges.slice(0, 300).map((edge) =>
-    [graph.nodes[edge[0]], graph.nodes[edge[1]], fixed(edge[2]), fixed(edge[3]),
-      edge.length === 2 ? "–" : interval(edge[4], edge[5], fixed)]);
+  const row = (edge) => [graph.nodes[edge[0]], graph.nodes[edge[1]], fixed(edge[2]), fixed(edge[3]),
+    interval(edge[4], edge[5], fixed)].slice(0, width);
   const columns = ["", "linked with", "probability", "partial correlation", "90% interval"];
   const width = graph.learned ? 5 : 2;
-  return table("The most probable links first", columns.slice(0, width),
-    rows.map((row) => row.slice(0, width)), [true, true, false, false, false]);
+  return longTable(graph.learned ? "The most probable links first" : "", columns.slice(0, width),
+    graph.panels[view.panel].edges, row, [true, true, false, false, false], 300);
 }
 
 function graphSection(graph) {
@@ -162,7 +170,7 @@ function graphSection(graph) {
   const view = new GraphView(graph);
   const controls = el("div", { class: "controls" });
   const links = el("div");
-  const refresh = () => links.replaceChildren(lazy("The links as a table", () => graphTable(view)));
+  const refresh = () => renew(links, "The links as a table", () => graphTable(view));
   if (graph.panels.length > 1) {
     controls.append(choice("Task", graph.panels.map((panel, k) => [k, panel.title]), (value) => {
       view.panel = Number(value);

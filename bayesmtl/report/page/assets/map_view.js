@@ -34,6 +34,9 @@ class TaskMap {
     this.reading = await readKind(kind);
     this.title.textContent = kind.title;
     this.about.textContent = kind.about;
+    // Without intervals nothing is certain: the estimate is all there is.
+    this.certainty.disabled = !kind.lower;
+    this.certainty.value = kind.lower && this.surely ? "sure" : "mean";
     this.canvas.setAttribute("aria-label", `${kind.title}: every pair of ${this.n} tasks`);
     this.repaint();
   }

@@ -10,7 +10,9 @@ function numberFigure(number) {
   });
   bars(area, number, ["fill", "quiet-fill"]);
   return el("figure", null, el("h3", null, "How many clusters"), area.node,
-    el("figcaption", null, "Blue: after the data. Grey: before them. Where both agree, the data say little."));
+    el("figcaption", null, "Blue: after the data. Grey: before them. Where both agree, the data say little."),
+    lazy("As a table", () => table("", ["clusters", "after the data", "before them"],
+      number.map(([size, ...chances]) => [String(size), ...chances.map(percent)]), [false, false, false])));
 }
 
 function membersCell(block) {

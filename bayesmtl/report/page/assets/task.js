@@ -56,7 +56,7 @@ function taskButton(task) {
 
 function taskFacts(task) {
   const facts = [];
-  if (TASKS.rows) facts.push(`${number(TASKS.rows[task])} ${TASKS.rows[task] === 1 ? "row" : "rows"}`);
+  if (TASKS.rows) facts.push(rowCount(TASKS.rows[task]));
   if (TASKS.borrowing && TASKS.borrowing[task] !== null) {
     facts.push(`${percent(TASKS.borrowing[task])} of its estimate comes from other tasks`);
   }
@@ -85,14 +85,16 @@ async function taskWeights(task) {
 
 // A search box that chooses a task by its label.
 function taskSearch() {
-  const places = new Map(TASKS.labels.map((label, task) => [label, task]));
+  const named = TASKS.labels.map((label, task) => [label, task]);
+  // Typed without its outer spaces a label is found too, unless that is the label of another task.
+  const places = new Map([...named.map(([label, task]) => [label.trim(), task]), ...named]);
   const list = el("datalist", { id: "task-labels" },
     TASKS.labels.slice(0, 5000).map((label) => el("option", { value: label })));
   const input = el("input", {
     type: "search", list: "task-labels", id: "task-search", autocomplete: "off",
     placeholder: "name of a task",
     onchange: () => {
-      const task = places.get(input.value.trim());
+      const task = places.get(input.value) ?? places.get(input.value.trim());
       input.setAttribute("aria-invalid", String(task === undefined));
       if (task !== undefined) chooseTask(task);
     },

@@ -105,6 +105,16 @@ function table(caption, columns, rows, words) {
     el("thead", null, el("tr", null, head)), el("tbody", null, body)));
 }
 
+// A table of the first items alone where there are very many, which its caption says.
+function longTable(caption, columns, items, row, words, most = 1000) {
+  const cut = items.length > most ? `the first ${number(most)} of ${number(items.length)}` : "";
+  return table([caption, cut].filter(Boolean).join(": "), columns, items.slice(0, most).map(row), words);
+}
+
+function rowCount(n) {
+  return `${number(n)} ${n === 1 ? "row" : "rows"}`;
+}
+
 // Content that is made when it is opened.
 function lazy(summary, make) {
   const box = el("details", null, el("summary", null, summary));
@@ -112,6 +122,13 @@ function lazy(summary, make) {
     if (box.open && box.childElementCount === 1) box.append(await make());
   });
   return box;
+}
+
+// The same content made anew, open where it was open.
+function renew(holder, summary, make) {
+  const box = lazy(summary, make);
+  box.open = Boolean(holder.firstElementChild && holder.firstElementChild.open);
+  holder.replaceChildren(box);
 }
 
 function choice(label, options, onchange) {

@@ -149,10 +149,9 @@ class WeightView {
 
   table() {
     const { parts } = this;
-    const rows = this.rows.slice(0, 1000).map((t) => [TASKS.labels[t], number(parts.mean[t]),
-      interval(parts.low[t], parts.high[t]), parts.alone ? number(parts.alone[t]) : "–"]);
-    return table(this.feature.name, ["task", "with sharing", "90% interval", "its rows alone"], rows,
-      [true, false, false, false]);
+    return longTable(this.feature.name, ["task", "with sharing", "90% interval", "its rows alone"], this.rows,
+      (t) => [TASKS.labels[t], number(parts.mean[t]), interval(parts.low[t], parts.high[t]),
+        parts.alone ? number(parts.alone[t]) : "–"], [true, false, false, false]);
   }
 }
 
@@ -170,7 +169,7 @@ function weightSection(weights) {
   const sorts = Object.entries(SORTS).filter(([key]) => key !== "rows" || TASKS.rows)
     .map(([key, [text]]) => [key, text]);
   const tables = el("div");
-  const refresh = () => tables.replaceChildren(lazy("This weight as a table", () => view.table()));
+  const refresh = () => renew(tables, "This weight as a table", () => view.table());
   const controls = el("div", { class: "controls" },
     choice("Weight of", names, async (value) => {
       await view.show(Number(value));
