@@ -185,6 +185,7 @@ def assemble(
     prepared: bool = False,
     own_scales: np.ndarray | None = None,
     own_task_scales: np.ndarray | None = None,
+    own_unit: float | None = None,
 ) -> Problem:
     """Put data and model together.
 
@@ -204,6 +205,8 @@ def assemble(
         Whether features, and a measured response, are in internal units already: a basis.
     own_scales, own_task_scales : (feature,) and (task_feature,), optional
         Scales of columns of a basis, NaN of others: see `bayesmtl.design.feature_scales`.
+    own_unit : float, optional
+        Of a `StudentT` response; by default a robust scale of it.
 
     Raises
     ------
@@ -221,6 +224,7 @@ def assemble(
     if isinstance(likelihood, Bernoulli) and not prepared:
         warn_of_separation(rows, features)
     center, unit, noise = _units(rows, likelihood, size, offset, weight, standardize=standardize)
+    unit = unit if own_unit is None else own_unit
     center = center if any_intercept else 0.0
     scaling = learn_scaling(
         rows,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
@@ -22,6 +21,7 @@ from bayesmtl.formulas.encoding import (
 from bayesmtl.formulas.levels import learn_levels
 from bayesmtl.formulas.parsing import formula_columns, parse_formula, parse_response
 from bayesmtl.frames.columns import Column
+from bayesmtl.frames.labels import variable_text
 from bayesmtl.frames.missing import missing_text, read_columns
 from bayesmtl.frames.opening import open_frame, require_columns, shorten
 from bayesmtl.trunk import check_trunk, forward
@@ -255,5 +255,5 @@ def response_variable(design: Design) -> str:
     It is ``y`` where that is the name of a dimension; "/", which would name a group of a tree, is
     written "per".
     """
-    name = re.sub(r"\s*/\s*", " per ", str(design.response))
+    name = variable_text(str(design.response))
     return "y" if name in _DIMENSIONS else name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from bayesmtl.design import Design, feature_scales, formula_columns, learn_desig
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.fitting import check_sizes, run, run_settings
 from bayesmtl.formulas.parsing import parse_formula, parse_response
+from bayesmtl.frames.labels import sort_labels
 from bayesmtl.inference.options import read_options
 from bayesmtl.keys import refuse_unknown
 from bayesmtl.likelihoods import LIKELIHOODS, Mixed, response_levels
@@ -208,12 +208,7 @@ class Model:
     def _declared_tasks(self) -> np.ndarray | None:
         """Labels (task,) that a fixed covariance of the tasks names."""
         declared = self._common.declared_tasks if isinstance(self._common, Correlated) else ()
-        if not declared:
-            return None
-        labels = np.array(sorted(declared))
-        if isinstance(declared[0], datetime.date):
-            return labels.astype("datetime64[D]")
-        return labels.astype(object) if labels.dtype.kind == "U" else labels
+        return sort_labels(declared) if declared else None
 
     def read(self, data: Any) -> tuple[Design, Rows, dict[str, Any]]:
         """Read the data: what the formula learns, the rows, and the column of each role or None.

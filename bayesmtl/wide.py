@@ -78,7 +78,7 @@ def _check_names(
     frame: nw.DataFrame[Any], outputs: Sequence[str], task: str, value: str
 ) -> list[str]:
     """Check old and new names; return the columns that stay."""
-    if isinstance(outputs, str) or not outputs or len(set(outputs)) < len(outputs):
+    if isinstance(outputs, str) or not len(outputs) or len(set(outputs)) < len(outputs):
         raise InvalidModelError(
             f'outputs must be a list of different column names, like ["Cd", "Ni"], not {outputs!r}'
         )

@@ -172,6 +172,7 @@ def test_numbers_written_as_text() -> None:
         ("y ~ I(1 / half)", InvalidDataError, r"I\(1 / half\) .* is not a finite number in 1 row"),
         ("y ~ exp(I(x * 1000))", InvalidDataError, "not a finite number in 5 rows"),
         ("y ~ scale(unit)", InvalidDataError, r"scale\(unit\) .*standard deviation"),
+        ("y ~ scale(I(unit * 0.1))", InvalidDataError, r".*standard deviation of values that are"),
         ("y ~ gap", InvalidDataError, 'no row is complete .*"gap" has 5 missing values'),
         ("y ~ Intercept", InvalidModelError, "one named Intercept"),
         ("y ~ g + `g[T.b]`", InvalidModelError, "features of the same name"),
@@ -239,3 +240,10 @@ def test_saved_design_is_checked(table: Any) -> None:
 
 def test_formula_columns_name_the_response_first() -> None:
     assert formula_columns("log(y) ~ I(x - 22) + C(g)*x") == ("y", "x", "g")
+
+
+def test_levels_may_be_negative() -> None:
+    data = pd.DataFrame({"y": [0.0, 1.0, 2.0], "change": [-1, 0, 1]})
+    design = learn_design("y ~ C(change, reference=-1)", data)
+    assert design.features == ("C(change, reference=-1)[T.0]", "C(change, reference=-1)[T.1]")
+    assert len(learn_design("y ~ C(change, levels=[1, 0, -1])", data).features) == 2

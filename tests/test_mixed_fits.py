@@ -1,5 +1,6 @@
 """Fits whose tasks have different likelihoods, from data frame to plots."""
 
+import datetime
 import warnings
 from pathlib import Path
 from typing import Any
@@ -367,3 +368,44 @@ def test_approximations_find_the_weights(fitted: xr.DataTree, method: str) -> No
     expected, found = fitted["posterior"]["weights"], approximate["posterior"]["weights"]
     distance: Any = np.abs(found.mean(draws) - expected.mean(draws)) / expected.std(draws)
     assert float(distance.max()) < 1.0
+
+
+def two_scales(labels: list[Any]) -> tuple[bm.Model, pd.DataFrame]:
+    """Grades on two scales, whose thresholds are named by the first task of each."""
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"task": np.repeat(np.arange(2), 30), "x": rng.normal(size=60)})
+    grade = np.digitize(data["x"] + rng.logistic(size=60), [-0.7, 0.7])
+    data["y"] = np.where(data["task"] == 0, np.minimum(grade, 1), grade)
+    data["task"] = pd.Series(labels).iloc[data["task"]].to_numpy()
+    kinds = {labels[0]: bm.Ordinal(levels=[0, 1]), labels[1]: bm.Ordinal(levels=[0, 1, 2])}
+    return bm.Model("y ~ x", "task", likelihood=kinds), data
+
+
+@pytest.mark.parametrize(
+    ("labels", "name"),
+    [
+        (["a/b", "c"], "ordinal_thresholds_a per b"),
+        ([datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)], "ordinal_thresholds_2020-01-01"),
+    ],
+)
+def test_labels_in_names_of_variables(labels: list[Any], name: str, tmp_path: Path) -> None:
+    model, data = two_scales(labels)
+    bm.save(fit(model, data, draws=10, tune=10), tmp_path / "fit.zarr")
+    loaded = bm.load(tmp_path / "fit.zarr")
+    assert name in loaded["posterior"]
+    assert len(bm.predict(loaded, data, as_frame=True)) == len(data)
+
+
+def test_labels_in_names_of_the_graph() -> None:
+    model, data = two_scales(["a/b", "c"])
+    graph = model.to_pymc(data)
+    assert not [name for name in graph.named_vars if "/" in name]
+
+
+def test_a_task_without_rows_needs_others_of_its_kind() -> None:
+    data = rows()
+    relation = bm.KnownGraph([("a", "b"), ("b", "c"), ("c", "e")])
+    kinds = {"a": bm.Gaussian(), "b": bm.Bernoulli(), "c": bm.Poisson(), "e": bm.Gaussian()}
+    model = bm.Model("y ~ x", "task", relation=relation, likelihood=kinds)
+    with pytest.raises(InvalidDataError, match="task 'e' has no rows, and no other task shares"):
+        model.prepare(data[data["task"].isin(list("abc"))])

@@ -71,3 +71,9 @@ def test_infinite_cell_is_an_error() -> None:
 def test_nothing_observed_is_an_error() -> None:
     with pytest.raises(InvalidDataError, match=r'no output has an observed cell .*"Cd"'):
         to_long(pd.DataFrame({**WIDE, "Cd": [np.nan] * 3}), ["Cd"])
+
+
+def test_outputs_may_be_an_index_or_array() -> None:
+    wide = pd.DataFrame({"x": [1.0, 2.0], "Cd": [0.1, 0.2], "Ni": [1.0, 2.0]})
+    expected = to_long(wide, ["Cd", "Ni"])
+    pd.testing.assert_frame_equal(to_long(wide, wide.columns[1:]), expected)

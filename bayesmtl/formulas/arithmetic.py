@@ -94,7 +94,8 @@ def _transform(
     if text not in state:
         mean = float(np.mean(values))
         sd = float(np.std(values, ddof=1)) if rescale and np.size(values) > 1 else 1.0
-        if rescale and not sd > 0.0:
+        # Equal values may differ from their mean by rounding.
+        if rescale and not sd > 1e-13 * float(np.abs(values).max()):
             raise InvalidDataError(
                 f"{text} in the formula divides by the standard deviation of values that are all "
                 "equal; use center instead, or leave it out"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.formulas.arithmetic import FUNCTIONS, LEARNED, OPERATORS, called
-from bayesmtl.formulas.options import BASES, LARGEST, nearest_name, read_options
+from bayesmtl.formulas.options import BASES, LARGEST, literal, nearest_name, read_options
 
 __all__ = ["ALLOWED", "Basis", "Category", "Expression", "parse_expression"]
 
@@ -225,7 +225,7 @@ def _parse_category(node: ast.expr, quoted: Mapping[str, str]) -> Category:
 
 
 def _level(node: ast.expr, piece: str) -> str | int | bool:
-    value = node.value if isinstance(node, ast.Constant) else None
+    value = literal(node)
     if isinstance(value, str | int):
         return value
     raise InvalidModelError(

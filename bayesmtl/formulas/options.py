@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.numerics.kernels import KERNELS
 
-__all__ = ["BASES", "LARGEST", "BasisKind", "nearest_name", "read_options"]
+__all__ = ["BASES", "LARGEST", "BasisKind", "literal", "nearest_name", "read_options"]
 
 LARGEST = 1e300
 MOST_COLUMNS = 1000
@@ -184,7 +184,7 @@ def _unknown_option(name: str, key: str | None, seen: set[str], piece: str) -> I
 
 def _value(option: Option, key: str, node: ast.expr, n_inputs: int, piece: str) -> Any:
     """Check one option; a list holds one value for each input."""
-    value = _literal(node)
+    value = literal(node)
     several = option.each and isinstance(value, list)
     items = value if several else [value]
     if several and len(items) != n_inputs:
@@ -202,12 +202,12 @@ def _value(option: Option, key: str, node: ast.expr, n_inputs: int, piece: str) 
     return [float(v) if key == "lengthscale" else v for v in items] if several else value
 
 
-def _literal(node: ast.expr) -> Any:
+def literal(node: ast.expr) -> Any:
     """Return the value of a literal; anything else gives an object that no option accepts."""
     if isinstance(node, ast.List | ast.Tuple):
-        return [_literal(item) for item in node.elts]
+        return [literal(item) for item in node.elts]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
-        value = _literal(node.operand)
+        value = literal(node.operand)
         if not _is_number(value):
             return ...
         return -value if isinstance(node.op, ast.USub) else value

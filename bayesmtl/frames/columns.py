@@ -231,7 +231,9 @@ def _category_order(series: nw.Series[Any]) -> tuple[Any, ...] | None:
     """Return declared categories; an order of first appearance is an accident, not a choice."""
     native: Any = series.to_native()
     if series.implementation.is_pandas_like():
-        return tuple(native.cat.categories)
+        # Dictionaries of Arrow have no declared order there.
+        declared = isinstance(native.dtype, pd.CategoricalDtype)
+        return tuple(native.cat.categories) if declared else None
     if isinstance(series.dtype, nw.Enum):
         return tuple(series.dtype.categories)
     if series.implementation.is_pyarrow() and native.type.ordered:

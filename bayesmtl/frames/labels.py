@@ -1,6 +1,7 @@
 """Labels of tasks: one type per column, sorted, coded as positions."""
 
 import datetime
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ __all__ = [
     "label_text",
     "label_texts",
     "read_labels",
+    "sort_labels",
+    "variable_text",
 ]
 
 
@@ -127,11 +130,12 @@ def read_labels(frame: nw.DataFrame[Any], name: str) -> Labels:
         return Labels(name, column.values == 1.0, column.missing, None)
     if column.kind == "date":
         return Labels(name, _as_days(frame, name, column.values), column.missing, None)
-    if column.order is None or column.missing.all():
+    if column.kind != "category" or column.missing.all():
         return Labels(name, column.values, column.missing, None)
-    order = _typed(column.order)
-    filled = np.where(column.missing, column.order[0], column.values)
-    return Labels(name, _typed(filled), column.missing, order)
+    some = column.values[~column.missing][0]
+    values = _typed(np.where(column.missing, some, column.values))
+    order = None if column.order is None else _typed(column.order)
+    return Labels(name, values, column.missing, order)
 
 
 def _typed(labels: Any) -> np.ndarray:
@@ -173,12 +177,25 @@ def label_text(label: Any) -> str:
     return str(label)
 
 
+def variable_text(text: str) -> str:
+    """A text as a part of the name of a variable; "/" would name a group of a tree."""
+    return re.sub(r"\s*/\s*", " per ", text)
+
+
 def label_texts(labels: ArrayLike) -> list[str]:
     """Labels (label,) as texts, dates as days whatever unit they are stored in."""
     values = np.asarray(labels)
     if values.dtype.kind == "M":
         values = values.astype("datetime64[D]")
     return [label_text(label) for label in values.tolist()]
+
+
+def sort_labels(labels: Sequence[Any]) -> np.ndarray:
+    """Labels of one type in order, with the dtype that read ones have."""
+    out = np.array(sorted(labels))
+    if isinstance(labels[0], datetime.date):
+        return out.astype("datetime64[D]")
+    return out.astype(object) if out.dtype.kind == "U" else out
 
 
 def code_labels(

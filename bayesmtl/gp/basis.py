@@ -54,7 +54,7 @@ _PROJECTIONS, _SETTLED = 6, 0.05
 class Lengths(NamedTuple):
     """Where the length-scales may lie, internal units, (input,) each, and the noise of the rows.
 
-    Its variance as a share of that of a function; infinite where it was not looked for.
+    Its variance as a share of that of a function.
     """
 
     low: np.ndarray
@@ -69,9 +69,6 @@ def likely_lengths(problem: FunctionProblem, rng: np.random.Generator) -> Length
     """
     prior = problem.prior
     rows = prior.lengthscale_rows[0]
-    if (rows[:, 0] == FIXED).all():
-        fixed = rows[:, 1] / prior.lengthscale_unit
-        return Lengths(fixed, fixed, np.inf)
     counts = np.bincount(problem.rows.task, minlength=problem.rows.n_tasks)
     most = np.argsort(-counts, kind="stable")[: max(1, _PILOT_ROWS // 25)]
     share = max(1, _PILOT_ROWS // len(most))
@@ -82,8 +79,9 @@ def likely_lengths(problem: FunctionProblem, rng: np.random.Generator) -> Length
     target = LogPosterior(own, DenseMarginal(some, problem.kernel))
     found = maximise(target.or_nothing, own.start(rng), _ITERATIONS)
     values = own.values(found.x)
-    lengthscale = np.clip(values.lengthscale[0], 0.02, 3.0)
     free = rows[:, 0] != FIXED
+    lengthscale = values.lengthscale[0]
+    lengthscale[free] = np.clip(lengthscale[free], 0.02, 3.0)
     factor = np.ones(len(lengthscale))
     factor[free] = _factors(target, found.x)[own.n_covariance :][: int(free.sum())]
     noise = float(np.median(values.noise) ** 2)

@@ -8,7 +8,7 @@ from bayesmtl.assembly import Problem, assemble
 from bayesmtl.gp.data import FunctionProblem
 from bayesmtl.gp.hyperparameters import GIVEN, HUANG_WAND, LOW_RANK
 from bayesmtl.gp.weight_space import Basis, BasisSites, basis_sites
-from bayesmtl.likelihoods import Likelihood
+from bayesmtl.likelihoods import Likelihood, StudentT
 from bayesmtl.likelihoods.gaussian import Gaussian, Sites
 from bayesmtl.numerics.lanes import pack_symmetric, pack_tasks
 from bayesmtl.relations.covariance.prior import MatrixNormal
@@ -30,7 +30,9 @@ def core_problem(problem: FunctionProblem, basis: Basis, likelihood: Likelihood)
         A Gaussian one gets noise sds of one, which are updated beside.
     """
     rows, prior = problem.rows, problem.prior
-    sd = np.exp(0.5 * basis.log_variance(np.full(rows.inputs.shape[1], 0.5)))
+    # The settings of a noise speak of the user's unit.
+    unit = float(problem.units.response_scale[0]) if isinstance(likelihood, StudentT) else 1.0
+    sd = unit * np.exp(0.5 * basis.log_variance(np.full(rows.inputs.shape[1], 0.5)))
     names = tuple(f"phi{i + 1}" for i in range(basis.size))
     gaussian = isinstance(likelihood, Gaussian)
     chosen = np.arange(len(rows.task))
@@ -40,7 +42,7 @@ def core_problem(problem: FunctionProblem, basis: Basis, likelihood: Likelihood)
     order = problem.order[chosen]
     table = problem.table._replace(
         features=basis.columns(rows.inputs[chosen]),
-        response=rows.response[chosen],
+        response=unit * rows.response[chosen],
         task=rows.task[chosen],
         position=problem.table.position[order],
         extra={name: values[order] for name, values in problem.table.extra.items()},
@@ -56,8 +58,8 @@ def core_problem(problem: FunctionProblem, basis: Basis, likelihood: Likelihood)
     intercept = None
     if level > 0.0:
         # Of a Gaussian response its prior mean has been taken off.
-        own = None if gaussian else problem.intercept
-        intercept = Independent(mean=own, scale=float(level))
+        own = None if gaussian or problem.intercept is None else unit * problem.intercept
+        intercept = Independent(mean=own, scale=unit * float(level))
     columns = _NO_COLUMNS | dict(likelihood.columns)
     assembled = assemble(
         table,
@@ -69,6 +71,7 @@ def core_problem(problem: FunctionProblem, basis: Basis, likelihood: Likelihood)
         columns=columns,
         standardize=False,
         prepared=True,
+        own_unit=unit if isinstance(likelihood, StudentT) else None,
     )
     if not gaussian:
         return assembled

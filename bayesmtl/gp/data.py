@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from bayesmtl.cautions import warn_of_yes_or_no
 from bayesmtl.data import Rows, read_rows
 from bayesmtl.design import Design, learn_design
 from bayesmtl.errors import InvalidDataError, InvalidModelError
+from bayesmtl.frames.labels import sort_labels
 from bayesmtl.gp.hyperparameters import GIVEN, HUANG_WAND, LOW_RANK, HyperPrior
 from bayesmtl.gp.problem import FunctionRows
 from bayesmtl.likelihoods import StudentT
@@ -106,7 +106,7 @@ def read_functions(model: MultiTaskGP, data: Any) -> FunctionProblem:
         )
     given = model.task_covariance
     declared = given.labels if isinstance(given, FixedMatrix) else None
-    tasks = None if declared is None else _sorted_labels(declared)
+    tasks = None if declared is None else sort_labels(declared)
     table = read_rows(
         data,
         design,
@@ -141,11 +141,6 @@ def read_functions(model: MultiTaskGP, data: Any) -> FunctionProblem:
     return FunctionProblem(
         table, rows, order, units, prior, design.features, design, model.kernel, level
     )
-
-
-def _sorted_labels(labels: Sequence[Any]) -> np.ndarray:
-    found = np.array(sorted(labels))
-    return found.astype(object) if found.dtype.kind == "U" else found
 
 
 def _units(model: MultiTaskGP, table: Rows, design: Design) -> Units:

@@ -7,12 +7,14 @@ import math
 import numpy as np
 from scipy.linalg import cho_solve
 from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.spatial.distance import pdist
 
+from bayesmtl.errors import InvalidDataError
 from bayesmtl.gp.hyperparameters import Gradient, Hyper
 from bayesmtl.gp.problem import FunctionRows
 from bayesmtl.numerics.kernels import kernel_and_slope, scaled_distances
 
-__all__ = ["DenseMarginal", "factor", "row_covariance"]
+__all__ = ["DenseMarginal", "factor", "factor_rows", "row_covariance", "singular_rows"]
 
 
 def row_covariance(
@@ -50,6 +52,36 @@ def factor(matrix: np.ndarray) -> np.ndarray:
     if info != 0:
         raise np.linalg.LinAlgError("covariance of the rows is not positive definite")
     return np.asarray(lower)
+
+
+def factor_rows(
+    matrix: np.ndarray, inputs: np.ndarray, task: np.ndarray, labels: np.ndarray
+) -> np.ndarray:
+    """`factor` of the covariance of rows.
+
+    Raises
+    ------
+    InvalidDataError
+        When it is not positive definite in floating point.
+    """
+    try:
+        return factor(matrix)
+    except np.linalg.LinAlgError:
+        raise singular_rows(inputs, task, labels) from None
+
+
+def singular_rows(inputs: np.ndarray, task: np.ndarray, labels: np.ndarray) -> InvalidDataError:
+    """The error for rows whose covariance has no Cholesky factor; names the task to look at."""
+    nearest = {}
+    for t in np.unique(task):
+        mine = inputs[task == t]
+        if len(mine) > 1:
+            nearest[float(pdist(mine).min())] = t
+    where = f"two rows of task {labels[nearest[min(nearest)]]!r} have" if nearest else "rows have"
+    return InvalidDataError(
+        f"the covariance of the rows is singular in double precision: {where} equal or nearly "
+        "equal inputs, and the noise is tiny beside the functions: use a larger noise_sd="
+    )
 
 
 class DenseMarginal:

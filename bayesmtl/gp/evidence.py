@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesmtl.errors import UnsupportedError
 from bayesmtl.gp.data import FunctionProblem
-from bayesmtl.gp.dense import DenseMarginal
+from bayesmtl.gp.dense import DenseMarginal, singular_rows
 from bayesmtl.gp.hyperparameters import GIVEN
 from bayesmtl.gp.kronecker import KroneckerMarginal
 from bayesmtl.gp.problem import Marginal, complete_design
@@ -27,6 +27,8 @@ def log_evidence(problem: FunctionProblem) -> float:
 
     Raises
     ------
+    InvalidDataError
+        When the covariance of the rows is singular.
     UnsupportedError
         Naming what is not fixed.
     """
@@ -43,5 +45,8 @@ def log_evidence(problem: FunctionProblem) -> float:
                 f"log_evidence is exact for fixed hyperparameters only, and {name} is learned; fix "
                 f"it with {name}="
             )
-    value, _ = exact_marginal(problem)(prior.values(np.zeros(0)))
+    try:
+        value, _ = exact_marginal(problem)(prior.values(np.zeros(0)))
+    except np.linalg.LinAlgError:
+        raise singular_rows(problem.rows.inputs, problem.rows.task, problem.table.tasks) from None
     return value - problem.log_unit

@@ -55,18 +55,22 @@ def expected_log_likelihood(
 
 
 def sensible_start(
-    likelihood: str, response: np.ndarray, task: np.ndarray, n_tasks: int
+    likelihood: str, response: np.ndarray, task: np.ndarray, n_tasks: int, size: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Intercepts and spreads (task,) of the predictor that the responses of each task suggest."""
-    count = np.bincount(task, minlength=n_tasks)
-    pooled = float(response.mean())
+    """Intercepts and spreads (task,) of the predictor that the responses of each task suggest.
+
+    ``size`` (row,) is the exposure of counts, one elsewhere.
+    """
+    count = np.bincount(task, size, minlength=n_tasks)
+    row = float(size.mean())
+    pooled = float(response.mean()) / row
     # One pseudo-row at the pooled mean, for tasks of few rows and tasks without any.
-    mean = (np.bincount(task, response, minlength=n_tasks) + pooled) / (count + 1.0)
+    mean = (np.bincount(task, response, minlength=n_tasks) + pooled * row) / (count + row)
     if likelihood == "bernoulli":
         share = np.clip(mean, 0.02, 0.98)
         return np.log(share / (1.0 - share)), np.ones(n_tasks)
     if likelihood == "poisson":
-        return np.log(np.maximum(mean, 0.05)), np.full(n_tasks, 0.7)
+        return np.log(np.maximum(mean, 0.05 / row)), np.full(n_tasks, 0.7)
     square = np.bincount(task, (response - mean[task]) ** 2, minlength=n_tasks)
     own = (square + square.sum() / max(count.sum(), 1)) / (count + 1.0)
     return mean, np.sqrt(np.maximum(own, 1e-6))

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesmtl.numerics.densities import FIXED, log_density
+from bayesmtl.priors import Prior, prior_of_row
 
-__all__ = ["GIVEN", "HUANG_WAND", "LOW_RANK", "Gradient", "Hyper", "HyperPrior"]
+__all__ = ["GIVEN", "HUANG_WAND", "LOW_RANK", "Gradient", "Hyper", "HyperPrior", "inside_prior"]
 
 # Kinds of the covariance B of the tasks.
 GIVEN, HUANG_WAND, LOW_RANK = "given", "full", "low_rank"
@@ -63,6 +64,29 @@ class Gradient(NamedTuple):
     covariance: np.ndarray
     lengthscale: np.ndarray
     noise: np.ndarray
+
+
+def inside_prior(logs: np.ndarray, rows: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Logs of positive numbers, those outside the support of their prior moved inside.
+
+    Parameters
+    ----------
+    logs : (...)
+        Internal units.
+    rows : (..., 6)
+        Of the priors of numbers on the user's scale.
+    units : (...)
+    """
+    out = logs.copy()
+    with np.errstate(invalid="ignore"):
+        user = np.broadcast_to(units, logs.shape) * np.exp(logs)
+    for k in np.ndindex(logs.shape):
+        if rows[k][0] != FIXED and np.isfinite(logs[k]):
+            allowed = prior_of_row(rows[k])
+            assert isinstance(allowed, Prior)
+            if not allowed.lower < user[k] < allowed.upper:
+                out[k] += np.log(float(allowed.quantile(np.array(0.5))) / user[k])
+    return out
 
 
 class HyperPrior(NamedTuple):
@@ -141,8 +165,13 @@ class HyperPrior(NamedTuple):
         median = np.log(0.6) + rng.normal(0.0, 0.4, self.lengthscale_rows[..., 0].shape)
         # Components start apart.
         median += np.linspace(0.7, -0.7, self.n_components)[:, None] * (self.n_components > 1)
+        median = inside_prior(median, self.lengthscale_rows, self.lengthscale_unit)
         parts.append(median.ravel()[free])
-        parts.append(rng.normal(-0.7, 0.3, int(self._free_noise.sum())))
+        free = self._free_noise
+        noise = np.full(len(self.noise_rows), np.nan)
+        noise[: len(free)][free] = rng.normal(-0.7, 0.3, int(free.sum()))
+        noise = inside_prior(noise, self.noise_rows, self.noise_unit)
+        parts.append(noise[: len(free)][free])
         return np.concatenate(parts)
 
     def values(self, vector: np.ndarray) -> Hyper:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesmtl.gp.hyperparameters import HUANG_WAND, HyperPrior
+from bayesmtl.gp.hyperparameters import HUANG_WAND, HyperPrior, inside_prior
 from bayesmtl.gp.projected import AnyBasis
 from bayesmtl.gp.weight_space import NystroemBasis
 from bayesmtl.numerics.densities import FIXED, log_density
@@ -63,6 +63,7 @@ def start_lengths(prior: HyperPrior, basis: AnyBasis, rng: np.random.Generator) 
         return LengthState(logs, variance, still, *fixed)
     free = rows[:, 0] != FIXED
     logs = np.log(0.6) + rng.normal(0.0, 0.5, len(units))
+    logs = inside_prior(logs, rows, units)
     with np.errstate(divide="ignore", invalid="ignore"):
         logs[~free] = np.log(rows[~free, 1] / units[~free])
     smoothness, learned = SMOOTHNESS[basis.kernel], prior.kind == HUANG_WAND

@@ -9,9 +9,9 @@ from typing import Any
 
 import xarray as xr
 
-from bayesmtl.errors import InvalidModelError
+from bayesmtl.errors import InvalidModelError, UnsupportedError
 from bayesmtl.fitting import run_settings
-from bayesmtl.formulas.parsing import parse_response
+from bayesmtl.formulas.parsing import parse_formula, parse_response
 from bayesmtl.gp.data import FunctionProblem, read_functions
 from bayesmtl.gp.story import function_story
 from bayesmtl.keys import refuse_unknown
@@ -182,6 +182,11 @@ class MultiTaskGP:
                 "intercept must be a Normal prior, a number or None, got "
                 f"{self.intercept!r}; '0 + ...' in the formula leaves intercepts out"
             )
+        if value is not None and not parse_formula(self.formula).intercept:
+            raise InvalidModelError(
+                f"the formula {self.formula!r} has no intercepts, but intercept={value!r} sets "
+                "their prior: drop '0 +' from the formula, or leave intercept= out"
+            )
         object.__setattr__(self, "intercept", value)
 
     def __str__(self) -> str:
@@ -315,11 +320,18 @@ class MultiTaskGP:
 
         Raises
         ------
+        InvalidDataError
+            When rows of nearly equal inputs and almost no noise make their covariance singular.
         UnsupportedError
-            When the covariance of the tasks, a length-scale or a noise sd is not fixed.
+            When the covariance of the tasks, a length-scale or a noise sd is not fixed; for a
+            likelihood that is not Gaussian.
         """
         from bayesmtl.gp.evidence import log_evidence
 
+        if not isinstance(self.likelihood, Gaussian):
+            raise UnsupportedError(
+                f"log_evidence is exact for a Gaussian likelihood only, not for {self.likelihood!r}"
+            )
         return log_evidence(self.prepare(data))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmtl.gp.dense_sweep import NoisePrior
-from bayesmtl.gp.hyperparameters import HyperPrior
+from bayesmtl.gp.hyperparameters import HyperPrior, inside_prior
 from bayesmtl.numerics.densities import FIXED, log_density
 
 __all__ = ["log_noise_density", "start_noise"]
@@ -16,7 +16,8 @@ def start_noise(prior: HyperPrior, rng: np.random.Generator) -> tuple[NoisePrior
     rows, units = np.ascontiguousarray(prior.noise_rows), prior.noise_unit
     with np.errstate(divide="ignore", invalid="ignore"):
         fixed = np.log(rows[:, 1] / units)
-    log_noise = np.where(rows[:, 0] != FIXED, rng.normal(-0.7, 0.3, len(rows)), fixed)
+    start = inside_prior(rng.normal(-0.7, 0.3, len(rows)), rows, units)
+    log_noise = np.where(rows[:, 0] != FIXED, start, fixed)
     if prior.shared_noise:
         log_noise[:] = log_noise[0]
     return NoisePrior(rows, units, prior.shared_noise), log_noise

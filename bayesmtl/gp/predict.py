@@ -13,7 +13,7 @@ from scipy.linalg import solve_triangular
 from scipy.special import ndtri
 
 from bayesmtl.errors import UnsupportedError
-from bayesmtl.gp.dense import factor, row_covariance
+from bayesmtl.gp.dense import factor_rows, row_covariance
 from bayesmtl.gp.hyperparameters import Hyper
 from bayesmtl.gp.sparse_fits import read_sparse
 from bayesmtl.gp.sparse_predict import draw_latent
@@ -21,6 +21,7 @@ from bayesmtl.gp.weight_space import HilbertBasis, NystroemBasis
 from bayesmtl.likelihoods import Likelihood, Mixed
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.protocol import Predicted
+from bayesmtl.posterior.access import require_all_tasks
 from bayesmtl.posterior.prediction_results import add_group, response_frame, response_values
 from bayesmtl.posterior.predictor import Block, check_size, shared_parameters
 from bayesmtl.posterior.rows import (
@@ -226,6 +227,7 @@ def _function_blocks(
     elif "variational_mean" in fit.constant:
         pieces = _from_inducing(fit, rows, rng)
     else:
+        require_all_tasks(fit.constant)
         pieces = _conditional(fit, rows, rng, jointly=jointly)
     for index, functions in pieces:
         predictor = functions + rows.offset[index, None]
@@ -323,11 +325,11 @@ def _conditional(
         np.arange(start, min(start + _JOINT, len(new))) for start in range(0, len(new), _JOINT)
     ]
     deviation = ndtri((rng.permutation(len(covariance)) + 0.5) / len(covariance))
-    for s in range(len(covariance)):
-        hyper = Hyper(covariance[s], covariance[s], lengthscale[s], noise[s])
+    for s, values in enumerate(zip(covariance, covariance, lengthscale, noise, strict=True)):
+        hyper = Hyper(*values)
         total = row_covariance(fit.kernel, hyper, known, known, level_sd)
         total[np.diag_indices(len(task))] += noise[s, task] ** 2
-        lower = factor(total)
+        lower = factor_rows(total, *known, constant["task"].to_numpy())
         half = solve_triangular(lower, observed, lower=True, check_finite=False)
         for index in blocks:
             these = (new[index], rows.task[index])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -24,6 +25,8 @@ from bayesmtl.posterior.build import fit_attrs, posterior_attrs
 from bayesmtl.posterior.covariance import prior_correlation
 from bayesmtl.posterior.diagnostics import diagnosis_attrs
 from bayesmtl.posterior.relations import STATISTICS, summarise
+from bayesmtl.relations.covariance.simulate import simulate_tasks
+from bayesmtl.relations.covariance.state import TaskCovariancePrior
 
 __all__ = ["FunctionRecord", "build_function_tree"]
 
@@ -190,8 +193,8 @@ def _of_rows(
         out["noise_sd"] = ((*_SAMPLE, "task"), draws.noise * scale, attrs)
     if draws.level is not None:
         center = units.response_center
-        if not isinstance(likelihood, Gaussian):
-            center = center + core.scaling.response_center * scale
+        if core is not None and not isinstance(likelihood, Gaussian):
+            center = center + core.scaling.response_center
         level = center + draws.level * scale
         out["intercept"] = ((*_SAMPLE, "task"), level)
     if draws.weights is not None:
@@ -221,6 +224,7 @@ def _constant(
         "response_center": (("task",), units.response_center),
         "response_scale": (("task",), units.response_scale),
         "level_sd": (("task",), problem.rows.level_sd),
+        "task_position": (("task",), np.arange(len(table.tasks))),
     }
     for role, column in likelihood.columns.items():
         if column is not None:
@@ -263,7 +267,8 @@ def _relations(problem: FunctionProblem, posterior: xr.Dataset, *, points: bool)
     }
     if "noise_sd" in flat:
         out["noise_sd"] = (("task", "statistic"), summarise(flat["noise_sd"]))
-    if problem.prior.kind != GIVEN and len(where) > 1:
+    # Of point estimates the prior is another, see `bayesmtl.gp.variational`.
+    if problem.prior.kind != GIVEN and len(where) > 1 and not points:
         out["prior_task_correlation"] = (("statistic",), _prior_correlation(problem))
     coords: dict[str, Any] = {
         "task": problem.table.tasks,
@@ -272,8 +277,8 @@ def _relations(problem: FunctionProblem, posterior: xr.Dataset, *, points: bool)
         "statistic": STATISTICS,
     }
     if points:
-        for variable in (name for name in out if not name.startswith("prior_")):
-            out[variable][1][..., 1:] = np.nan
+        for _, values in out.values():
+            values[..., 1:] = np.nan
     about = {"functions": 1, "kernel": problem.kernel}
     return xr.Dataset(out, coords, about)
 
@@ -281,20 +286,26 @@ def _relations(problem: FunctionProblem, posterior: xr.Dataset, *, points: bool)
 def _prior_correlation(problem: FunctionProblem) -> np.ndarray:
     """Summaries of one correlation under the prior."""
     prior = problem.prior
+    if prior.n_components > 1:
+        return _summed_correlation(prior.kind, prior.n_components, prior.rank)
     if prior.kind == HUANG_WAND:
         return prior_correlation("full", prior.n_tasks, 0)
-    if prior.n_components == 1:
-        return prior_correlation("low_rank", prior.n_tasks, prior.rank)
-    return _mixed_correlation(prior.n_components, prior.rank)
+    return prior_correlation("low_rank", prior.n_tasks, prior.rank)
 
 
 @lru_cache(maxsize=16)
-def _mixed_correlation(components: int, rank: int) -> np.ndarray:
-    """Of a sum of kernels whose covariances have factors."""
+def _summed_correlation(kind: str, components: int, rank: int) -> np.ndarray:
+    """Of two tasks by a sum of kernels; what a prior says of two does not depend on the others."""
     rng = np.random.default_rng(0)
     size = (4000, components)
-    loadings = rng.normal(0.0, 1.0 / np.sqrt(rank), (*size, 2, rank))
-    covariance = (loadings @ np.swapaxes(loadings, -1, -2)).sum(axis=1)
-    covariance[:, [0, 1], [0, 1]] += (rng.normal(0.0, 0.5, (*size, 2)) ** 2).sum(axis=1)
+    if kind == HUANG_WAND:
+        pair = TaskCovariancePrior("full", np.eye(2), 0)
+        drawn = [simulate_tasks(pair, np.eye(1), rng)[0] for _ in range(math.prod(size))]
+        parts = np.reshape([tasks.covariance for tasks in drawn], (*size, 2, 2))
+    else:
+        loadings = rng.normal(0.0, 1.0 / np.sqrt(rank), (*size, 2, rank))
+        parts = loadings @ np.swapaxes(loadings, -1, -2)
+        parts[..., [0, 1], [0, 1]] += rng.normal(0.0, 0.5, (*size, 2)) ** 2
+    covariance = parts.sum(axis=1)
     sd = np.sqrt(np.einsum("sii->si", covariance))
     return summarise(covariance[:, 0, 1] / (sd[:, 0] * sd[:, 1]), signed=True)

@@ -46,7 +46,8 @@ class RowChain:
         self.problem, self.rng = problem, rng
         self.lengths = start_lengths(functions.prior, basis, rng)
         first = problem.prior.block
-        problem.prior.scale_prior[first:, 1] = np.exp(0.5 * self.lengths.log_variance)
+        sd = np.exp(0.5 * self.lengths.log_variance)
+        problem.prior.scale_prior[first:, 1] = sd * problem.prior.scale_unit[first:]
         self.state = start_corrected(problem, rng)
         self.tuning = CorrectedTuning(problem, tune)
 
@@ -83,6 +84,9 @@ class RowChain:
         population, tasks, first = state.population, state.tasks, prior.block
         assert isinstance(tasks, DenseTasks)
         dense, _ = dense_sites(state.sites, prior, DENSE)
+        # What the sites say of the deviations: intercepts may have a prior mean.
+        mean = unpack_tasks(population.center, prior.n_tasks)
+        dense = dense._replace(moment=dense.moment - np.einsum("tij,tj->ti", dense.gram, mean))
         eye = np.eye(len(self.lengths.log_variance))
 
         def factors() -> tuple[np.ndarray, np.ndarray]:

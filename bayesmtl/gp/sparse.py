@@ -46,8 +46,9 @@ class SparseSettings:
     learn_inducing : bool
         Whether the inducing points move.
     lengthscale_median : float, optional
-        Of the log-normal prior of each length-scale; sqrt(2 inputs) by default, the typical
-        distance of two rows of standardised inputs.
+        Of the log-normal prior of each length-scale, in half ranges of the input; by default that
+        of `MultiTaskGP`, or sqrt(2 inputs), the typical distance of two rows of standardised
+        inputs, where arrays are fitted.
     lengthscale_log_sd : float
         Its standard deviation on the log scale.
     loading_sd : float

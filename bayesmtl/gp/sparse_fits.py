@@ -127,6 +127,11 @@ def _check(problem: FunctionProblem, likelihood: Likelihood, model: dict[str, An
             f"inference='svgp' has the likelihoods {names}, not {likelihood!r}: use "
             "inference='gibbs'"
         )
+    if isinstance(likelihood, Bernoulli) and likelihood.link != "logit":
+        raise UnsupportedError(
+            f"inference='svgp' of yes or no has link='logit', not {likelihood.link!r}: use "
+            "inference='gibbs'"
+        )
     prior = problem.prior
     fixed = {
         "task_covariance": prior.kind == GIVEN,

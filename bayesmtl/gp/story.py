@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bayesmtl.formulas.parsing import parse_formula
 from bayesmtl.likelihoods.gaussian import Gaussian
 from bayesmtl.likelihoods.student_t import StudentT
+from bayesmtl.priors import Prior
 from bayesmtl.relations.settings import describe
 
 if TYPE_CHECKING:
@@ -71,6 +72,6 @@ def _intercept(model: MultiTaskGP, gaussian: bool) -> str:
 def _unit(model: MultiTaskGP, gaussian: bool) -> str:
     if not gaussian and not isinstance(model.likelihood, StudentT):
         return "u_t = 1, functions are of the predictor"
-    if gaussian and model.noise == "task":
+    if gaussian and model.noise == "task" and not isinstance(model.intercept, Prior):
         return "u_t: sd of the task's response, that of few rows drawn to the typical one"
     return "u_t: sd of the response within tasks"

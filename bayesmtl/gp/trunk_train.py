@@ -124,7 +124,8 @@ def train_trunk(
     Caruana (1997), "Multitask learning".
     """
     kind = {"binomial": "bernoulli", "poisson": "poisson"}.get(loss, "gaussian")
-    center, spread = sensible_start(kind, rows.response / rows.size, rows.task, n_tasks)
+    ones = np.ones(len(rows.task))
+    center, spread = sensible_start(kind, rows.response / rows.size, rows.task, n_tasks, ones)
     if kind == "gaussian":
         scaled = (rows.response - center[rows.task]) / spread[rows.task]
         rows, center = rows._replace(response=scaled), np.zeros(n_tasks)

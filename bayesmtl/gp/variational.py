@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from bayesmtl.errors import UnsupportedError
 from bayesmtl.gp.inducing import choose_inducing
 from bayesmtl.gp.sparse import SparseFit, SparseSettings, SparseStart, check_choices
 from bayesmtl.gp.sparse_predict import draw_latent, sparse_predict
@@ -113,14 +114,14 @@ def fit_sparse(
     from bayesmtl.gp.sparse_steps import Batch
     from bayesmtl.gp.sparse_train import Choices, train
 
+    offset = np.zeros(len(response)) if offset is None else np.asarray(offset, dtype=np.float64)
     if start is None:
         inducing = choose_inducing(inputs, settings.n_inducing, rng)
-        moments = sensible_start(likelihood, response, task, n_tasks)
+        moments = sensible_start(likelihood, response, task, n_tasks, np.exp(offset))
         n_kernels = rank if coregionalization == "lmc" else 1
         start = _start(inducing, n_kernels, (n_tasks, rank), moments, rng)
     distinct, site = np.unique(np.asarray(inputs, dtype=np.float64), axis=0, return_inverse=True)
     order = np.argsort(site.ravel(), kind="stable")
-    offset = np.zeros(len(response)) if offset is None else np.asarray(offset, dtype=np.float64)
     rows = Batch(
         *(
             torch.as_tensor(value, device=device)
@@ -135,7 +136,13 @@ def fit_sparse(
     )
     choices = Choices(kernel, coregionalization, likelihood, settings)
     with _epochs(settings.epochs, progressbar) as show:
-        return train(choices, rows, start, rng, show)
+        try:
+            return train(choices, rows, start, rng, show)
+        except torch.linalg.LinAlgError:
+            raise UnsupportedError(
+                "inference='svgp' lost precision: rows tell some functions almost exactly, as very "
+                "large counts do; use inference='gibbs'"
+            ) from None
 
 
 def _start(

@@ -32,7 +32,6 @@ __all__ = [
     "NystroemBasis",
     "WeightMarginal",
     "basis_sites",
-    "draw_weights",
 ]
 
 _BLOCK = 1 << 16
@@ -258,22 +257,3 @@ class WeightMarginal:
         slopes = self.basis.log_variance_slopes(lengthscale)
         by_lengthscale = 0.5 * (of_basis - n) @ slopes
         return solved.log_evidence, Gradient(by_covariance[None], by_lengthscale[None], by_noise)
-
-
-def draw_weights(
-    sites: BasisSites, basis: Basis, hyper: Hyper, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw weights (task, basis) and intercepts (task,) given hyperparameters."""
-    n, m = sites.moment.shape
-    sd = np.exp(0.5 * basis.log_variance(hyper.lengthscale[0]))
-    solved = _solve(sites, hyper.root[0], sd, hyper.noise)
-    noise = rng.normal(size=n * m)
-    step = solve_triangular(solved.lower, noise, lower=True, trans="T", check_finite=False)
-    weights = hyper.root[0] @ (solved.mean + step).reshape(n, m) * sd
-    level = np.zeros(n)
-    there = sites.level_sd > 0.0
-    precision = sites.rows / hyper.noise**2 + 1.0 / np.where(there, sites.level_sd, 1.0) ** 2
-    residual = (sites.response - (sites.total * weights).sum(axis=1)) / hyper.noise**2
-    drawn = residual / precision + rng.normal(size=n) / np.sqrt(precision)
-    level[there] = drawn[there]
-    return weights, level

@@ -28,9 +28,12 @@ _OF_EVERY_METHOD = ("draws", "tune", "chains", "cores", "random_seed", "progress
 _SAMPLERS = ("nutpie", "pymc", "numpyro")
 
 
-def _check_integer(name: str, value: Any, least: int) -> None:
+def _set_integer(options: Any, name: str, least: int) -> None:
+    """Check a setting, and make it an integer that JSON knows."""
+    value = getattr(options, name)
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise InvalidModelError(f"{name} must be an integer of at least {least}, got {value!r}")
+    object.__setattr__(options, name, int(value))
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class NutsOptions:
             raise InvalidModelError(
                 f"target_accept must be a number between 0 and 1, got {self.target_accept!r}"
             )
-        _check_integer("max_treedepth", self.max_treedepth, 1)
+        _set_integer(self, "max_treedepth", 1)
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,8 @@ class AdviOptions:
 
     def __post_init__(self) -> None:
         if self.elbo_draws is not None:
-            _check_integer("elbo_draws", self.elbo_draws, 2)
-        _check_integer("iterations", self.iterations, 1)
+            _set_integer(self, "elbo_draws", 2)
+        _set_integer(self, "iterations", 1)
 
 
 @dataclass(frozen=True)
@@ -129,8 +132,8 @@ class PathfinderOptions:
     iterations: int = 1000
 
     def __post_init__(self) -> None:
-        _check_integer("paths", self.paths, 1)
-        _check_integer("iterations", self.iterations, 1)
+        _set_integer(self, "paths", 1)
+        _set_integer(self, "iterations", 1)
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ class LaplaceOptions:
     iterations: int = 5000
 
     def __post_init__(self) -> None:
-        _check_integer("iterations", self.iterations, 1)
+        _set_integer(self, "iterations", 1)
 
 
 type Options = NoOptions | NutsOptions | AdviOptions | PathfinderOptions | LaplaceOptions

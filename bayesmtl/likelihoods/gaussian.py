@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmtl.errors import InvalidModelError
+from bayesmtl.frames.labels import label_texts
 from bayesmtl.likelihoods.noise import FIXED_NOISE, HIERARCHICAL, SHARED
 from bayesmtl.likelihoods.protocol import Predicted
 from bayesmtl.numerics.jit import kernel
@@ -136,13 +137,14 @@ class Gaussian:
             When the numbers do not match the tasks.
         """
         if isinstance(self.noise_sd, Mapping):
-            missing = [str(task) for task in tasks if str(task) not in self.noise_sd]
+            texts = label_texts(tasks)
+            missing = [text for text in texts if text not in self.noise_sd]
             if missing:
                 raise InvalidModelError(f"noise_sd has no entry for task {missing[0]!r}")
-            unknown = set(self.noise_sd) - {str(task) for task in tasks}
+            unknown = set(self.noise_sd) - set(texts)
             if unknown:
                 raise InvalidModelError(f"noise_sd: {min(unknown)!r} is no task of the data")
-            return np.array([float(self.noise_sd[str(task)]) for task in tasks])
+            return np.array([float(self.noise_sd[text]) for text in texts])
         values = np.atleast_1d(np.asarray(self.noise_sd, dtype=np.float64))
         if values.size not in (1, len(tasks)):
             raise InvalidModelError(f"noise_sd has {values.size} numbers for {len(tasks)} tasks")

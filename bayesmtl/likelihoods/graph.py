@@ -8,9 +8,10 @@ import numpy as np
 
 from bayesmtl.assembly import Problem
 from bayesmtl.design import response_variable
+from bayesmtl.frames.labels import label_text, variable_text
 from bayesmtl.likelihoods import Likelihood, Mixed, Ordinal, StudentT, resolve_likelihood
 from bayesmtl.likelihoods.gaussian import Gaussian
-from bayesmtl.likelihoods.groups import LOG_SCALE_SD, TaskGroups
+from bayesmtl.likelihoods.groups import LOG_SCALE_SD, Group, TaskGroups
 from bayesmtl.numerics.lanes import unpack_symmetric, unpack_tasks
 from bayesmtl.priors import Prior
 from bayesmtl.relations.exchangeable.graph import (
@@ -66,7 +67,7 @@ def _add_group_parameters(problem: Problem) -> list[Any]:
     assert problem.groups is not None
     each, flat = [], []
     for group in problem.groups.groups:
-        with pm.Model(name=f"task {problem.rows.tasks[group.tasks[0]]}"):
+        with pm.Model(name=_first_task(problem, group)):
             drawn = group.likelihood.add_parameters()
         each.append(drawn)
         size = group.start.size
@@ -77,6 +78,11 @@ def _add_group_parameters(problem: Problem) -> list[Any]:
         value = values[0] if block.dim is None else pt.stack(values)
         pm.Deterministic(block.name, value, dims=block.dim)
     return each
+
+
+def _first_task(problem: Problem, group: Group) -> str:
+    """The group as a part of the names of variables."""
+    return f"task {variable_text(label_text(problem.rows.tasks[group.tasks[0]]))}"
 
 
 def add_task_scale(problem: Problem) -> Any:
@@ -123,7 +129,7 @@ def _add_group_rows(
         levels = isinstance(group.likelihood, Ordinal)
         response = data.response.astype(np.int64) if levels else data.response
         kind, settings = group.likelihood.variable(of_rows, data.size, own)
-        name = f"{response_variable(prepared.design)} of task {problem.rows.tasks[group.tasks[0]]}"
+        name = f"{response_variable(prepared.design)} of {_first_task(problem, group)}"
         if weighted:
             density = pm.logp(kind.dist(**settings), response)
             pm.Potential(name, data.weight * density)

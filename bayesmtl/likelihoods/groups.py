@@ -16,6 +16,7 @@ import numpy as np
 
 from bayesmtl.data import Rows
 from bayesmtl.errors import InvalidDataError
+from bayesmtl.frames.labels import label_text, variable_text
 from bayesmtl.likelihoods.gaussian import Gaussian, Sites
 from bayesmtl.likelihoods.gaussian_rows import GaussianRows
 from bayesmtl.likelihoods.group_centers import move_group_centers
@@ -152,7 +153,7 @@ def learn_groups(
     ------
     InvalidDataError
         For responses outside the support; measured responses that set no scale; known standard
-        errors, trials or exposures that are meaningless.
+        errors, trials or exposures that are meaningless; likelihoods of tasks without rows alone.
     """
     n_tasks = len(rows.tasks)
     groups: list[Group] = []
@@ -162,6 +163,12 @@ def learn_groups(
         mine = np.flatnonzero(np.isin(rows.task, tasks))
         mine = mine[np.argsort(rows.task[mine], kind="stable")]
         part, labels = sub_rows(rows, mine), rows.tasks[tasks]
+        if not mine.size:
+            raise InvalidDataError(
+                f"task {label_text(labels[0])!r} has no rows, and no other task shares the "
+                f"parameters of its likelihood {settings!r}, which nothing tells then: give it "
+                "rows, or leave it out of the relation and of the likelihoods"
+            )
         local = np.searchsorted(tasks, part.task)
         sizes = _sizes(settings, part, labels, local)
         assert part.response is not None
@@ -355,7 +362,8 @@ def _group_blocks(
             if block.name == "noise_sd":
                 noise += [(int(task), position, bool(block.fixed)) for task in tasks]
             else:
-                end = f"_{labels[tasks[0]]}" if kinds.count(kind) > 1 else ""
+                first = variable_text(label_text(labels[tasks[0]]))
+                end = f"_{first}" if kinds.count(kind) > 1 else ""
                 name = f"{_KINDS[kind]}_{block.name}{end}"
                 dim = None if block.dim is None else f"{block.dim}{end}"
                 places = tuple(range(position, last))

@@ -28,7 +28,7 @@ class RowData(NamedTuple):
         Internal features, intercept first where it is separate.
     response, offset, size, weight : (row,)
         ``offset`` is all of the predictor that no coefficient enters; ``size`` the number of
-        trials, else 1.
+        trials, the exposure or the known noise sd, else 1.
     start : (group + 1,)
         The rows of group g are those from ``start[g]`` to before ``start[g + 1]``.
     task : (group,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from bayesmtl.errors import InvalidDataError, InvalidTypeError, UnsupportedError
@@ -49,6 +50,30 @@ def require_fit(idata: Any, *groups: str) -> None:
                 f"the draws of the fit have no dimension '{name}': choose a single one by a list, "
                 f"idata.isel({name}=[0], missing_dims='ignore')"
             )
+
+
+def require_all_tasks(constant: xr.Dataset) -> None:
+    """Refuse a fit of which tasks were selected: its rows speak of the tasks by their places.
+
+    Parameters
+    ----------
+    constant : xarray.Dataset
+        The group ``constant_data``.
+
+    Raises
+    ------
+    InvalidDataError
+        When tasks are missing or stand in another order.
+    """
+    if "task_position" not in constant:
+        return
+    place = constant["task_position"].to_numpy()
+    last = int(constant["task_index"].max()) if constant.sizes["obs"] else -1
+    if last >= place.size or (place != np.arange(place.size)).any():
+        raise InvalidDataError(
+            "tasks of this fit were selected or put in another order, so that its rows no longer "
+            "belong to them: pass the whole fit, and select tasks in what comes back"
+        )
 
 
 def is_graphical(idata: Any) -> bool:

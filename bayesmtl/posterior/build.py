@@ -27,6 +27,7 @@ from bayesmtl.posterior.selection import inclusion_relations
 from bayesmtl.posterior.unpooled import unpooled_weights
 from bayesmtl.posterior.user_scale import posterior_variables
 from bayesmtl.relations.clusters.state import prior_n_clusters
+from bayesmtl.relations.exchangeable.state import DIAGONAL
 
 __all__ = [
     "FitRecord",
@@ -167,6 +168,7 @@ def _constants(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
     means = [value for row in block.mean for value in row]
     fixed_means = all(isinstance(value, float) for value in means)
     fixed_scales = all(isinstance(scale, float) for scale in block.scale)
+    fixed_scales &= problem.prior.covariance == DIAGONAL
     none_common = fixed_means and not any(means)
     share = {"constant": 1} if none_common or (fixed_means and fixed_scales) else {}
     if problem.task_covariance is not None:
@@ -175,7 +177,8 @@ def _constants(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
         return share, borrowed
     noise = problem.fixed_noise is not None or problem.standard_error is not None
     separate = [scale for other in problem.blocks for scale in other.scale]
-    if noise and all(isinstance(scale, float) for scale in separate):
+    known = all(isinstance(scale, float) for scale in separate)
+    if noise and known and problem.prior.covariance == DIAGONAL:
         return share, {"constant": 1}
     return share, borrowed
 
@@ -258,6 +261,7 @@ def constant_data(
         "task_index": (("obs",), rows.task),
         "row_position": (("obs",), rows.position),
         "n_rows": (("task",), counts),
+        "task_position": (("task",), np.arange(len(counts))),
     }
     roles = {"standard_error": "se", "row_weight": "weights"}
     roles |= {name: name for name in ("trials", "exposure", "offset")}

@@ -14,6 +14,7 @@ from bayesmtl.likelihoods.mixed import partition_tasks
 from bayesmtl.likelihoods.parameters import read_parameters
 from bayesmtl.likelihoods.protocol import Predicted
 from bayesmtl.likelihoods.rows import ParameterBlock
+from bayesmtl.posterior.access import require_all_tasks
 from bayesmtl.posterior.redraw_task import redraw_task
 from bayesmtl.posterior.rows import PredictorRows
 
@@ -97,7 +98,10 @@ def known_tasks(idata: xr.DataTree, likelihood: Likelihood | Mixed) -> Callable[
             noise_sd=noise if noise is None or noise.ndim == 1 else noise[:, task],
         )
 
-    return of if idata.attrs.get("weights_stored", 1) else redrawn
+    if idata.attrs.get("weights_stored", 1):
+        return of
+    require_all_tasks(idata["constant_data"].to_dataset())
+    return redrawn
 
 
 class TaskKind(NamedTuple):

@@ -12,6 +12,7 @@ from bayesmtl.likelihoods import Likelihood, Mixed, response_levels
 from bayesmtl.likelihoods.groups import merge_columns
 from bayesmtl.likelihoods.levels import from_stored
 from bayesmtl.likelihoods.mixed import partition_tasks
+from bayesmtl.posterior.access import require_all_tasks
 from bayesmtl.posterior.settings import FitSettings
 
 __all__ = [
@@ -73,6 +74,7 @@ def name_labels(labels: np.ndarray) -> str:
 def training_rows(idata: xr.DataTree, settings: FitSettings) -> PredictorRows:
     """Read the rows that were fitted, in the order of `observed_data`."""
     data = idata["constant_data"].to_dataset()
+    require_all_tasks(data)
     task = data["task_index"].to_numpy().astype(np.int64)
     n_rows, names = task.size, feature_names(idata)
     features = np.empty((n_rows, 0))

@@ -39,13 +39,16 @@ def unpooled_weights(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     determined = projection > 1.0 - 1e-6
     estimate = np.einsum("tij,tj->ti", pseudo, moment)
     residual = unpack_tasks(problem.sites.total, n_tasks) - (estimate * moment).sum(axis=1)
-    spare = np.bincount(problem.rows.task, minlength=n_tasks) - (inverse > 0).sum(axis=1)
+    counted = np.bincount(problem.rows.task, problem.row_weight > 0.0, minlength=n_tasks)
+    spare = counted - (inverse > 0).sum(axis=1)
     variance = np.divide(
         np.clip(residual, 0.0, None), spare, out=np.full(n_tasks, np.nan), where=spare > 0
     )
     if problem.standard_error is not None or problem.row_data is not None:
         # Sites of unit precision: nothing is left to estimate.
         variance = np.ones(n_tasks)
+    elif problem.fixed_noise is not None:
+        variance = (problem.fixed_noise / problem.scaling.response_scale) ** 2
     sd = np.sqrt(np.einsum("tii->ti", pseudo) * variance[:, None])
     unit, location = problem.prior.scale_unit, problem.prior.mean_location[:, 0]
     estimate = np.where(determined, location + unit * estimate, np.nan)

@@ -42,7 +42,11 @@ def read_features(
     if not framed:
         X = pd.DataFrame(X).infer_objects()
         X.columns = [f"x{j}" for j in range(X.shape[1])]
-    return nw.maybe_reset_index(open_frame(X))
+    rows = nw.maybe_reset_index(open_frame(X))
+    if reset:
+        estimator.columns_in_ = list(rows.columns)
+    # Where one of the two has no names, columns are those of the fit by their places.
+    return rows.rename(dict(zip(rows.columns, estimator.columns_in_, strict=True)))
 
 
 def read_response(y: Any, rows: nw.DataFrame[Any]) -> np.ndarray:

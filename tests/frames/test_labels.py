@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from bayesmtl.errors import InvalidTypeError
-from bayesmtl.frames.labels import label_texts
+from bayesmtl.frames.labels import label_texts, variable_text
 from tests.frame_cases import BASE, LIBRARIES, make, read
 
 
@@ -124,3 +124,18 @@ def test_labels_of_another_type_than_the_known_ones() -> None:
 )
 def test_labels_read_as_the_user_wrote_them(labels: Any, texts: list[str]) -> None:
     assert label_texts(labels) == texts
+
+
+@pytest.mark.parametrize("values", [[3, 1, 3, 1, 2, 2], [True, False] * 3])
+def test_dictionaries_of_arrow_hold_their_own_type(values: list[Any]) -> None:
+    array = pa.array(values).dictionary_encode()
+    plain = read(pd.DataFrame({**BASE, "task": values}))
+    table = pa.table({**BASE, "task": array})
+    for frame in (table, table.to_pandas(types_mapper=pd.ArrowDtype)):
+        rows = read(frame)
+        assert rows.tasks.dtype == plain.tasks.dtype
+        assert rows.tasks.tolist() == plain.tasks.tolist()
+
+
+def test_labels_in_names_of_variables() -> None:
+    assert variable_text("a / b/c") == "a per b per c"

@@ -1,5 +1,6 @@
 """Fits of functions: methods agree, predictions are conditional normals, odd data are survived."""
 
+import datetime
 import json
 import warnings
 from pathlib import Path
@@ -12,6 +13,8 @@ import xarray as xr
 from matplotlib import pyplot as plt
 
 import bayesmtl as bm
+from bayesmtl.gp.hyperparameters import HUANG_WAND
+from bayesmtl.gp.result import _summed_correlation
 from bayesmtl.numerics.kernels import kernel_values, scaled_distances
 from tests.gp.cases import curves
 from tests.oracles.monte_carlo import mcse
@@ -309,6 +312,93 @@ def test_sparse_functions(rows: pd.DataFrame, tmp_path: Path) -> None:
     inside = (rows.y >= found.lower.to_numpy()) & (rows.y <= found.upper.to_numpy())
     assert inside.mean() > 0.7
     assert np.corrcoef(found["mean"], rows.y)[0, 1] > 0.95
+
+
+@pytest.mark.mcmc
+@pytest.mark.parametrize("likelihood", [bm.Bernoulli(), bm.Poisson(exposure="e")])
+def test_sparse_functions_of_yes_or_no_and_counts(
+    rows: pd.DataFrame, likelihood: object, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(3)
+    data = rows.assign(e=400.0)
+    counts = isinstance(likelihood, bm.Poisson)
+    rate = np.exp((0.1 if counts else 0.5) * data.y)
+    data["n"] = rng.poisson(data.e * rate) if counts else rng.random(len(data)) < 1 / (1 + 1 / rate)
+    data["n"] = data["n"].astype(int)
+    model = bm.MultiTaskGP("n ~ x", task="task", likelihood=likelihood)
+    idata = fit(model, data, inference="svgp", epochs=150, n_inducing=20)
+    found = bm.predict(idata, data, as_frame=True)
+    truth = data.e * rate if counts else 1 / (1 + 1 / rate)
+    assert np.corrcoef(found["mean"], truth)[0, 1] > (0.9 if counts else 0.5)
+    assert found["mean"].mean() == pytest.approx(truth.mean(), rel=0.2)
+    assert "prior_task_correlation" not in bm.task_relations(idata)
+    bm.write_report(idata, tmp_path / "sparse.html")
+
+
+@pytest.mark.mcmc
+def test_counts_that_sparse_functions_cannot_follow(rows: pd.DataFrame) -> None:
+    data = rows.assign(n=np.round(400.0 * np.exp(0.5 * rows.y)))
+    model = bm.MultiTaskGP("n ~ x", task="task", likelihood=bm.Poisson())
+    with pytest.raises(bm.UnsupportedError, match=r"'svgp' lost precision: .* large counts"):
+        fit(model, data, inference="svgp", epochs=50, n_inducing=20)
+
+
+@pytest.mark.mcmc
+def test_the_noise_of_a_student_t_is_in_units_of_the_data(rows: pd.DataFrame) -> None:
+    def noise(unit: float, value: object) -> np.ndarray:
+        model = bm.MultiTaskGP("y ~ x", task="task", likelihood=bm.StudentT(noise_sd=value))
+        data = rows.assign(y=unit * rows.y)
+        return fit(model, data, draws=20, tune=20)["posterior"]["noise_sd"].to_numpy()
+
+    np.testing.assert_allclose(noise(20.0, 3.0), 3.0)
+    small, large = (noise(u, bm.Prior("Uniform", lower=u, upper=2.0 * u)) for u in (1.0, 20.0))
+    np.testing.assert_allclose(large, 20.0 * small, rtol=1e-5)
+    assert small.min() > 1.0
+    assert np.ptp(small) > 0.0
+
+
+@pytest.mark.mcmc
+def test_chains_start_where_priors_allow(rows: pd.DataFrame) -> None:
+    bounds = bm.Prior("Uniform", lower=40.0, upper=60.0)
+    noise = bm.Prior("Uniform", lower=5.0, upper=6.0)
+    model = bm.MultiTaskGP("y ~ x", task="task", lengthscale=bounds, noise_sd=noise)
+    assert np.isfinite(fit(model, rows, inference="map")["posterior"]["lengthscale"]).all()
+    posterior = fit(model, rows, draws=40, tune=40)["posterior"]
+    for name, low, high in (("lengthscale", 40.0, 60.0), ("noise_sd", 5.0, 6.0)):
+        values = posterior[name].to_numpy()
+        assert ((values > low) & (values < high)).all()
+        assert (np.ptp(values, axis=(0, 1)) > 0.0).all()
+
+
+def test_a_known_covariance_is_labelled_by_dates(rows: pd.DataFrame) -> None:
+    days = [datetime.date(2020, 1, 1 + k) for k in range(rows.task.nunique() + 1)]
+    place = dict(zip(sorted(rows.task.unique()), days, strict=False))
+    data = rows.assign(task=rows.task.map(place))
+    known = pd.DataFrame(np.eye(len(days)) + 0.5, days, days)
+    model = bm.MultiTaskGP(
+        "y ~ x", task="task", task_covariance=known, lengthscale=2.0, noise_sd=0.5
+    )
+    plain = known.to_numpy()[:-1, :-1]
+    same = bm.MultiTaskGP(
+        "y ~ x", task="task", task_covariance=plain, lengthscale=2.0, noise_sd=0.5
+    )
+    assert model.log_evidence(data) == pytest.approx(same.log_evidence(rows))
+
+
+def test_rows_without_noise_at_one_place_are_refused(rows: pd.DataFrame) -> None:
+    twice = pd.concat([rows, rows[rows.task == "a"]])
+    model = bm.MultiTaskGP(
+        "y ~ x", task="task", task_covariance=np.eye(3), lengthscale=1.0, noise_sd=1e-12
+    )
+    with pytest.raises(bm.InvalidDataError, match="two rows of task 'a' have equal or nearly"):
+        model.log_evidence(twice)
+
+
+def test_the_prior_of_summed_kernels_is_narrower() -> None:
+    """Correlations of two kernels are averages, those of one are uniform."""
+    sd = {n: float(_summed_correlation(HUANG_WAND, n, 0)[1]) for n in (1, 2)}
+    assert sd[1] == pytest.approx(1.0 / np.sqrt(3.0), abs=0.02)
+    assert sd[2] < 0.5
 
 
 @pytest.mark.mcmc

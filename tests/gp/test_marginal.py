@@ -15,7 +15,6 @@ from bayesmtl.gp.weight_space import (
     NystroemBasis,
     WeightMarginal,
     basis_sites,
-    draw_weights,
 )
 from bayesmtl.numerics.kernels import KERNELS
 from tests.gp.cases import function_rows, hyper_prior
@@ -141,31 +140,6 @@ def test_tasks_without_rows_change_nothing() -> None:
     assert (gradient.covariance[0, 0] == 0.0).all()
     basis = HilbertBasis("rbf", (10,), (2.0,))
     check_gradient(prior, WeightMarginal(basis_sites(some, basis), basis))
-
-
-def test_drawn_weights_have_the_conditional_moments() -> None:
-    rows, prior = function_rows(2, 6), hyper_prior(2)
-    _, hyper = values(prior)
-    basis = HilbertBasis("matern52", (3,), (1.5,))
-    sites, rng = basis_sites(rows, basis), np.random.default_rng(0)
-    drawn = [draw_weights(sites, basis, hyper, rng) for _ in range(6_000)]
-    found = np.array([np.concatenate([w.ravel(), level[1:]]) for w, level in drawn])
-    assert all(level[0] == 0.0 for _, level in drawn[:5])
-    columns = basis.columns(rows.inputs)
-    design = np.zeros((len(rows.task), 7))
-    for t in range(2):
-        design[rows.task == t, 3 * t : 3 * t + 3] = columns[rows.task == t]
-    design[rows.task == 1, 6] = 1.0
-    variance = np.exp(basis.log_variance(hyper.lengthscale[0]))
-    before = np.zeros((7, 7))
-    before[:6, :6] = np.kron(hyper.covariance[0], np.diag(variance))
-    before[6, 6] = rows.level_sd[1] ** 2
-    precision = np.linalg.inv(before) + design.T @ (design / hyper.noise[rows.task, None] ** 2)
-    covariance = np.linalg.inv(precision)
-    mean = covariance @ design.T @ (rows.response / hyper.noise[rows.task] ** 2)
-    z = (found.mean(axis=0) - mean) / np.sqrt(np.diag(covariance) / len(found))
-    assert np.abs(z).max() < 4.0
-    np.testing.assert_allclose(np.cov(found.T), covariance, atol=0.08 * covariance.max())
 
 
 def test_basis_of_rows_is_exact_at_the_rows_it_is_made_of() -> None:

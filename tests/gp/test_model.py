@@ -205,6 +205,13 @@ def test_methods_and_options_that_do_not_go() -> None:
         bm.MultiTaskGP("y ~ x", task="task", lengthscale=1.0).fit(data, inference="svgp")
     with pytest.raises(bm.UnsupportedError, match=r"'svgp' has the likelihoods bm.Gaussian"):
         bm.MultiTaskGP("y ~ x", task="task", likelihood=bm.StudentT()).fit(data, inference="svgp")
+    probit = bm.MultiTaskGP("y ~ x", task="task", likelihood=bm.Bernoulli(link="probit"))
+    with pytest.raises(bm.UnsupportedError, match="has link='logit', not 'probit'"):
+        probit.fit(data.assign(y=data.index % 2), inference="svgp")
+    with pytest.raises(bm.UnsupportedError, match="exact for a Gaussian likelihood only"):
+        yes.log_evidence(data.assign(y=data.index % 2))
+    with pytest.raises(bm.InvalidModelError, match=r"has no intercepts, but intercept=1\.0 sets"):
+        bm.MultiTaskGP("y ~ 0 + x", task="task", intercept=1.0)
     with pytest.raises(bm.UnsupportedError, match="'svgp' has intercepts"):
         bm.MultiTaskGP("y ~ 0 + x", task="task").fit(data, inference="svgp")
 
@@ -221,6 +228,8 @@ def test_story() -> None:
     assert "a_t" not in lmc
     given = bm.MultiTaskGP("y ~ x", task="t", task_covariance=np.eye(2), lengthscale=2.0)
     assert "a_t ~ 0, as B is given" in str(given)
+    same = str(bm.MultiTaskGP("y ~ x", task="t", intercept=bm.Prior("Normal", mu=0, sigma=1)))
+    assert "u_t: sd of the response within tasks" in same
     assert "length-scales ~ 2" in str(given)
     counts = str(bm.MultiTaskGP("y ~ x", task="t", likelihood=bm.Poisson(), rank=2))
     assert "u_t = 1, functions are of the predictor" in counts

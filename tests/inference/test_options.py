@@ -1,7 +1,10 @@
 """Options of inference methods: defaults, values that are wrong, names that are unknown."""
 
+import json
+from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pytest
 
 import bayesmtl as bm
@@ -40,3 +43,8 @@ def test_sampler_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bayesmtl.inference.options.find_spec", lambda _: None)
     with pytest.raises(bm.UnsupportedError, match="install it with `pip install numpyro`"):
         read_options("nuts", {"sampler": "numpyro"})
+
+
+def test_integers_of_numpy_become_plain_ones() -> None:
+    options = read_options("advi", {"iterations": np.int64(7), "elbo_draws": np.int32(4)})
+    assert json.dumps(asdict(options)) == '{"elbo_draws": 4, "iterations": 7}'

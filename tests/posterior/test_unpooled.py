@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bayesmtl.posterior.unpooled as unpooled
-from bayesmtl import BayesMTLWarning, Exchangeable, Model
+from bayesmtl import BayesMTLWarning, Exchangeable, Gaussian, Model
 from bayesmtl.posterior.unpooled import unpooled_weights
 from tests.oracles.cases import regression
 
@@ -82,3 +82,20 @@ def test_estimates_do_not_depend_on_the_prior() -> None:
     default, _ = estimates(data)
     other, _ = estimates(data, relation=Exchangeable(mean=5.0, scale=0.1), standardize=False)
     np.testing.assert_allclose(default, other, rtol=1e-9)
+
+
+def test_rows_of_no_weight_spare_nothing() -> None:
+    data = regression(3, 9, 2)
+    data["w"] = np.tile([1.0] * 5 + [0.0] * 4, 3)
+    estimate, sd = estimates(data, weights="w")
+    expected = estimates(data[data["w"] > 0])
+    np.testing.assert_allclose(estimate, expected[0], rtol=1e-8)
+    np.testing.assert_allclose(sd, expected[1], rtol=1e-8)
+
+
+def test_known_noise_is_not_estimated() -> None:
+    data = regression(3, 9, 2)
+    _, sd = estimates(data, likelihood=Gaussian(noise_sd=0.7), intercept="none")
+    for t, (_, rows) in enumerate(data.groupby("task")):
+        x = rows[["x0", "x1"]].to_numpy()
+        np.testing.assert_allclose(sd[t], 0.7 * np.sqrt(np.diag(np.linalg.inv(x.T @ x))))

@@ -199,3 +199,12 @@ def test_frames_without_a_task() -> None:
     fitted = regressor(**TINY, task=None).fit(table, [1.0, 2.0, 3.0, 4.5])
     assert fitted.idata_["posterior"]["feature"].to_numpy().tolist() == ["task", "y"]
     assert fitted.predict(table).shape == (4,)
+
+
+@pytest.mark.filterwarnings("ignore:X (has|does not have) .*feature names:UserWarning")
+def test_columns_without_names_are_those_of_the_fit_by_their_places() -> None:
+    frame = X.assign(task=NUMBERED[:, 0])
+    fitted = regressor(**TINY).fit(frame, Y)
+    np.testing.assert_array_equal(fitted.predict(NUMBERED), fitted.predict(frame))
+    fitted = regressor(**{**TINY, "task": 0}).fit(NUMBERED, Y)
+    np.testing.assert_array_equal(fitted.predict(frame), fitted.predict(NUMBERED))
