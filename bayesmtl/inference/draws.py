@@ -16,7 +16,6 @@ __all__ = [
     "evenly_spaced",
     "join_chains",
     "map_draws",
-    "own_weights",
     "take",
     "widen",
 ]
@@ -92,12 +91,6 @@ class SelectionDraws(NamedTuple):
 
     local: np.ndarray
     hyper: np.ndarray
-
-
-def own_weights(draws: Draws) -> np.ndarray:
-    """Weights (..., task, p) that the relation speaks of: without sparse deviations."""
-    assert draws.weights is not None
-    return draws.weights if draws.sparse is None else draws.weights - draws.sparse.part
 
 
 class SparseDraws(NamedTuple):

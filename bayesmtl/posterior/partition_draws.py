@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.assembly import Problem
-from bayesmtl.inference.draws import Draws, PartitionDraws, own_weights
+from bayesmtl.inference.draws import Draws, PartitionDraws
 from bayesmtl.numerics.densities import FIXED
 from bayesmtl.numerics.lanes import unpack_tasks
 
@@ -98,7 +98,11 @@ def conditional_means(problem: Problem, draws: Draws) -> np.ndarray:
     labels = draws.partition.labels
     z = unpack_tasks(prior.task_features, prior.n_tasks)
     center = np.einsum("csja,ta->cstj", draws.means[..., first:, :], z)
-    deviation = own_weights(draws)[..., first:] - center
+    weights = draws.weights
+    if draws.sparse is not None:
+        # Sparse deviations of the others are their own.
+        weights = weights - draws.sparse.part
+    deviation = weights[..., first:] - center
     n_clusters = draws.partition.centers.shape[-2]
     samples = np.arange(draws.lp.size).reshape(draws.lp.shape)
     codes = labels + n_clusters * samples[..., None]

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesmtl.assembly import Problem
 from bayesmtl.frames.labels import label_texts
-from bayesmtl.inference.draws import Draws, TaskDraws, own_weights
+from bayesmtl.inference.draws import Draws, TaskDraws
 from bayesmtl.numerics.lanes import unpack_tasks
 from bayesmtl.posterior.graph_draws import structure_variables
 
@@ -125,7 +125,7 @@ def conditional_means(problem: Problem, draws: Draws) -> np.ndarray:
         assert tasks.factors is not None
         common = tasks.loadings @ tasks.factors
         return np.asarray(center + draws.scale[..., None, first:] * common)
-    deviation = own_weights(draws)[..., first:] - center
+    deviation = draws.weights[..., first:] - center
     precision = np.linalg.inv(tasks.covariance)
     own = np.einsum("...tt->...t", precision)[..., None]
     return np.asarray(center + deviation - (precision @ deviation) / own)

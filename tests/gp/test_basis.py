@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import bayesmtl as bm
-from bayesmtl.gp.basis import choose_basis
+from bayesmtl.gp.basis import choose_basis, likely_lengths
 from bayesmtl.gp.projected import AnyBasis, ProjectedBasis
 from bayesmtl.gp.weight_space import HilbertBasis
 
@@ -45,3 +45,14 @@ def test_rows_that_tell_of_more_functions_than_can_be_projected_are_announced(
     assert isinstance(basis, ProjectedBasis)
     assert f"than the {basis.size} that are used" in str(caught[0].message)
     assert basis.fine.size <= 600
+
+
+def test_known_length_scales_leave_the_noise_to_be_found() -> None:
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"x": rng.uniform(-1.0, 1.0, 200), "task": ["a", "b"] * 100})
+    data["y"] = np.sin(3.0 * data.x) + 0.3 * rng.normal(size=200)
+    problem = bm.MultiTaskGP("y ~ x", "task", lengthscale=0.7).prepare(data)
+    found = likely_lengths(problem, rng)
+    np.testing.assert_allclose(found.low, 0.7 / problem.units.input_scale)
+    np.testing.assert_array_equal(found.low, found.high)
+    assert 0.05 < found.noise < 1.0

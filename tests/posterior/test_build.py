@@ -97,3 +97,12 @@ def test_the_log_joint_density_is_recorded() -> None:
     assert lp.dims == ("chain", "draw")
     assert np.isfinite(lp.values).all()
     assert np.unique(lp.values).size == lp.size
+
+
+@pytest.mark.parametrize(("features", "known"), [("diagonal", 1), ("full", 0)])
+def test_sharing_is_constant_where_nothing_of_the_population_is_learned(
+    features: str, known: int
+) -> None:
+    relation = Exchangeable(mean=1.0, scale=1.0, feature_covariance=features)
+    idata = fit(Model("y ~ x0 + x1", "task", relation), regression(4, 5, 2), draws=20)
+    assert idata["posterior"]["sharing"].attrs.get("constant", 0) == known

@@ -8,6 +8,7 @@ import xarray as xr
 
 from bayesmtl import (
     BayesMTLWarning,
+    Decomposition,
     DirichletProcess,
     FiniteMixture,
     Gaussian,
@@ -58,6 +59,19 @@ def test_moments_of_a_new_task_are_those_of_the_mixture(relation: Any) -> None:
         second = expected @ centers**2 + new * (base**2 + rho * scale**2) + (1 - rho) * scale**2
         np.testing.assert_allclose(mean[index], first, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(sd[index], np.sqrt(second - first**2), rtol=1e-8)
+
+
+def test_sparse_deviations_of_the_others_tell_a_task_nothing() -> None:
+    whole = model(Decomposition(common=DirichletProcess()))
+    draws, problem = draw(whole, DATA, draws=5), whole.prepare(DATA).problem
+    assert draws.sparse is not None
+    assert draws.weights is not None
+    found = conditional_means(problem, draws)
+    part = np.random.default_rng(0).normal(size=draws.weights.shape)
+    moved = draws._replace(
+        weights=draws.weights + part, sparse=draws.sparse._replace(part=draws.sparse.part + part)
+    )
+    np.testing.assert_allclose(conditional_means(problem, moved), found, atol=1e-9)
 
 
 @pytest.mark.parametrize("between", [0.0, 0.6, 1.0])
