@@ -206,7 +206,7 @@ def assemble(
     own_scales, own_task_scales : (feature,) and (task_feature,), optional
         Scales of columns of a basis, NaN of others: see `bayesmtl.design.feature_scales`.
     own_unit : float, optional
-        Of a `StudentT` response; by default a robust scale of it.
+        Of the response, or of its predictor; by default learned from the rows.
 
     Raises
     ------

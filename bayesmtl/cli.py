@@ -26,7 +26,6 @@ from bayesmtl.command_model import (
 from bayesmtl.datasets import list_datasets, load_dataset
 from bayesmtl.errors import BayesMTLError, BayesMTLWarning
 from bayesmtl.places import check_folder, place_of_file, place_of_fit
-from bayesmtl.posterior.manifest import is_fit
 from bayesmtl.recipe_schema import build_model, check_run
 from bayesmtl.recipes import list_recipes, load_recipe
 from bayesmtl.tables import read_table, write_table
@@ -275,13 +274,6 @@ def report(
     # "." and ".." have no name of their own.
     named = fit_path.resolve() if fit_path.name in ("", "..") else fit_path
     folder = out or named.with_name(f"{named.stem}_plots")
-    place = folder.resolve()
-    taken = next((one for one in (place, *place.parents) if is_fit(one)), None)
-    if taken is not None:
-        raise typer.BadParameter(
-            f"other files in {str(folder)!r} would damage the saved fit {str(taken)!r}; choose "
-            "another place by --out"
-        )
     if page is None:
         if folder.suffix.lower() in _OTHER_FILES:
             raise typer.BadParameter(

@@ -278,8 +278,10 @@ class Model:
         """
         task_design, z, task_scales = None, np.zeros((len(rows.tasks), 0)), None
         if self.task_features is not None:
-            # Tasks whose rows are all dropped must not teach it their levels or means.
-            counted = rows_of_tasks(data, self.task, rows.tasks)
+            counted = None
+            if self.missing == "drop":
+                # Tasks whose rows are all dropped must not teach it their levels or means.
+                counted = rows_of_tasks(data, self.task, rows.tasks)
             task_design = learn_design(self.task_features, data, counted=counted)
             z = read_task_features(
                 data,

@@ -33,12 +33,13 @@ def place_of_file(path: Path | None) -> Path | None:
     Raises
     ------
     typer.BadParameter
-        If it is a folder or cannot be written.
+        If it is a folder, lies in a saved fit or cannot be written.
     """
     if path is None:
         return None
     if path.is_dir():
         raise typer.BadParameter(f"{str(path)!r} is a folder; name a file, such as pred.csv")
+    _refuse_fits(path.parent)
     if not path.exists():
         check_folder(path.parent)
     elif not os.access(path, os.W_OK):
@@ -52,8 +53,9 @@ def check_folder(folder: Path) -> None:
     Raises
     ------
     typer.BadParameter
-        With the reason of the operating system.
+        In a saved fit; else with the reason of the operating system.
     """
+    _refuse_fits(folder)
     try:
         exists = next(place for place in (folder, *folder.parents) if place.exists())
         with tempfile.TemporaryFile(dir=exists):
@@ -62,3 +64,14 @@ def check_folder(folder: Path) -> None:
         raise typer.BadParameter(
             f"cannot write into {str(folder)!r} ({error.strerror}); choose another place by --out"
         ) from None
+
+
+def _refuse_fits(folder: Path) -> None:
+    """Refuse a folder that is a saved fit or lies in one: other files there damage it."""
+    place = folder.resolve()
+    taken = next((one for one in (place, *place.parents) if is_fit(one)), None)
+    if taken is not None:
+        raise typer.BadParameter(
+            f"other files in {str(folder)!r} would damage the saved fit {str(taken)!r}; choose "
+            "another place by --out"
+        )

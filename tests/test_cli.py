@@ -111,6 +111,15 @@ def test_a_report_is_not_put_into_a_fit(fitted: tuple[Path, Result], inside: str
     bm.load(path)
 
 
+def test_predictions_are_not_put_into_a_fit(fitted: tuple[Path, Result], tmp_path: Path) -> None:
+    path, _ = fitted
+    new = tmp_path / "new.csv"
+    bm.load_dataset("radon").head().to_csv(new, index=False)
+    told = error_line("predict", path, new, "--out", path / "predictions.csv")
+    assert f"would damage the saved fit {str(path)!r}" in told
+    bm.load(path)
+
+
 def test_help_names_every_method() -> None:
     words = re.findall(r"\w+", run("fit", "--help").stdout)
     assert {*METHODS, *OF_FUNCTIONS} <= set(words)

@@ -15,6 +15,7 @@ __all__ = [
     "PARQUET",
     "count_text",
     "fix_hint",
+    "is_frame",
     "nearest_text",
     "open_frame",
     "require_columns",
@@ -49,6 +50,11 @@ _PYARROW = {
     "days": 'pc.days_between(pa.scalar({value}).cast(pa.timestamp("s")), '
     '{column}.cast(pa.timestamp("s")))',
 }
+
+
+def is_frame(value: Any) -> bool:
+    """Whether a value has columns, by its type: those of a lazy frame cost a query."""
+    return hasattr(type(value), "columns")
 
 
 def open_frame(data: Any) -> nw.DataFrame[Any]:

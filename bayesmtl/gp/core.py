@@ -71,7 +71,7 @@ def core_problem(problem: FunctionProblem, basis: Basis, likelihood: Likelihood)
         columns=columns,
         standardize=False,
         prepared=True,
-        own_unit=unit if isinstance(likelihood, StudentT) else None,
+        own_unit=unit,
     )
     if not gaussian:
         return assembled

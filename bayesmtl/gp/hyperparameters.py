@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayesmtl.likelihoods.pilot import inside
 from bayesmtl.numerics.densities import FIXED, log_density
-from bayesmtl.priors import Prior, prior_of_row
+from bayesmtl.priors import prior_of_row
 
 __all__ = ["GIVEN", "HUANG_WAND", "LOW_RANK", "Gradient", "Hyper", "HyperPrior", "inside_prior"]
 
@@ -67,7 +68,7 @@ class Gradient(NamedTuple):
 
 
 def inside_prior(logs: np.ndarray, rows: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """Logs of positive numbers, those outside the support of their prior moved inside.
+    """Logs of positive numbers, known ones at their values, others in the support of their prior.
 
     Parameters
     ----------
@@ -77,15 +78,12 @@ def inside_prior(logs: np.ndarray, rows: np.ndarray, units: np.ndarray) -> np.nd
         Of the priors of numbers on the user's scale.
     units : (...)
     """
-    out = logs.copy()
-    with np.errstate(invalid="ignore"):
-        user = np.broadcast_to(units, logs.shape) * np.exp(logs)
+    out, units = logs.copy(), np.broadcast_to(units, logs.shape)
     for k in np.ndindex(logs.shape):
-        if rows[k][0] != FIXED and np.isfinite(logs[k]):
-            allowed = prior_of_row(rows[k])
-            assert isinstance(allowed, Prior)
-            if not allowed.lower < user[k] < allowed.upper:
-                out[k] += np.log(float(allowed.quantile(np.array(0.5))) / user[k])
+        start = float(units[k] * np.exp(logs[k]))
+        placed = inside(prior_of_row(rows[k]), start)
+        if placed != start:
+            out[k] = np.log(placed / units[k])
     return out
 
 
@@ -167,11 +165,9 @@ class HyperPrior(NamedTuple):
         median += np.linspace(0.7, -0.7, self.n_components)[:, None] * (self.n_components > 1)
         median = inside_prior(median, self.lengthscale_rows, self.lengthscale_unit)
         parts.append(median.ravel()[free])
-        free = self._free_noise
-        noise = np.full(len(self.noise_rows), np.nan)
-        noise[: len(free)][free] = rng.normal(-0.7, 0.3, int(free.sum()))
-        noise = inside_prior(noise, self.noise_rows, self.noise_unit)
-        parts.append(noise[: len(free)][free])
+        free = np.flatnonzero(self._free_noise)
+        noise = rng.normal(-0.7, 0.3, len(free))
+        parts.append(inside_prior(noise, self.noise_rows[free], self.noise_unit[free]))
         return np.concatenate(parts)
 
     def values(self, vector: np.ndarray) -> Hyper:

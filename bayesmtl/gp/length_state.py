@@ -62,10 +62,7 @@ def start_lengths(prior: HyperPrior, basis: AnyBasis, rng: np.random.Generator) 
         fixed = (np.zeros(size), np.inf, 0.0, np.ascontiguousarray(rows), units, 0.0)
         return LengthState(logs, variance, still, *fixed)
     free = rows[:, 0] != FIXED
-    logs = np.log(0.6) + rng.normal(0.0, 0.5, len(units))
-    logs = inside_prior(logs, rows, units)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs[~free] = np.log(rows[~free, 1] / units[~free])
+    logs = inside_prior(np.log(0.6) + rng.normal(0.0, 0.5, len(units)), rows, units)
     smoothness, learned = SMOOTHNESS[basis.kernel], prior.kind == HUANG_WAND
     return LengthState(
         logs,

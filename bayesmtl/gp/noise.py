@@ -14,10 +14,7 @@ __all__ = ["log_noise_density", "start_noise"]
 def start_noise(prior: HyperPrior, rng: np.random.Generator) -> tuple[NoisePrior, np.ndarray]:
     """The priors, and logs (task,) of sds to start from."""
     rows, units = np.ascontiguousarray(prior.noise_rows), prior.noise_unit
-    with np.errstate(divide="ignore", invalid="ignore"):
-        fixed = np.log(rows[:, 1] / units)
-    start = inside_prior(rng.normal(-0.7, 0.3, len(rows)), rows, units)
-    log_noise = np.where(rows[:, 0] != FIXED, start, fixed)
+    log_noise = inside_prior(rng.normal(-0.7, 0.3, len(rows)), rows, units)
     if prior.shared_noise:
         log_noise[:] = log_noise[0]
     return NoisePrior(rows, units, prior.shared_noise), log_noise

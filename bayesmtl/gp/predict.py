@@ -325,8 +325,8 @@ def _conditional(
         np.arange(start, min(start + _JOINT, len(new))) for start in range(0, len(new), _JOINT)
     ]
     deviation = ndtri((rng.permutation(len(covariance)) + 0.5) / len(covariance))
-    for s, values in enumerate(zip(covariance, covariance, lengthscale, noise, strict=True)):
-        hyper = Hyper(*values)
+    for s in range(len(covariance)):
+        hyper = Hyper(covariance[s], covariance[s], lengthscale[s], noise[s])
         total = row_covariance(fit.kernel, hyper, known, known, level_sd)
         total[np.diag_indices(len(task))] += noise[s, task] ** 2
         lower = factor_rows(total, *known, constant["task"].to_numpy())

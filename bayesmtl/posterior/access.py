@@ -16,8 +16,10 @@ __all__ = [
     "has_gaussian_response",
     "is_functional",
     "is_graphical",
+    "require_all_tasks",
     "require_fit",
     "require_linear",
+    "stored_likelihoods",
     "task_relations",
 ]
 
@@ -135,11 +137,15 @@ def common_units(posterior: xr.Dataset, constant: xr.Dataset) -> tuple[xr.Datase
 
 def has_gaussian_response(idata: xr.DataTree) -> bool:
     """Whether the likelihood is Gaussian, as where a tree does not name it."""
-    model = json.loads(idata.attrs.get("model", "{}"))
-    likelihood = model.get("likelihood", {})
     # A mapping of equal likelihoods is that likelihood.
-    first, *others = likelihood.get("tasks", {"": likelihood}).values()
+    first, *others = stored_likelihoods(idata)
     return bool(first.get("type", "Gaussian") == "Gaussian" and all(x == first for x in others))
+
+
+def stored_likelihoods(idata: xr.DataTree) -> list[dict[str, Any]]:
+    """Settings of the likelihood, of each task where they were given by task."""
+    likelihood = json.loads(idata.attrs.get("model", "{}")).get("likelihood", {})
+    return list(likelihood.get("tasks", {"": likelihood}).values())
 
 
 def task_relations(idata: xr.DataTree) -> xr.Dataset:

@@ -167,8 +167,9 @@ def _constants(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
     block = problem.blocks[-1] if problem.features else problem.blocks[0]
     means = [value for row in block.mean for value in row]
     fixed_means = all(isinstance(value, float) for value in means)
-    fixed_scales = all(isinstance(scale, float) for scale in block.scale)
-    fixed_scales &= problem.prior.covariance == DIAGONAL
+    # Correlations of features are learned beside their scales.
+    diagonal = problem.prior.covariance == DIAGONAL
+    fixed_scales = diagonal and all(isinstance(scale, float) for scale in block.scale)
     none_common = fixed_means and not any(means)
     share = {"constant": 1} if none_common or (fixed_means and fixed_scales) else {}
     if problem.task_covariance is not None:
@@ -177,8 +178,7 @@ def _constants(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
         return share, borrowed
     noise = problem.fixed_noise is not None or problem.standard_error is not None
     separate = [scale for other in problem.blocks for scale in other.scale]
-    known = all(isinstance(scale, float) for scale in separate)
-    if noise and known and problem.prior.covariance == DIAGONAL:
+    if noise and diagonal and all(isinstance(scale, float) for scale in separate):
         return share, {"constant": 1}
     return share, borrowed
 

@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmtl.errors import InvalidDataError
-from bayesmtl.frames.labels import label_texts
+from bayesmtl.frames.labels import label_text, label_texts
 
 __all__ = ["Quantities", "check_pairs", "check_variable"]
 
@@ -47,9 +47,7 @@ class Quantities(NamedTuple):
             return self.name
         shape = tuple(len(labels) for labels in self.coordinates)
         where = np.unravel_index(int(self.place[quantity]), shape)
-        names = [
-            label_texts(labels[[i]])[0] for labels, i in zip(self.coordinates, where, strict=True)
-        ]
+        names = [label_text(labels[i]) for labels, i in zip(self.coordinates, where, strict=True)]
         return f"{self.name}[{', '.join(names)}]"
 
 

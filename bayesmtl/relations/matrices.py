@@ -10,7 +10,7 @@ import narwhals as nw
 import numpy as np
 
 from bayesmtl.errors import InvalidModelError
-from bayesmtl.frames.opening import open_frame
+from bayesmtl.frames.opening import is_frame, open_frame
 from bayesmtl.relations.graph.labels import labels_from_json, labels_to_json, plain_labels
 
 __all__ = ["FixedMatrix", "as_matrix", "matrix_from_json", "matrix_to_json"]
@@ -100,7 +100,7 @@ def as_matrix(value: Any, name: str) -> FixedMatrix:
     if isinstance(value, FixedMatrix):
         return value
     labels = None
-    if hasattr(type(value), "columns"):  # those of a lazy frame cost a query
+    if is_frame(value):
         labels, value = _unlabel(value, name)
     try:
         matrix = np.array(value, dtype=np.float64)

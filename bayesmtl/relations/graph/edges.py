@@ -12,7 +12,7 @@ import numpy as np
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.frames.columns import read_column
 from bayesmtl.frames.labels import read_labels
-from bayesmtl.frames.opening import open_frame, rows_text, shorten
+from bayesmtl.frames.opening import is_frame, open_frame, rows_text, shorten
 from bayesmtl.relations.graph.labels import plain_labels
 
 __all__ = ["Edges", "read_edges"]
@@ -50,7 +50,7 @@ def read_edges(value: Any, what: str) -> Edges:
     networkx = sys.modules.get("networkx")  # a value of its types needs it to be imported
     if networkx is not None and isinstance(value, networkx.Graph):
         return _read_networkx(value, what)
-    if hasattr(type(value), "columns"):  # those of a lazy frame cost a query
+    if is_frame(value):
         return _read_frame(open_frame(value), what)
     if isinstance(value, np.ndarray):
         return _read_matrix(value, None, what)

@@ -10,7 +10,7 @@ import numpy as np
 from bayesmtl.errors import InvalidModelError
 from bayesmtl.frames.columns import read_column
 from bayesmtl.frames.labels import read_labels
-from bayesmtl.frames.opening import open_frame, require_columns, shorten
+from bayesmtl.frames.opening import is_frame, open_frame, require_columns, shorten
 from bayesmtl.relations.graph.adjacency import FixedGraph, graph_of_pairs
 from bayesmtl.relations.graph.labels import plain_labels
 
@@ -66,7 +66,7 @@ def nearest_neighbours(covariates: Any, k: int, labels: Any = None) -> FixedGrap
 
 def _read(covariates: Any, labels: Any) -> tuple[np.ndarray, list[Any], list[Any] | None]:
     """Values (task, covariate), names of covariates, and labels of the rows."""
-    if hasattr(type(covariates), "columns"):  # those of a lazy frame cost a query
+    if is_frame(covariates):
         values, names, plain = _read_frame(open_frame(covariates), labels)
     else:
         try:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesmtl.posterior.access import is_functional
+from bayesmtl.posterior.access import is_functional, stored_likelihoods
 from bayesmtl.posterior.predict import predict
 from bayesmtl.report.page.packing import json_number, pack
 from bayesmtl.report.page.tasks import PageTasks, group_or_empty
@@ -122,9 +121,7 @@ def _level_text(value: Any) -> str:
 
 def _yes_or_no(fit: xr.DataTree) -> bool:
     """Whether what is expected of a row, unless it is a grade, is a probability."""
-    likelihood = json.loads(fit.attrs.get("model", "{}")).get("likelihood", {})
-    tasks = likelihood.get("tasks", {"": likelihood}).values()
-    kinds = {one.get("type", "Gaussian") for one in tasks}
+    kinds = {one.get("type", "Gaussian") for one in stored_likelihoods(fit)}
     if not kinds <= {"Bernoulli", "Binomial", "Ordinal"}:
         return False
     trials = group_or_empty(fit, "constant_data").get("trials")
